@@ -1,0 +1,165 @@
+"""Implicit semantic data augmentation (Wang et al., NeurIPS 2019; T-PAMI 2021).
+
+Augmenting the features f of a row of class y infinitely often with noise from N(0, lambda Sigma_y), and bounding
+the expected cross-entropy from above, is cross-entropy on logits that are shifted (equation 7):
+
+    augmented[j] = logits[j] + 1/2 sigma2[y, j],   sigma2[c, j] = lambda (w_j - w_c)^T Sigma_c (w_j - w_c)
+
+w_j is row j of the classifier. sigma2 depends on a row only through its class. The gradient reaches the classifier
+through both w_j and w_y, and the features only through the logits; Sigma is a running statistic without gradient.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from jaxaug.errors import UsageError
+from jaxaug.losses.class_statistics import ClassStatistics, empty, present_classes, update
+from jaxaug.types import LossTransform, Outputs, Terms
+
+_matmul = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+
+
+def isda(
+    strength: float = 0.5,
+    covariance: str = "full",
+    *,
+    schedule: str = "epoch",
+    order: str = "update_then_use",
+    keep: float = 1.0,
+    labels: str = "dominant",
+) -> LossTransform:
+    """The ISDA loss as a transform of the logits. Its state is `ClassStatistics`.
+
+    strength: lambda_0 >= 0. The papers use 0.25 or 0.5 with the full covariance (CIFAR), 1 to 10 with the diagonal.
+    covariance: "full", K D^2 numbers, for few classes; "diagonal", K D numbers (ImageNet, segmentation).
+    schedule: lambda = strength * the share of the training that is done, counted in completed epochs ("epoch", the
+        released classification code) or steps ("step"), or lambda = strength throughout ("constant").
+    order: "update_then_use" adds the batch to the statistics first (as released), "use_then_update" afterwards.
+    keep: 1 averages over all rows since step 0 (as released); less forgets, see `class_statistics.update`.
+    labels: where targets are soft (mixing, smoothing), a row's class is its largest target; "expected" instead
+        takes the mean of sigma2 over the classes the targets name. The statistics use the largest target always.
+    """
+    for what, value, valid in (
+        ("covariance", covariance, ("full", "diagonal")),
+        ("schedule", schedule, ("epoch", "step", "constant")),
+        ("order", order, ("update_then_use", "use_then_update")),
+        ("labels", labels, ("dominant", "expected")),
+    ):
+        if value not in valid:
+            raise UsageError(f"losses 'isda.isda': {what} must be one of {valid}, got {value!r}")
+    if strength < 0 or not 0 < keep <= 1:
+        raise UsageError(
+            f"losses 'isda.isda': strength must be >= 0 and keep in (0, 1], got {strength} and {keep}"
+        )
+
+    def init(num_classes: int, num_features: int) -> ClassStatistics:
+        return empty(num_classes, num_features, full=covariance == "full")
+
+    def apply(state: ClassStatistics, terms: Terms) -> tuple[ClassStatistics, Terms]:
+        dominant = jnp.where(terms.batch.label >= 0, jnp.argmax(terms.targets, axis=-1), -1)
+        after = update(state, terms.out.features, dominant, keep)
+        used = after if order == "update_then_use" else state
+        scale = strength * (1.0 if schedule == "constant" else getattr(terms.progress, schedule))
+        soft = terms.targets if labels == "expected" else None
+        return after, terms.replace(logits=augmented_logits(terms, used, dominant, scale, soft))
+
+    return LossTransform(init, apply)
+
+
+def augmented_logits(
+    terms: Terms, statistics: ClassStatistics, labels: jax.Array, strength: jax.Array, soft: jax.Array | None
+) -> jax.Array:
+    """logits + 1/2 sigma2 [B K] for labels [B] (rows of -1 stay as they are), or the mean over `soft` [B K].
+
+    The form is chosen by shape: a [K K] table where that is smaller (K <= B) or the covariance is full; else two
+    products of [B D] and [D K], which is all that ISDA adds to a step. No [B K D] array and no
+    per-row [D D] gather is made. strength may be traced.
+    """
+    out, known = terms.out, labels >= 0
+    rows, columns = out.logits.shape
+    # sigma2 does not change when every w_j moves by the same vector. Taking out the mean keeps the expanded
+    # square exact in float32 when the rows are close together or share an offset.
+    centre = jax.lax.stop_gradient(jnp.mean(out.kernel, axis=1))
+    weights = out.kernel - centre[:, None]
+    if statistics.covariance.ndim == 2 and columns > rows:
+        logits = _fused(out, statistics.covariance, weights, centre, labels, strength * known[:, None], soft)
+        # The fused form starts from the features; it must not undo a transform that came before it.
+        return logits if terms.logits is out.logits else logits + (terms.logits - out.logits)
+    if statistics.covariance.ndim == 2:
+        table = _diagonal_table(weights.T, statistics.covariance)
+    else:
+        mass = jax.ops.segment_sum(known.astype(weights.dtype), jnp.where(known, labels, columns), columns)
+        classes, number = present_classes(mass if soft is None else jnp.ones(columns))
+        size = min(rows, columns) if soft is None else columns
+        table = _full_table(size, weights.T, statistics.covariance, classes, number)
+    shift = table[labels] if soft is None else _matmul(soft, table)
+    return terms.logits + 0.5 * strength * jnp.where(known[:, None], shift, 0.0)
+
+
+def _diagonal_table(weights: jax.Array, covariance: jax.Array) -> jax.Array:
+    """sigma2 / lambda [K K] for weights [K D] and a diagonal covariance [K D]."""
+    cross = covariance * weights
+    own = jnp.sum(cross * weights, axis=-1, keepdims=True)
+    table = _matmul(covariance, (weights**2).T) - 2.0 * _matmul(cross, weights.T) + own
+    return jnp.where(jnp.eye(len(table), dtype=bool), 0.0, table)
+
+
+def _fused(out: Outputs, covariance, weights, centre, labels, strength, soft) -> jax.Array:
+    """The augmented logits [B K] in two products: (f - s w_y) W^T + 1/2 s (W * W)^T, with s = lambda Sigma_y [B D].
+
+    weights [D K], strength [B 1]: 0 for a row that is not augmented.
+    """
+    if soft is None:
+        scale, own = strength * covariance[labels], jnp.take(weights, labels, axis=1).T
+        cross, constant = scale * own, jnp.sum(scale * own**2, axis=-1, keepdims=True)
+    else:
+        scale, cross = strength * _matmul(soft, covariance), strength * _matmul(soft, covariance * weights.T)
+        constant = strength * _matmul(soft, jnp.sum(covariance * weights.T**2, axis=-1, keepdims=True))
+    first = _matmul(out.features - cross, weights)
+    second = _matmul(scale, weights**2)
+    return first + 0.5 * (second + constant) + _matmul(out.features, centre)[:, None] + out.bias
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _full_table(size, weights, covariance, classes, number):
+    """sigma2 / lambda [K K] for weights [K D], covariance [K D D]: rows classes[:number], the others 0.
+
+    size: a static bound of `number`. A loop over the classes does 2 K D^2 operations for each; differences are
+    taken first, since the expanded square costs as much and cancels. Reverse mode cannot pass a loop
+    of unknown length, hence the rule below; it keeps the products, [size K D] numbers, and repeats none.
+    """
+    return _full_table_forward(size, weights, covariance, classes, number)[0]
+
+
+def _full_table_forward(size, weights, covariance, classes, number):
+    def one_class(p, carry):
+        table, products = carry
+        difference = weights - weights[classes[p]]
+        product = _matmul(difference, covariance[classes[p]])
+        table = jax.lax.dynamic_update_index_in_dim(table, jnp.sum(difference * product, axis=-1), classes[p], 0)
+        return table, jax.lax.dynamic_update_index_in_dim(products, product, p, 0)
+
+    columns, depth = weights.shape
+    start = jnp.zeros((columns, columns), weights.dtype), jnp.zeros((size, columns, depth), weights.dtype)
+    table, products = jax.lax.fori_loop(0, number, one_class, start)
+    return table, (products, classes[:size])
+
+
+def _full_table_backward(size, residuals, gradient):
+    """d sigma2[c, j] = 2 Sigma_c (w_j - w_c) . (dw_j - dw_c)."""
+    products, classes = residuals
+
+    def one_class(p, total):
+        # Class by class, because the sum stays in the cache and `products` is read once.
+        pull = 2.0 * gradient[classes[p]][:, None] * products[p]
+        return (total + pull).at[classes[p]].add(-jnp.sum(pull, axis=0))
+
+    weights = jax.lax.fori_loop(0, len(classes), one_class, jnp.zeros_like(products[0]))
+    return weights, None, None, None
+
+
+_full_table.defvjp(_full_table_forward, _full_table_backward)

@@ -1,0 +1,92 @@
+"""The records that travel between data, model and losses.
+
+Shape letters, used in every docstring: B examples of a batch, N rows of the training set, H W C image,
+K classes, D features. Every record is a pytree; none of them is ever changed in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.struct
+import jax
+
+Tree = Any
+
+
+@flax.struct.dataclass
+class Batch:
+    """What the data stage hands over.
+
+    image: [B H W C], uint8 (or float on the same 0..255 scale) until `augment` normalises it to float32.
+    label: [B] int32, 0..K-1; -1 marks a row without a label (padding, later void pixels), which no loss,
+        statistic or metric counts.
+    index: [B] int32, the stable number of the row in its data set.
+    """
+
+    image: jax.Array
+    label: jax.Array
+    index: jax.Array
+
+
+@flax.struct.dataclass
+class Outputs:
+    """What a model says of a batch: features [B D], logits [B K] = features @ kernel [D K] + bias [K]."""
+
+    features: jax.Array
+    logits: jax.Array
+    kernel: jax.Array
+    bias: jax.Array
+
+
+@flax.struct.dataclass
+class Progress:
+    """How far the training is, as fractions in [0, 1): `step` of all steps, `epoch` of all epochs, completed."""
+
+    step: jax.Array
+    epoch: jax.Array
+
+
+@flax.struct.dataclass
+class Terms:
+    """One batch on its way to one number, `sum(weight * cross_entropy(targets, logits)) / rows with a label`.
+
+    A loss transform may replace logits [B K], targets [B K] and weight [B], and may read the rest.
+    """
+
+    logits: jax.Array
+    targets: jax.Array
+    weight: jax.Array
+    out: Outputs
+    batch: Batch
+    hyper: Tree
+    progress: Progress
+
+
+class LossTransform(NamedTuple):
+    """A pair of pure functions, as optax's GradientTransformation.
+
+    init: (num_classes, num_features) -> state;  apply: (state, Terms) -> (state, Terms).
+    """
+
+    init: Callable[[int, int], Tree]
+    apply: Callable[[Tree, Terms], tuple[Tree, Terms]]
+
+
+@flax.struct.dataclass
+class TrainState:
+    """Everything a training needs to go on: all of it is checkpointed.
+
+    step: [] int32, optimiser steps taken. params, stats: the model's parameters and BatchNorm statistics.
+    opt: optax state. loss: the states of the loss transforms. hyper: the tunable description of the data.
+    key: typed PRNG key of the run; step t uses `fold_in(key, t)`, which is what makes a resumed run exact.
+    """
+
+    step: jax.Array
+    params: Tree
+    stats: Tree
+    opt: Tree
+    loss: Tree
+    hyper: Tree
+    key: jax.Array
