@@ -1,0 +1,1 @@
+"""Augmentation: everything that moves or changes pixels, on the device, inside jit."""

@@ -1,0 +1,43 @@
+"""Every field that a config may set, with its meaning; files in configs/ start from it and change what differs."""
+
+from __future__ import annotations
+
+from ml_collections import ConfigDict
+
+
+def config() -> ConfigDict:
+    """The defaults: plain training of a small convnet on scikit-learn's digits."""
+    return ConfigDict(
+        {
+            "seed": 0,  # of everything random: initial parameters, order of rows, augmentation, dropout
+            "seeds": 1,  # run seed, seed + 1, ...: the table then gives mean +- standard deviation
+            "variants": {},  # name -> changes of this config; each is run with every seed and compared
+            "epochs": 30,
+            "batch_size": 64,  # of all devices and processes together
+            "eval_batch_size": 512,
+            "steps_per_dispatch": 1,  # training steps per call of the device; more helps small models on a GPU
+            "log_every": 50,  # steps between updates of the progress bar and checks for a non-finite loss
+            "eval_every": 1,  # epochs between evaluations; the last epoch is always evaluated
+            "save_every": 10,  # epochs between checkpoints; the last epoch is always saved
+            "data": {
+                "name": "digits",  # a file of jaxaug/data
+                "dir": "",  # where to look first; see jaxaug/data/__init__.py for where else
+                "download": True,  # fetch the official archive where no copy is found
+                "validation_size": 0,  # rows (int) or share (float) of train, cut off class by class
+                "seed": 0,  # of that cut
+            },
+            "augment": {"train": ()},  # addresses in jaxaug/augment; options under each one's last word
+            "model": {"name": "convnet", "kw": {}},  # a file of jaxaug/models and the fields of its Model
+            "loss": {"chain": ()},  # addresses in jaxaug/losses; options under each one's last word
+            "optim": {
+                "name": "sgd",
+                "learning_rate": 0.1,
+                "momentum": 0.9,
+                "nesterov": True,
+                "weight_decay": 1e-4,
+                "decay": "all",
+                "clip": 0.0,
+                "schedule": {"shape": "cosine", "per": "step", "warmup": 0.0},
+            },
+        }
+    )

@@ -1,0 +1,72 @@
+"""Devices and processes: one mesh axis, `data`; parameters on every device, rows of a batch spread over all."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from jaxaug.errors import UsageError
+
+
+def connect(coordinator: str = "", processes: int = 0, process: int = -1) -> None:
+    """Join the other processes of a run, before any other use of JAX.
+
+    The address comes from the arguments, else from JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, else
+    from the cluster's own environment (Slurm, Open MPI, Cloud TPU), which JAX reads itself if
+    JAXAUG_DISTRIBUTED=1 asks for it. With none of these the run has one process.
+    """
+    coordinator = coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS", "")
+    processes = processes or int(os.environ.get("JAX_NUM_PROCESSES", "0"))
+    process = process if process >= 0 else int(os.environ.get("JAX_PROCESS_ID", "-1"))
+    if coordinator and processes > 0 and process >= 0:
+        jax.distributed.initialize(coordinator, processes, process)
+    elif coordinator:
+        raise UsageError(
+            f"a coordinator ({coordinator}) needs the number of processes and this one's number: give --num_processes "
+            "and --process_id, or JAX_NUM_PROCESSES and JAX_PROCESS_ID"
+        )
+    elif os.environ.get("JAXAUG_DISTRIBUTED") == "1":
+        jax.distributed.initialize()
+
+
+def make_mesh() -> Mesh:
+    """All devices of all processes along `data`."""
+    # Explicit axis types, jax.make_mesh's default, would ask every operation for its output sharding.
+    return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
+
+
+def everywhere(mesh: Mesh) -> NamedSharding:
+    """The sharding of what every device holds whole."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def along(mesh: Mesh, axis: int) -> NamedSharding:
+    """The sharding of an array whose axis number `axis` is spread over the devices."""
+    return NamedSharding(mesh, PartitionSpec(*[None] * axis, "data"))
+
+
+def place(tree: Any, sharding: NamedSharding) -> Any:
+    """Arrays that every process holds whole -> global arrays with `sharding`."""
+
+    def one(array: Any) -> jax.Array:
+        array = np.asarray(array)
+        return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
+
+    return jax.tree.map(one, tree)
+
+
+def anyone(flag: bool) -> bool:
+    """Whether the flag is set on any process: a question all of them must ask at the same step."""
+    if jax.process_count() == 1:
+        return flag
+    return bool(np.any(multihost_utils.process_allgather(np.asarray(flag))))
+
+
+def is_main() -> bool:
+    """Whether this is the process that writes logs and prints."""
+    return jax.process_index() == 0

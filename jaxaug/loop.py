@@ -1,0 +1,236 @@
+"""A run from a config: build, restore, train, evaluate, save."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import time
+from collections.abc import Callable, Iterator
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from jaxaug import devices, losses, metrics, models, optim, report, steps
+from jaxaug.augment import pipeline
+from jaxaug.data import Data, Split
+from jaxaug.data.batches import evaluation_rows, training_rows
+from jaxaug.errors import UsageError
+from jaxaug.find import find
+from jaxaug.interrupt import Interrupted, Requests
+from jaxaug.objective import make_objective
+from jaxaug.store import Store, all_finite
+from jaxaug.types import TrainState
+from jaxaug.workdir import Workdir
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A config made into functions; nothing is compiled or trained yet."""
+
+    config: ConfigDict
+    data: Data
+    mesh: jax.sharding.Mesh
+    steps_per_epoch: int
+    schedule: optim.Schedule
+    init: Callable[[], TrainState]
+    train_step: Callable
+    eval_step: Callable
+
+    @property
+    def total_steps(self) -> int:
+        return self.steps_per_epoch * self.config.epochs
+
+
+def prepare(config: ConfigDict) -> Job:
+    """Read the data and build every part. Raises UsageError for whatever is wrong with the config."""
+    mesh = devices.make_mesh()
+    _check_sizes(config, mesh.size)
+    data = find("data", config.data.name).load(config.data)
+    rows = len(data.train.label)
+    if config.batch_size > rows:
+        raise UsageError(f"config.batch_size is {config.batch_size}, but {data.name} has {rows} training rows")
+    counts = {"steps_per_epoch": rows // config.batch_size, "epochs": config.epochs}
+    model = models.build(config.model, data.num_classes)
+    augment, hyper = pipeline.build(config.augment, data.mean, data.std)
+    chain = losses.build(config.loss)
+    tx, schedule = optim.build(config.optim, **counts)
+    objective = make_objective(model, augment, chain, **counts)
+
+    def init() -> TrainState:
+        return steps.init_state(jax.random.key(config.seed), model, chain, tx, hyper, data.image_shape)
+
+    train_step, eval_step = steps.make_train_step(objective, tx), steps.make_eval_step(model, augment)
+    return Job(config, data, mesh, counts["steps_per_epoch"], schedule, init, train_step, eval_step)
+
+
+def _check_sizes(config: ConfigDict, size: int) -> None:
+    for name in ("epochs", "batch_size", "eval_batch_size", "steps_per_dispatch", "log_every", "eval_every", "save_every"):
+        if config[name] < 1:
+            raise UsageError(f"config.{name} must be at least 1, got {config[name]}")
+    if config.batch_size % size:
+        raise UsageError(
+            f"config.batch_size {config.batch_size} cannot be divided among {size} devices: "
+            f"use {config.batch_size // size * size or size} or {(config.batch_size // size + 1) * size}"
+        )
+
+
+def run(config: ConfigDict, workdir: str | pathlib.Path, title: str = "") -> dict[str, float]:
+    """Train as the config says, or go on with the run in `workdir`; returns the figures (`report.result_of`).
+
+    A complete run is not repeated. Raises UsageError (bad input, a non-finite loss) and Interrupted (saved, after
+    SIGTERM or Ctrl-C).
+    """
+    folder = Workdir(workdir, config)
+    result = folder.result()
+    if result is not None:
+        return result
+    job = prepare(config)
+    store = Store(folder.checkpoints)
+    title = title or job.data.name
+    try:
+        with Requests() as requests:
+            history = Training(job, folder, store, requests, title).run()
+    finally:
+        store.close()
+        folder.close()
+    result = report.result_of(history)
+    if devices.is_main():
+        report.curves(folder.path / "curves.png", {title: [history]})
+    folder.finish(result)
+    return result
+
+
+class Training:
+    """A run in progress: the state on the devices and what is being counted since the last record."""
+
+    def __init__(self, job: Job, folder: Workdir, store: Store, requests: Requests, title: str):
+        self.job, self.folder, self.store, self.requests = job, folder, store, requests
+        everywhere = devices.everywhere(job.mesh)
+        abstract = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), jax.eval_shape(job.init)
+        )
+        restored = store.restore(abstract)
+        self.state = jax.jit(job.init, out_shardings=everywhere)() if restored is None else restored
+        self.history = folder.history(until_step=int(self.state.step))
+        self.source = devices.place(job.data.train, everywhere)
+        rows = np.zeros(job.config.batch_size, np.int32)
+        self._zeros = jax.jit(
+            lambda: steps.zero_totals(lambda s, d, r: job.train_step(s, steps.of_rows(d, r))[1], abstract, job.data.train, rows),
+            out_shardings=everywhere,
+        )
+        self._dispatch = jax.jit(
+            steps.make_dispatch(job.train_step), donate_argnums=(0, 1), out_shardings=(everywhere, everywhere)
+        )
+        self._evaluators = {
+            name: Evaluator(job, split)
+            for name, split in (("test", job.data.test), ("validation", job.data.validation))
+            if len(split.label)
+        }
+        self._bar = report.Bar(title, job.total_steps, int(self.state.step), visible=devices.is_main())
+        self._begin_record()
+
+    def run(self) -> list[dict[str, float]]:
+        """Train to the end; the records of all evaluated epochs."""
+        job = self.job
+        try:
+            for step, rows in chunks(job, int(self.state.step)):
+                placed = devices.place(rows, devices.along(job.mesh, 1))
+                self.state, self._totals = self._dispatch(self.state, self._totals, self.source, placed)
+                self._seen += rows.size
+                after = step + len(rows)
+                if after % job.config.log_every < len(rows):
+                    self._bar.update(after, self._figures())
+                    if devices.anyone(self.requests.stop):
+                        self._stop(after)
+                elif self.requests.stop and jax.process_count() == 1:
+                    self._stop(after)
+                if self._due(after, job.config.eval_every):
+                    self._record(after)
+        finally:
+            self._bar.close()
+        return self.history
+
+    def _due(self, step: int, every: int) -> bool:
+        """Whether `step` ends an epoch whose number is a multiple of `every`, or the last one."""
+        epoch, rest = divmod(step, self.job.steps_per_epoch)
+        return rest == 0 and (epoch % every == 0 or epoch == self.job.config.epochs)
+
+    def _begin_record(self) -> None:
+        self._totals, self._seen, self._began = self._zeros(), 0, time.perf_counter()
+
+    def _figures(self) -> dict[str, float]:
+        """Training figures since the last record. Raises UsageError if a loss was not finite."""
+        bad = int(self._totals.first_bad)
+        if bad != metrics.NEVER:
+            kept = self.store.latest
+            raise UsageError(
+                f"the loss is not finite at step {bad} (epoch {bad // self.job.steps_per_epoch}). "
+                + (f"The last good checkpoint, step {kept}, is kept. " if kept else "No checkpoint was due yet. ")
+                + "Lower config.optim.learning_rate or config.loss.isda.strength, or set config.optim.clip, and "
+                "use another --workdir."
+            )
+        speed = self._seen / (time.perf_counter() - self._began)
+        return {**metrics.summary(self._totals), "images_per_second": speed}
+
+    def _record(self, step: int) -> None:
+        """Evaluate, log and, if due, save."""
+        figures = self._figures()
+        record = {"step": step, "epoch": step // self.job.steps_per_epoch}
+        record |= {"learning_rate": float(self.job.schedule(step - 1))}
+        record |= {"images_per_second": figures.pop("images_per_second")}
+        record |= {f"train_{name}": value for name, value in figures.items()}
+        for name, evaluator in self._evaluators.items():
+            record |= {f"{name}_{metric}": value for metric, value in evaluator(self.state).items()}
+        record["seconds"] = time.perf_counter() - self._began
+        self.folder.log(record)
+        self.history.append(record)
+        if self._due(step, self.job.config.save_every):
+            self._save(record)
+        self._begin_record()
+
+    def _save(self, record: dict[str, float]) -> None:
+        if not bool(all_finite((self.state.params, self.state.stats, self.state.loss))):
+            raise UsageError(
+                f"parameters or statistics are not finite at step {int(self.state.step)}; nothing was saved over the "
+                f"last good checkpoint (step {self.store.latest}). Lower config.optim.learning_rate or set "
+                "config.optim.clip, and use another --workdir."
+            )
+        self.store.save(self.state, record)
+
+    def _stop(self, step: int) -> None:
+        self._figures()
+        self._save({})
+        raise Interrupted(f"stopped as asked after step {step} of {self.job.total_steps}; saved in {self.folder.path}")
+
+
+class Evaluator:
+    """Metrics of a whole split that lives on the devices: every row counts once, the padding never."""
+
+    def __init__(self, job: Job, split: Split):
+        everywhere = devices.everywhere(job.mesh)
+        # Rounded up, so that any number of devices divides it.
+        size = -(-min(job.config.eval_batch_size, len(split.label)) // job.mesh.size) * job.mesh.size
+        self._source = devices.place(split, everywhere)
+        self._rows = [
+            devices.place(rows, devices.along(job.mesh, 0)) for rows in evaluation_rows(len(split.label), size)
+        ]
+        self._step = jax.jit(
+            lambda state, source, rows: job.eval_step(state, steps.of_rows(source, rows)), out_shardings=everywhere
+        )
+
+    def __call__(self, state: TrainState) -> dict[str, float]:
+        parts = [jax.device_get(self._step(state, self._source, rows)) for rows in self._rows]
+        return metrics.summary(sum(parts[1:], parts[0]))
+
+
+def chunks(job: Job, from_step: int) -> Iterator[tuple[int, np.ndarray]]:
+    """(step, rows [n B]) to the end of the training, n = steps_per_dispatch, less where an epoch ends."""
+    config, waiting = job.config, []
+    for step, rows in training_rows(len(job.data.train.label), config.batch_size, config.seed, from_step):
+        if step == job.total_steps:
+            return
+        waiting.append(rows)
+        if len(waiting) == config.steps_per_dispatch or (step + 1) % job.steps_per_epoch == 0:
+            yield step + 1 - len(waiting), np.stack(waiting)
+            waiting = []

@@ -1,0 +1,76 @@
+"""Metrics as sums and counts, so that batches, devices and hosts add up to the exact figure of the whole set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxaug.losses import cross_entropy
+
+CALIBRATION_BINS = 10
+NEVER = np.iinfo(np.int32).max
+
+
+@flax.struct.dataclass
+class Totals:
+    """sums: name -> (sum, count), added over batches; first_bad: [] int32, the first step with a non-finite loss."""
+
+    sums: Mapping[str, Any]
+    first_bad: jax.Array
+
+    def __add__(self, other: Totals) -> Totals:
+        sums = jax.tree.map(jnp.add, self.sums, other.sums)
+        return Totals(sums, jnp.minimum(self.first_bad, other.first_bad))
+
+
+def of_training(loss: jax.Array, logits: jax.Array, labels: jax.Array, step: jax.Array) -> Totals:
+    """Loss [] and top-1 of a training batch: logits [B K], labels [B] (-1: not counted)."""
+    known = labels >= 0
+    right = known & (jnp.argmax(logits, axis=-1) == labels)
+    bad = jnp.where(jnp.isfinite(loss), NEVER, step).astype(jnp.int32)
+    return Totals({"loss": (loss, jnp.ones(())), "top1": (jnp.sum(right), jnp.sum(known))}, bad)
+
+
+def of_evaluation(logits: jax.Array, labels: jax.Array) -> Totals:
+    """Top-1, top-5, negative log-likelihood and calibration bins: logits [B K], labels [B] (-1: not counted)."""
+    num_classes = logits.shape[-1]
+    known = labels >= 0
+    count = jnp.sum(known)
+    best = jax.lax.top_k(logits, min(5, num_classes))[1]
+    hit = known[:, None] & (best == labels[:, None])
+    nll = cross_entropy(jax.nn.one_hot(labels, num_classes), logits)
+    confidence = jnp.max(jax.nn.softmax(logits, axis=-1), axis=-1)
+    edges = jnp.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS
+    bins = jnp.searchsorted(edges, confidence, side="left")
+
+    def binned(values: jax.Array) -> jax.Array:
+        return jax.ops.segment_sum(jnp.where(known, values, 0.0), bins, CALIBRATION_BINS)
+
+    return Totals(
+        {
+            "top1": (jnp.sum(hit[:, 0]), count),
+            "top5": (jnp.sum(hit), count),
+            "nll": (jnp.sum(nll), count),
+            "calibration": (binned(hit[:, 0] - confidence), binned(jnp.ones_like(confidence))),
+        },
+        jnp.asarray(NEVER, jnp.int32),
+    )
+
+
+def summary(totals: Totals) -> dict[str, float]:
+    """The figures: means of the sums, and `ece`, the expected calibration error.
+
+    ece = sum over 10 equal bins (a, b] of confidence of |accuracy - confidence| x the bin's share (Guo et al. 2017).
+    """
+    found = {}
+    for name, (total, count) in jax.device_get(totals.sums).items():
+        if name == "calibration":
+            found["ece"] = float(np.abs(total).sum() / max(count.sum(), 1))
+        else:
+            found[name] = float(total / max(count, 1))
+    return found

@@ -1,0 +1,59 @@
+"""Models: one file per family, each with a `class Model`; here is the one way to build, start and call them.
+
+A model is Linen and returns (features [B D], logits [B K]), float32; its classifier is a Dense named `head`.
+Parameters and BatchNorm statistics travel as explicit pytrees.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from jaxaug.find import call, find
+from jaxaug.types import Outputs, Tree
+
+
+def build(config: ConfigDict, num_classes: int) -> nn.Module:
+    """config.name: a file of `jaxaug.models` (or an importable module with a `Model`); config.kw: its options."""
+    family = find("models", config.name)
+    return call(
+        f"model {config.name!r}",
+        getattr(family, "Model", family),
+        num_classes,
+        options=dict(config.get("kw", {})),
+    )
+
+
+def init(model: nn.Module, key: jax.Array, image_shape: tuple[int, ...]) -> tuple[Tree, Tree]:
+    """(params, stats) for images [H W C]. `jax.eval_shape` of it gives the shapes at no cost."""
+    variables: Any = model.init({"params": key, "dropout": key}, jnp.zeros((1, *image_shape)), train=False)
+    return variables["params"], variables.get("batch_stats", {})
+
+
+def apply(
+    model: nn.Module,
+    params: Tree,
+    stats: Tree,
+    image: jax.Array,
+    *,
+    train: bool,
+    key: jax.Array | None = None,
+) -> tuple[Outputs, Tree]:
+    """Outputs for normalised images [B H W C], and the statistics after them (the same ones if not `train`).
+
+    key: needed for training a model with dropout or another random layer.
+    """
+    rngs = {} if key is None else {"dropout": key}
+    variables = {"params": params, "batch_stats": stats}
+    if train:
+        (features, logits), changed = model.apply(
+            variables, image, train=True, rngs=rngs, mutable=["batch_stats"]
+        )
+        stats = changed.get("batch_stats", stats)
+    else:
+        features, logits = model.apply(variables, image, train=False)
+    return Outputs(features, logits, params["head"]["kernel"], params["head"]["bias"]), stats

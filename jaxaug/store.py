@@ -1,0 +1,106 @@
+"""Checkpoints of a run, by orbax: written in the background, the latest and the best kept."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from orbax.checkpoint import v1 as ocp
+
+from jaxaug.errors import UsageError
+from jaxaug.types import TrainState
+
+# The metric that names the best checkpoint; higher is better.
+BEST = "validation_top1"
+
+
+class Store:
+    """The checkpoints in `directory`. `structure.json` beside them tells what state they hold."""
+
+    def __init__(self, directory: pathlib.Path):
+        # Orbax accepts a relative path and fails only when the save finishes.
+        self.directory = directory.resolve()
+        keep = ocp.training.preservation_policies
+        self._checkpoints = ocp.training.Checkpointer(
+            self.directory,
+            save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
+            preservation_policy=keep.AnyPreservationPolicy(
+                [
+                    keep.LatestN(2),
+                    keep.BestN(get_metric_fn=lambda m: m[BEST], n=1, keep_checkpoints_without_metrics=False),
+                ]
+            ),
+            cleanup_tmp_directories=True,
+        )
+
+    @property
+    def latest(self) -> int | None:
+        """The step of the newest complete checkpoint."""
+        found = self._checkpoints.latest
+        return None if found is None else found.step
+
+    def restore(self, abstract: TrainState, step: int | None = None) -> TrainState | None:
+        """The newest state (or that of `step`), None if there is none.
+
+        abstract: shapes, dtypes and shardings of the state this run expects (`jax.eval_shape`). Raises UsageError
+        that names the first differences if the checkpoint is of another model or data set.
+        """
+        if self.latest is None:
+            return None
+        self._compare(json.loads((self.directory / "structure.json").read_text()), structure(abstract))
+        return _with_key(self._checkpoints.load(step or self.latest, _without_key(abstract)), jax.random.wrap_key_data)
+
+    def save(self, state: TrainState, figures: dict[str, float]) -> None:
+        """Start writing the state as checkpoint `state.step`; returns when the device arrays are copied."""
+        step = int(state.step)
+        if self.latest == step:
+            return
+        if jax.process_index() == 0:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            (self.directory / "structure.json").write_text(json.dumps(structure(state), indent=0))
+        scored = {BEST: figures[BEST]} if BEST in figures else None
+        self._checkpoints.save_async(step, _with_key(state, jax.random.key_data), metrics=scored, force=True)
+
+    def close(self) -> None:
+        """Wait until everything is on the disk."""
+        self._checkpoints.close()
+
+    def _compare(self, saved: dict[str, str], expected: dict[str, str]) -> None:
+        lines = [
+            f"  {name}: checkpoint {saved.get(name, 'nothing')}, this run {expected.get(name, 'nothing')}"
+            for name in sorted(saved.keys() | expected.keys())
+            if saved.get(name) != expected.get(name)
+        ]
+        if lines:
+            more = f"\n  and {len(lines) - 3} more" if len(lines) > 3 else ""
+            raise UsageError(
+                f"the checkpoint in {self.directory} is of another model, data set or optimiser:\n"
+                + "\n".join(lines[:3])
+                + more
+                + "\nUse its config, or another --workdir."
+            )
+
+
+def structure(state: Any) -> dict[str, str]:
+    """path -> 'dtype[shape]' of every array of a state."""
+    leaves = jax.tree_util.tree_leaves_with_path(state)
+    return {jax.tree_util.keystr(path): f"{leaf.dtype}{list(leaf.shape)}" for path, leaf in leaves}
+
+
+def all_finite(tree: Any) -> jax.Array:
+    """Whether every number of a pytree is finite -> [] bool."""
+    leaves = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in leaves]))
+
+
+def _with_key(state: TrainState, convert: Any) -> TrainState:
+    return state.replace(key=convert(state.key))
+
+
+def _without_key(abstract: TrainState) -> TrainState:
+    """The abstract state with the key as the plain array that is stored."""
+    plain = jax.eval_shape(jax.random.key_data, abstract.key)
+    return abstract.replace(key=jax.ShapeDtypeStruct(plain.shape, plain.dtype, sharding=abstract.step.sharding))

@@ -1,0 +1,55 @@
+"""Several runs side by side: every variant of a config with every seed, one table, one figure."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pathlib
+
+from ml_collections import ConfigDict
+
+from jaxaug import devices, loop, report
+from jaxaug.errors import UsageError
+
+
+def run(config: ConfigDict, workdir: str | pathlib.Path) -> dict[str, list[dict[str, float]]]:
+    """Run the config, show its table and leave `table.json` and `curves.png` in `workdir`; name -> results by seed.
+
+    config.seeds: how many seeds, from config.seed on. config.variants: name -> changes; {} for the config alone. Runs
+    lie in `<variant>/seed_<n>` below `workdir` and are resumed or skipped if they were begun before.
+    """
+    path = pathlib.Path(workdir).resolve()
+    configs = expand(config)
+    results: dict[str, list[dict[str, float]]] = {name: [] for name in configs}
+    histories: dict[str, list] = {name: [] for name in configs}
+    # Seed by seed rather than variant by variant: whatever slows the machine for a while falls on all alike.
+    for number in range(config.seeds):
+        for name, variant in configs.items():
+            one = copy.deepcopy(variant)
+            one.seed = config.seed + number
+            folder = path / name / f"seed_{one.seed}"
+            results[name].append(loop.run(one, folder, f"{name}, seed {one.seed}"))
+            lines = (folder / "metrics.jsonl").read_text().splitlines() if devices.is_main() else []
+            histories[name].append([json.loads(line) for line in lines])
+    if devices.is_main():
+        report.show(report.table(f"{config.data.name}, {config.model.name}", results))
+        (path / "table.json").write_text(json.dumps(results, indent=1))
+        report.curves(path / "curves.png", histories)
+        report.show(f"[dim]curves: {path / 'curves.png'}   everything else: {path}")
+    return results
+
+
+def expand(config: ConfigDict) -> dict[str, ConfigDict]:
+    """name -> the config of a variant, without `variants` and `seeds` of its own."""
+    if config.seeds < 1:
+        raise UsageError(f"config.seeds must be at least 1, got {config.seeds}")
+    found = {}
+    for name, changes in (config.variants.to_dict() or {config.model.name: {}}).items():
+        one = copy.deepcopy(config)
+        one.variants, one.seeds = ConfigDict(), 1
+        try:
+            one.update(changes)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UsageError(f"config.variants.{name} does not fit the config: {error}") from None
+        found[name] = one
+    return found

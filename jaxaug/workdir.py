@@ -1,0 +1,146 @@
+"""The folder of a run: its config, code version and environment, its log and its result.
+
+config.json, environment.json, metrics.jsonl (one line for each evaluated epoch), tensorboard/, checkpoints/, curves.png,
+result.json (only when the run is complete).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import pathlib
+import platform
+import subprocess
+import sys
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from jaxaug import devices
+from jaxaug.errors import UsageError
+
+PACKAGES = ("jaxaug", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ml-collections", "numpy")
+
+
+def fingerprint(config: ConfigDict) -> str:
+    """Six letters that differ between configs: the default workdir carries them, so that a changed flag starts
+    a run of its own and the same command resumes.
+    """
+    return hashlib.sha256(_text(config).encode()).hexdigest()[:6]
+
+
+class Workdir:
+    """Opens or makes the folder; raises UsageError if it cannot be written or holds a run of another config."""
+
+    def __init__(self, path: str | pathlib.Path, config: ConfigDict):
+        self.path = pathlib.Path(path).resolve()
+        self.checkpoints = self.path / "checkpoints"
+        self._board: Any = None
+        if not devices.is_main():
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            (self.path / ".writable").write_text("")
+            (self.path / ".writable").unlink()
+        except OSError as error:
+            raise UsageError(f"cannot write to the workdir {self.path}: {error}. Choose another --workdir.") from None
+        saved = self.path / "config.json"
+        if saved.exists():
+            _same_config(json.loads(saved.read_text()), json.loads(_text(config)), self.path)
+        else:
+            saved.write_text(_text(config))
+        (self.path / "environment.json").write_text(json.dumps(environment(), indent=1))
+
+    def result(self) -> dict[str, float] | None:
+        """The result of a run that is complete."""
+        file = self.path / "result.json"
+        return json.loads(file.read_text()) if file.exists() else None
+
+    def history(self, until_step: int | None = None) -> list[dict[str, float]]:
+        """The records logged so far; those after `until_step` (of epochs that will run again) are dropped for good."""
+        file = self.path / "metrics.jsonl"
+        records = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        if until_step is not None:
+            records = [r for r in records if r["step"] <= until_step]
+            if devices.is_main():
+                file.write_text("".join(json.dumps(r) + "\n" for r in records))
+        return records
+
+    def log(self, record: dict[str, float]) -> None:
+        """Add one record to metrics.jsonl and to TensorBoard."""
+        if not devices.is_main():
+            return
+        with (self.path / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(record) + "\n")
+        if self._board is None:
+            from tensorboardX import SummaryWriter  # slow to import, and only here
+
+            self._board = SummaryWriter(str(self.path / "tensorboard"))
+        for name, value in record.items():
+            if name not in ("step", "epoch"):
+                self._board.add_scalar(name, value, int(record["step"]))
+
+    def finish(self, result: dict[str, float]) -> None:
+        """Write result.json, which marks the run as complete."""
+        if devices.is_main():
+            (self.path / "result.json").write_text(json.dumps(result, indent=1))
+
+    def close(self) -> None:
+        """Flush TensorBoard's file."""
+        if self._board is not None:
+            self._board.close()
+
+
+def environment() -> dict[str, Any]:
+    """What this run runs on: code version, packages, devices, command."""
+
+    def version(name: str) -> str:
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            return "not installed"
+
+    return {
+        "command": sys.argv,
+        "code": _code_version(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: version(name) for name in PACKAGES},
+        "devices": [str(d.device_kind) for d in jax.devices()],
+        "processes": jax.process_count(),
+    }
+
+
+def _code_version() -> str:
+    """The commit of the source tree, with '-dirty' if files differ from it; 'unknown' outside git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        done = subprocess.run(
+            command, cwd=pathlib.Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return done.stdout.strip()
+
+
+def _text(config: ConfigDict) -> str:
+    return json.dumps(config.to_dict(), indent=1, sort_keys=True, default=list)
+
+
+def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(tree, dict) and tree:
+        return {k: v for key, value in tree.items() for k, v in _flat(value, f"{prefix}.{key}").items()}
+    return {prefix.lstrip("."): tree}
+
+
+def _same_config(saved: dict, current: dict, path: pathlib.Path) -> None:
+    before, now = _flat(saved), _flat(current)
+    changed = [k for k in sorted(before.keys() | now.keys()) if before.get(k) != now.get(k)]
+    if changed:
+        lines = "\n".join(f"  {k}: there {before.get(k)!r}, now {now.get(k)!r}" for k in changed[:5])
+        raise UsageError(
+            f"the workdir {path} holds a run of another config:\n{lines}\n"
+            "Choose another --workdir, or delete that one to start again."
+        )

@@ -1,0 +1,51 @@
+"""Train from a config: `python main.py --config=configs/isda_cifar.py --config.seeds=5`.
+
+Every field of the config can be set with --config.<field>=<value>. The same command resumes an interrupted run.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+from collections.abc import Sequence
+
+import jax
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from jaxaug import devices, sweep, workdir
+from jaxaug.errors import UsageError
+from jaxaug.interrupt import Interrupted
+
+CONFIG = config_flags.DEFINE_config_file("config", None, "A file with get_config(), see configs/.", lock_config=True)
+WORKDIR = flags.DEFINE_string(
+    "workdir", "", "Where the run is kept; by default runs/<config>-<six letters of its settings>."
+)
+COORDINATOR = flags.DEFINE_string("coordinator", "", "host:port of process 0 of a multi-process run.")
+PROCESSES = flags.DEFINE_integer("num_processes", 0, "How many processes the run has.")
+PROCESS = flags.DEFINE_integer("process_id", -1, "Which of them this is.")
+
+
+def main(arguments: Sequence[str]) -> int:
+    if len(arguments) > 1:
+        raise app.UsageError(f"unknown arguments {arguments[1:]}: settings look like --config.epochs=10")
+    logging.set_verbosity(logging.WARNING)  # orbax reports every file it touches
+    if jax.config.jax_compilation_cache_dir is None:
+        cache = pathlib.Path("~/.cache/jaxaug/compiled").expanduser()
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+    config = CONFIG.value
+    try:
+        devices.connect(COORDINATOR.value, PROCESSES.value, PROCESS.value)
+        name = pathlib.Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
+        sweep.run(config, WORKDIR.value or f"runs/{name}-{workdir.fingerprint(config)}")
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except Interrupted as stopped:
+        print(f"\n{stopped}\nThe same command goes on from there.", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    flags.mark_flag_as_required("config")
+    app.run(main)
