@@ -5,6 +5,7 @@ Every field of the config can be set with --config.<field>=<value>. The same com
 
 from __future__ import annotations
 
+import os
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -17,7 +18,9 @@ from jaxaug import devices, sweep, workdir
 from jaxaug.errors import UsageError
 from jaxaug.interrupt import Interrupted
 
-CONFIG = config_flags.DEFINE_config_file("config", None, "A file with get_config(), see configs/.", lock_config=True)
+CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "A file with get_config(), see configs/.", lock_config=True
+)
 WORKDIR = flags.DEFINE_string(
     "workdir", "", "Where the run is kept; by default runs/<config>-<six letters of its settings>."
 )
@@ -30,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     if len(arguments) > 1:
         raise app.UsageError(f"unknown arguments {arguments[1:]}: settings look like --config.epochs=10")
     logging.set_verbosity(logging.WARNING)  # orbax reports every file it touches
-    if jax.config.jax_compilation_cache_dir is None:
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         cache = pathlib.Path("~/.cache/jaxaug/compiled").expanduser()
         jax.config.update("jax_compilation_cache_dir", str(cache))
     config = CONFIG.value

@@ -101,7 +101,10 @@ def build(case, arm):
     rng = np.random.default_rng(0)
     weight = rng.uniform(-1, 1, (classes, depth)).astype(np.float32) / depth**0.5
     batches = [
-        (np.abs(rng.normal(size=(rows, depth))).astype(np.float32), rng.integers(0, classes, rows).astype(np.int32))
+        (
+            np.abs(rng.normal(size=(rows, depth))).astype(np.float32),
+            rng.integers(0, classes, rows).astype(np.int32),
+        )
         for _ in range(4)
     ]
     weight = weight if arm == "direct" else weight.T  # each formulation gets the layout it is written for
@@ -173,7 +176,9 @@ def measure(case, rounds):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--output", default="")
     arguments = parser.parse_args()

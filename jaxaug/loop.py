@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -49,7 +50,9 @@ def prepare(config: ConfigDict) -> Job:
     data = find("data", config.data.name).load(config.data)
     rows = len(data.train.label)
     if config.batch_size > rows:
-        raise UsageError(f"config.batch_size is {config.batch_size}, but {data.name} has {rows} training rows")
+        raise UsageError(
+            f"config.batch_size is {config.batch_size}, but {data.name} has {rows} training rows"
+        )
     counts = {"steps_per_epoch": rows // config.batch_size, "epochs": config.epochs}
     model = models.build(config.model, data.num_classes)
     augment, hyper = pipeline.build(config.augment, data.mean, data.std)
@@ -65,7 +68,15 @@ def prepare(config: ConfigDict) -> Job:
 
 
 def _check_sizes(config: ConfigDict, size: int) -> None:
-    for name in ("epochs", "batch_size", "eval_batch_size", "steps_per_dispatch", "log_every", "eval_every", "save_every"):
+    for name in (
+        "epochs",
+        "batch_size",
+        "eval_batch_size",
+        "steps_per_dispatch",
+        "log_every",
+        "eval_every",
+        "save_every",
+    ):
         if config[name] < 1:
             raise UsageError(f"config.{name} must be at least 1, got {config[name]}")
     if config.batch_size % size:
@@ -116,7 +127,9 @@ class Training:
         self.source = devices.place(job.data.train, everywhere)
         rows = np.zeros(job.config.batch_size, np.int32)
         self._zeros = jax.jit(
-            lambda: steps.zero_totals(lambda s, d, r: job.train_step(s, steps.of_rows(d, r))[1], abstract, job.data.train, rows),
+            lambda: steps.zero_totals(
+                lambda s, d, r: job.train_step(s, steps.of_rows(d, r))[1], abstract, job.data.train, rows
+            ),
             out_shardings=everywhere,
         )
         self._dispatch = jax.jit(
@@ -157,7 +170,8 @@ class Training:
         return rest == 0 and (epoch % every == 0 or epoch == self.job.config.epochs)
 
     def _begin_record(self) -> None:
-        self._totals, self._seen, self._began = self._zeros(), 0, time.perf_counter()
+        self._totals: metrics.Totals = self._zeros()
+        self._seen, self._began = 0, time.perf_counter()
 
     def _figures(self) -> dict[str, float]:
         """Training figures since the last record. Raises UsageError if a loss was not finite."""
@@ -166,7 +180,11 @@ class Training:
             kept = self.store.latest
             raise UsageError(
                 f"the loss is not finite at step {bad} (epoch {bad // self.job.steps_per_epoch}). "
-                + (f"The last good checkpoint, step {kept}, is kept. " if kept else "No checkpoint was due yet. ")
+                + (
+                    f"The last good checkpoint, step {kept}, is kept. "
+                    if kept
+                    else "No checkpoint was due yet. "
+                )
                 + "Lower config.optim.learning_rate or config.loss.isda.strength, or set config.optim.clip, and "
                 "use another --workdir."
             )
@@ -176,9 +194,9 @@ class Training:
     def _record(self, step: int) -> None:
         """Evaluate, log and, if due, save."""
         figures = self._figures()
-        record = {"step": step, "epoch": step // self.job.steps_per_epoch}
-        record |= {"learning_rate": float(self.job.schedule(step - 1))}
-        record |= {"images_per_second": figures.pop("images_per_second")}
+        record: dict[str, float] = {"step": step, "epoch": step // self.job.steps_per_epoch}
+        record["learning_rate"] = float(self.job.schedule(jnp.asarray(step - 1)))
+        record["images_per_second"] = figures.pop("images_per_second")
         record |= {f"train_{name}": value for name, value in figures.items()}
         for name, evaluator in self._evaluators.items():
             record |= {f"{name}_{metric}": value for metric, value in evaluator(self.state).items()}
@@ -201,7 +219,9 @@ class Training:
     def _stop(self, step: int) -> None:
         self._figures()
         self._save({})
-        raise Interrupted(f"stopped as asked after step {step} of {self.job.total_steps}; saved in {self.folder.path}")
+        raise Interrupted(
+            f"stopped as asked after step {step} of {self.job.total_steps}; saved in {self.folder.path}"
+        )
 
 
 class Evaluator:
@@ -213,10 +233,12 @@ class Evaluator:
         size = -(-min(job.config.eval_batch_size, len(split.label)) // job.mesh.size) * job.mesh.size
         self._source = devices.place(split, everywhere)
         self._rows = [
-            devices.place(rows, devices.along(job.mesh, 0)) for rows in evaluation_rows(len(split.label), size)
+            devices.place(rows, devices.along(job.mesh, 0))
+            for rows in evaluation_rows(len(split.label), size)
         ]
         self._step = jax.jit(
-            lambda state, source, rows: job.eval_step(state, steps.of_rows(source, rows)), out_shardings=everywhere
+            lambda state, source, rows: job.eval_step(state, steps.of_rows(source, rows)),
+            out_shardings=everywhere,
         )
 
     def __call__(self, state: TrainState) -> dict[str, float]:

@@ -16,8 +16,7 @@ CALIBRATION_BINS = 10
 NEVER = np.iinfo(np.int32).max
 
 
-@flax.struct.dataclass
-class Totals:
+class Totals(flax.struct.PyTreeNode):
     """sums: name -> (sum, count), added over batches; first_bad: [] int32, the first step with a non-finite loss."""
 
     sums: Mapping[str, Any]

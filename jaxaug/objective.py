@@ -14,8 +14,7 @@ from jaxaug.types import Batch, LossTransform, Progress, TrainState, Tree
 Objective = Callable[..., tuple[jax.Array, "Aux"]]
 
 
-@flax.struct.dataclass
-class Aux:
+class Aux(flax.struct.PyTreeNode):
     """What a step leaves behind besides the loss: BatchNorm statistics, loss states, metrics."""
 
     stats: Tree

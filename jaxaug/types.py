@@ -15,8 +15,7 @@ import jax
 Tree = Any
 
 
-@flax.struct.dataclass
-class Batch:
+class Batch(flax.struct.PyTreeNode):
     """What the data stage hands over.
 
     image: [B H W C], uint8 (or float on the same 0..255 scale) until `augment` normalises it to float32.
@@ -30,8 +29,7 @@ class Batch:
     index: jax.Array
 
 
-@flax.struct.dataclass
-class Outputs:
+class Outputs(flax.struct.PyTreeNode):
     """What a model says of a batch: features [B D], logits [B K] = features @ kernel [D K] + bias [K]."""
 
     features: jax.Array
@@ -40,16 +38,14 @@ class Outputs:
     bias: jax.Array
 
 
-@flax.struct.dataclass
-class Progress:
+class Progress(flax.struct.PyTreeNode):
     """How far the training is, as fractions in [0, 1): `step` of all steps, `epoch` of all epochs, completed."""
 
     step: jax.Array
     epoch: jax.Array
 
 
-@flax.struct.dataclass
-class Terms:
+class Terms(flax.struct.PyTreeNode):
     """One batch on its way to one number, `sum(weight * cross_entropy(targets, logits)) / rows with a label`.
 
     A loss transform may replace logits [B K], targets [B K] and weight [B], and may read the rest.
@@ -74,8 +70,7 @@ class LossTransform(NamedTuple):
     apply: Callable[[Tree, Terms], tuple[Tree, Terms]]
 
 
-@flax.struct.dataclass
-class TrainState:
+class TrainState(flax.struct.PyTreeNode):
     """Everything a training needs to go on: all of it is checkpointed.
 
     step: [] int32, optimiser steps taken. params, stats: the model's parameters and BatchNorm statistics.

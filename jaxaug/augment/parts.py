@@ -30,8 +30,8 @@ def pad_and_crop(padding: int = 4, fill: str = "reflect") -> Part:
         )
 
     def part(key: jax.Array, batch: Batch, hyper: Tree, progress: Progress) -> Batch:
-        corner = jax.random.randint(key, (2, len(batch.label)), 0, 2 * padding + 1)
-        return batch.replace(image=pixels.crop_windows(batch.image, *corner, padding, FILLS[fill]))
+        top, left = jax.random.randint(key, (2, len(batch.label)), 0, 2 * padding + 1)
+        return batch.replace(image=pixels.crop_windows(batch.image, top, left, padding, FILLS[fill]))
 
     return part
 

@@ -20,8 +20,7 @@ import jax.numpy as jnp
 ROWS_PER_BLOCK = 16
 
 
-@flax.struct.dataclass
-class ClassStatistics:
+class ClassStatistics(flax.struct.PyTreeNode):
     """count [K], mean [K D], covariance [K D D] (full) or [K D] (its diagonal)."""
 
     count: jax.Array

@@ -63,9 +63,9 @@ def isda(
         dominant = jnp.where(terms.batch.label >= 0, jnp.argmax(terms.targets, axis=-1), -1)
         after = update(state, terms.out.features, dominant, keep)
         used = after if order == "update_then_use" else state
-        scale = strength * (1.0 if schedule == "constant" else getattr(terms.progress, schedule))
+        done = jnp.ones(()) if schedule == "constant" else getattr(terms.progress, schedule)
         soft = terms.targets if labels == "expected" else None
-        return after, terms.replace(logits=augmented_logits(terms, used, dominant, scale, soft))
+        return after, terms.replace(logits=augmented_logits(terms, used, dominant, strength * done, soft))
 
     return LossTransform(init, apply)
 
@@ -140,7 +140,9 @@ def _full_table_forward(size, weights, covariance, classes, number):
         table, products = carry
         difference = weights - weights[classes[p]]
         product = _matmul(difference, covariance[classes[p]])
-        table = jax.lax.dynamic_update_index_in_dim(table, jnp.sum(difference * product, axis=-1), classes[p], 0)
+        table = jax.lax.dynamic_update_index_in_dim(
+            table, jnp.sum(difference * product, axis=-1), classes[p], 0
+        )
         return table, jax.lax.dynamic_update_index_in_dim(products, product, p, 0)
 
     columns, depth = weights.shape

@@ -1,0 +1,64 @@
+"""Cutting some rows off a labelled set: seeded, of an exact size, each class by its share."""
+
+import numpy as np
+
+from jaxaug.data import seeds
+from jaxaug.errors import UsageError
+
+# Keeps the cut's random numbers apart from those of the epochs, which are seeded by (seed, epoch).
+_STREAM = 2**32 - 1
+
+
+def rows_in_cut(size: float, rows: int) -> int:
+    """How many rows `size` asks for: an integer is a count, a float in 0..1 a share of `rows`.
+
+    Raises:
+      UsageError: a negative size, or one that leaves no training row.
+    """
+    is_share = isinstance(size, float | np.floating)
+    wanted = round(size * rows) if is_share and np.isfinite(size) else size
+    if not 0 <= wanted < max(rows, 1):
+        raise UsageError(
+            f"validation_size={size} must be smaller than the {rows} training rows: a number of rows, or a "
+            "share between 0 and 1"
+        )
+    return int(wanted)
+
+
+def counts_per_class(counts: np.ndarray, size: int) -> np.ndarray:
+    """Shares `size` rows out over classes in proportion to `counts`, by largest remainders.
+
+    Args:
+      counts: int [K], rows per class.
+      size: 0..sum(counts).
+
+    Returns:
+      int [K], each within one of counts * size / sum(counts), with sum `size`. Equal remainders go to the
+      lower class.
+    """
+    counts = np.asarray(counts, np.int64)
+    total = max(int(counts.sum()), 1)
+    shares = counts * size // total
+    remainders = counts * size % total
+    shares[np.argsort(-remainders, kind="stable")[: size - shares.sum()]] += 1
+    return shares
+
+
+def stratified_cut(label: np.ndarray, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Splits rows in two, a function of the labels, the size and the seed only.
+
+    Args:
+      label: int [N].
+      size: rows in the second part, 0..N-1.
+      seed: 0 or more.
+
+    Returns:
+      (kept int [N - size], cut int [size]), both ascending.
+    """
+    classes, counts = np.unique(label, return_counts=True)
+    random = seeds.generator(seed, _STREAM)
+    chosen = np.zeros(len(label), bool)
+    for which, share in zip(classes, counts_per_class(counts, size), strict=True):
+        members = np.flatnonzero(label == which)
+        chosen[random.permutation(members)[:share]] = True
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen)

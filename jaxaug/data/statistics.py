@@ -1,0 +1,29 @@
+"""Mean and standard deviation per channel, in one pass over a set that may lie on disk."""
+
+import numpy as np
+
+from jaxaug.data.records import CHUNK_ROWS
+
+
+def channel_statistics(image: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and (population) standard deviation per channel on the 0..1 scale.
+
+    Holds CHUNK_ROWS images at a time as float64.
+
+    Args:
+      image: [N H W C] with N > 0, 0..255.
+
+    Returns:
+      (mean, std), tuples of C floats. A channel that never varies gets 1/255 for its std, one grey level, so
+      that dividing by it stays finite.
+    """
+    total = np.zeros(image.shape[-1])
+    squares = np.zeros(image.shape[-1])
+    for start in range(0, len(image), CHUNK_ROWS):
+        chunk = np.asarray(image[start : start + CHUNK_ROWS], np.float64)
+        total += chunk.sum(axis=(0, 1, 2))
+        squares += np.square(chunk, out=chunk).sum(axis=(0, 1, 2))
+    pixels = len(image) * image.shape[1] * image.shape[2]
+    mean = total / pixels
+    std = np.sqrt(np.maximum(squares / pixels - mean**2, 1.0))
+    return tuple((mean / 255).tolist()), tuple((std / 255).tolist())

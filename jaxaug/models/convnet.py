@@ -1,0 +1,38 @@
+"""A small plain network for small images, quick on a CPU."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+
+from jaxaug.models import layers
+
+
+class Model(nn.Module):
+    """Stages of 3x3 convolution, batch norm, ReLU: image [B H W C] -> (features [B D], logits [B K]).
+
+    Each stage but the first drops values and halves the image; D is the last width. From no paper: for tests,
+    demonstrations and searches where a ResNet takes too long.
+    Raises `UsageError` for empty or non-positive widths.
+    """
+
+    num_classes: int
+    widths: tuple[int, ...] = (32, 64, 128)
+    dropout_rate: float = 0.0
+    dtype: Any = "float32"
+
+    def __post_init__(self) -> None:
+        layers.check_common(self.num_classes, self.dtype, self.dropout_rate)
+        valid = len(self.widths) > 0 and all(isinstance(width, int) and width >= 1 for width in self.widths)
+        layers.require(valid, f"convnet widths must be one or more positive numbers (32, 64, 128), not {self.widths}")
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, image: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
+        maps = image
+        for stage, width in enumerate(self.widths):
+            if stage:
+                maps = layers.dropout(maps, self.dropout_rate, train)
+            maps = layers.conv(width, 3, 2 if stage else 1, dtype=self.dtype)(maps)
+            maps = nn.relu(layers.batch_norm(train, self.dtype)(maps))
+        return layers.classify(maps, self.num_classes)

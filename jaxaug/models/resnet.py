@@ -1,0 +1,103 @@
+"""ResNets for small images: the CIFAR family and the 64-to-512-channel one, told apart by depth."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+
+from jaxaug.models import layers
+
+WIDE_STAGES = {
+    18: (False, (2, 2, 2, 2)),
+    34: (False, (3, 4, 6, 3)),
+    50: (True, (3, 4, 6, 3)),
+    101: (True, (3, 4, 23, 3)),
+    152: (True, (3, 8, 36, 3)),
+}
+EXPANSION = 4  # He et al. 2016, table 1: a bottleneck block gives 4 x its width
+
+
+class Plan(NamedTuple):
+    """What a depth stands for: kind of block, blocks per stage, width of stage 1, initialiser."""
+
+    bottleneck: bool
+    blocks: tuple[int, ...]
+    width: int
+    init: Callable
+
+
+def plan(depth: int) -> Plan:
+    """Say what network `depth` names, or raise `UsageError`. He et al. 2016, table 1 and section 4.2."""
+    if depth in WIDE_STAGES:
+        bottleneck, blocks = WIDE_STAGES[depth]
+        return Plan(bottleneck, blocks, 64, layers.TORCH_DEFAULT)
+    # 164 is 6 * 27 + 2 as well as 9 * 18 + 2; the literature means the bottleneck one.
+    bottleneck = depth == 164 or (depth % 6 != 2 and depth % 9 == 2)
+    layers.require(
+        depth >= 8 and (bottleneck or depth % 6 == 2),
+        f"resnet depth must be 18, 34, 50, 101, 152 (64 to 512 channels), or 6n+2 as 20, 32, 44, 56, 110, "
+        f"1202 (basic blocks), or 164, 1001, another 9n+2 that is not 6n+2 (bottleneck blocks), not {depth}",
+    )
+    return Plan(bottleneck, 3 * ((depth - 2) // (9 if bottleneck else 6),), 16, layers.HE_FAN_OUT)
+
+
+class Basic(nn.Module):
+    """Post-activation block of two 3x3 convolutions, [B H W C] -> [B ceil(H/stride) ceil(W/stride) features].
+
+    He et al. 2016, figure 5 left; dropout sits between the two convolutions.
+    """
+
+    features: int
+    stride: int = 1
+    squeeze_excite: bool = False
+    dropout_rate: float = 0.0
+    init: Callable = layers.HE_FAN_OUT
+    dtype: Any = "float32"
+
+    @nn.compact
+    def __call__(self, maps: jax.Array, train: bool) -> jax.Array:
+        shared = {"init": self.init, "dtype": self.dtype}
+        out = layers.conv(self.features, 3, self.stride, **shared)(maps)
+        out = nn.relu(layers.batch_norm(train, self.dtype)(out))
+        out = layers.dropout(out, self.dropout_rate, train)
+        out = layers.batch_norm(train, self.dtype)(layers.conv(self.features, 3, **shared)(out))
+        out = layers.SqueezeExcite(self.dtype)(out) if self.squeeze_excite else out
+        return nn.relu(out + layers.shortcut(maps, self.features, self.stride, train, **shared))
+
+
+class Model(nn.Module):
+    """ResNet, image [B H W C] -> (features [B D], logits [B K]); D is 64, 256, 512 or 2048 by depth.
+
+    He et al., Deep Residual Learning, CVPR 2016, section 4.2; ISDA, table 2; depths 18 to 152 as in Soft
+    Augmentation, CVPR 2023: 3x3 stem, no max-pool. `squeeze_excite` gates each block. Raises `UsageError`.
+    """
+
+    num_classes: int
+    depth: int = 110
+    squeeze_excite: bool = False
+    dropout_rate: float = 0.0
+    dtype: Any = "float32"
+
+    def __post_init__(self) -> None:
+        layers.check_common(self.num_classes, self.dtype, self.dropout_rate)
+        plan(self.depth)
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, image: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
+        bottleneck, stages, base, init = plan(self.depth)
+        shared = {"init": init, "dtype": self.dtype}
+        options = {"squeeze_excite": self.squeeze_excite, "dropout_rate": self.dropout_rate, **shared}
+        maps = nn.relu(layers.batch_norm(train, self.dtype)(layers.conv(base, 3, **shared)(image)))
+        for stage, blocks in enumerate(stages):
+            width = base * 2**stage
+            for block in range(blocks):
+                name, stride = f"stage{stage + 1}_block{block + 1}", 2 if stage and not block else 1
+                module: layers.Bottleneck | Basic
+                if bottleneck:
+                    module = layers.Bottleneck(width, EXPANSION * width, stride, **options, name=name)
+                else:
+                    module = Basic(width, stride, **options, name=name)
+                maps = module(maps, train)
+        return layers.classify(maps, self.num_classes)

@@ -1,0 +1,101 @@
+"""Parts of the augmentation pipeline: what each may do to a batch, and that the pipeline is what the config says."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from jaxaug.augment import parts, pipeline, pixels
+from jaxaug.errors import UsageError
+from jaxaug.types import Batch, Progress
+
+HALF = Progress(jnp.asarray(0.5), jnp.asarray(0.5))
+PARTS = [name for name, f in vars(parts).items() if inspect.isfunction(f) and f.__module__ == parts.__name__]
+
+
+def batch_of(rows=64, height=9, width=8, dtype=np.uint8):
+    image = np.random.default_rng(0).integers(1, 256, (rows, height, width, 3)).astype(dtype)
+    return Batch(jnp.asarray(image), jnp.arange(rows) % 5, jnp.arange(rows))
+
+
+@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_every_part(name, dtype):
+    """Type, shape and labels kept; the same for the same key; different images treated differently."""
+    part, batch = jax.jit(getattr(parts, name)()), batch_of(dtype=dtype)
+    one, again = part(jax.random.key(1), batch, {}, HALF), part(jax.random.key(1), batch, {}, HALF)
+    assert one.image.dtype == batch.image.dtype
+    assert one.image.shape == batch.image.shape
+    np.testing.assert_array_equal(one.image, again.image)
+    np.testing.assert_array_equal(one.label, batch.label)
+    other = part(jax.random.key(2), batch, {}, HALF)
+    assert (np.asarray(one.image) != np.asarray(other.image)).any(axis=(1, 2, 3)).mean() > 0.15
+
+
+@pytest.mark.parametrize("mode", ["constant", "reflect", "edge"])
+def test_crop_windows(mode):
+    batch = batch_of(rows=49)
+    top, left = (jnp.asarray(x.ravel()) for x in np.mgrid[:7, :7])
+    windows = pixels.crop_windows(batch.image, top, left, 3, mode)
+    padded = np.pad(np.asarray(batch.image), ((0, 0), (3, 3), (3, 3), (0, 0)), mode=mode)
+    for i in range(49):
+        np.testing.assert_array_equal(windows[i], padded[i, top[i] : top[i] + 9, left[i] : left[i] + 8])
+
+
+def test_pad_and_crop_is_uniform():
+    """Each of the (2p + 1)^2 windows is about equally likely: chi-squared over 81 cells."""
+    corner = np.zeros((9, 9, 1), np.uint8)
+    corner[4, 4] = 1
+    rows = 8100
+    batch = Batch(jnp.broadcast_to(corner, (rows, 9, 9, 1)), jnp.zeros(rows, jnp.int32), jnp.arange(rows))
+    moved = parts.pad_and_crop(4, "zero")(jax.random.key(0), batch, {}, HALF).image
+    counts = np.asarray(moved, np.int64).sum(0).ravel()
+    assert counts.sum() == rows
+    assert ((counts - 100) ** 2 / 100).sum() < 130  # the 99.97 % point of chi-squared with 80 degrees of freedom
+
+
+def test_flip():
+    batch = batch_of(rows=400)
+    flipped = np.asarray(parts.flip()(jax.random.key(0), batch, {}, HALF).image)
+    image = np.asarray(batch.image)
+    mirrored = (flipped == image[:, :, ::-1]).all(axis=(1, 2, 3))
+    assert ((flipped == image).all(axis=(1, 2, 3)) ^ mirrored).all()
+    assert 150 < mirrored.sum() < 250
+
+
+def test_cutout():
+    """A square of 4, centre anywhere, cut off at the borders."""
+    batch = batch_of(rows=2000)
+    hidden = np.asarray(parts.cutout(4)(jax.random.key(0), batch, {}, HALF).image) == 0
+    area = hidden[..., 0].sum(axis=(1, 2))
+    assert (hidden.all(axis=3) == hidden.any(axis=3)).all()
+    assert area.max() == 16
+    assert area.min() == 4  # a centre in the first row and column leaves 2 x 2
+    heights, widths = hidden[..., 0].any(axis=2).sum(1), hidden[..., 0].any(axis=1).sum(1)
+    np.testing.assert_array_equal(heights * widths, area)
+
+
+def test_pipeline():
+    config = ConfigDict({"train": ("parts.flip",), "flip": {"probability": 1.0}})
+    augment, hyper = pipeline.build(config, (0.5, 0.4, 0.3), (0.1, 0.2, 0.3))
+    batch = batch_of()
+    expected = (np.asarray(batch.image) / 255 - [0.5, 0.4, 0.3]) / [0.1, 0.2, 0.3]
+    seen = augment(batch, hyper, jax.random.key(0), HALF, train=True).image
+    np.testing.assert_allclose(seen, expected[:, :, ::-1], atol=1e-5)
+    np.testing.assert_allclose(augment(batch, hyper, None, None, train=False).image, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"train": ("parts.flop",)}, "did you mean 'parts.flip'"),
+        ({"train": ("parts.flip",), "flip": {"probabillity": 1.0}}, "did you mean 'probability'"),
+        ({"train": ("parts.pad_and_crop",), "pad_and_crop": {"fill": "mirror"}}, "fill must be one of"),
+    ],
+)
+def test_mistakes(config, message):
+    with pytest.raises(UsageError, match=message):
+        pipeline.build(ConfigDict(config), (0.5,), (0.5,))
