@@ -18,9 +18,7 @@ from jaxaug import devices, sweep, workdir
 from jaxaug.errors import UsageError
 from jaxaug.interrupt import Interrupted
 
-CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "A file with get_config(), see configs/.", lock_config=True
-)
+CONFIG = config_flags.DEFINE_config_file("config", None, "A file with get_config(), see configs/.", lock_config=True)
 WORKDIR = flags.DEFINE_string(
     "workdir", "", "Where the run is kept; by default runs/<config>-<six letters of its settings>."
 )

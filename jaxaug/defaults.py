@@ -21,10 +21,14 @@ def config() -> ConfigDict:
             "save_every": 10,  # epochs between checkpoints; the last epoch is always saved
             "data": {
                 "name": "digits",  # a file of jaxaug/data
-                "dir": "",  # where to look first; see jaxaug/data/__init__.py for where else
+                "dir": "",  # the folder of data sets; "": the usual ones, see jaxaug/data/__init__.py
                 "download": True,  # fetch the official archive where no copy is found
                 "validation_size": 0,  # rows (int) or share (float) of train, cut off class by class
                 "seed": 0,  # of that cut
+                "extra": False,  # svhn: train on its 531,131 extra images too
+                "statistics": "isda",  # cifar: mean and std as in ISDA's code, or "computed"
+                "path": "",  # npz: the file
+                "num_classes": 0,  # npz: 0 for what its labels say
             },
             "augment": {"train": ()},  # addresses in jaxaug/augment; options under each one's last word
             "model": {"name": "convnet", "kw": {}},  # a file of jaxaug/models and the fields of its Model

@@ -50,9 +50,7 @@ def prepare(config: ConfigDict) -> Job:
     data = find("data", config.data.name).load(config.data)
     rows = len(data.train.label)
     if config.batch_size > rows:
-        raise UsageError(
-            f"config.batch_size is {config.batch_size}, but {data.name} has {rows} training rows"
-        )
+        raise UsageError(f"config.batch_size is {config.batch_size}, but {data.name} has {rows} training rows")
     counts = {"steps_per_epoch": rows // config.batch_size, "epochs": config.epochs}
     model = models.build(config.model, data.num_classes)
     augment, hyper = pipeline.build(config.augment, data.mean, data.std)
@@ -180,11 +178,7 @@ class Training:
             kept = self.store.latest
             raise UsageError(
                 f"the loss is not finite at step {bad} (epoch {bad // self.job.steps_per_epoch}). "
-                + (
-                    f"The last good checkpoint, step {kept}, is kept. "
-                    if kept
-                    else "No checkpoint was due yet. "
-                )
+                + (f"The last good checkpoint, step {kept}, is kept. " if kept else "No checkpoint was due yet. ")
                 + "Lower config.optim.learning_rate or config.loss.isda.strength, or set config.optim.clip, and "
                 "use another --workdir."
             )
@@ -219,9 +213,7 @@ class Training:
     def _stop(self, step: int) -> None:
         self._figures()
         self._save({})
-        raise Interrupted(
-            f"stopped as asked after step {step} of {self.job.total_steps}; saved in {self.folder.path}"
-        )
+        raise Interrupted(f"stopped as asked after step {step} of {self.job.total_steps}; saved in {self.folder.path}")
 
 
 class Evaluator:
@@ -233,8 +225,7 @@ class Evaluator:
         size = -(-min(job.config.eval_batch_size, len(split.label)) // job.mesh.size) * job.mesh.size
         self._source = devices.place(split, everywhere)
         self._rows = [
-            devices.place(rows, devices.along(job.mesh, 0))
-            for rows in evaluation_rows(len(split.label), size)
+            devices.place(rows, devices.along(job.mesh, 0)) for rows in evaluation_rows(len(split.label), size)
         ]
         self._step = jax.jit(
             lambda state, source, rows: job.eval_step(state, steps.of_rows(source, rows)),

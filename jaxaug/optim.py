@@ -20,9 +20,7 @@ from jaxaug.find import call, choose
 Schedule = Callable[[jax.Array], jax.Array]
 
 
-def build(
-    config: ConfigDict, *, steps_per_epoch: int, epochs: int
-) -> tuple[optax.GradientTransformation, Schedule]:
+def build(config: ConfigDict, *, steps_per_epoch: int, epochs: int) -> tuple[optax.GradientTransformation, Schedule]:
     """(tx, schedule) for a config:
 
     name: "sgd" (momentum, nesterov) or "adamw"; learning_rate > 0; schedule: options of `make_schedule`;

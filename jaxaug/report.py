@@ -133,9 +133,7 @@ def curves(path: pathlib.Path, histories: Mapping[str, Sequence[Sequence[Mapping
             values = np.array([[convert(r[key]) for r in h[:length]] for h in runs])
             (line,) = axis.plot(epochs, values.mean(axis=0), label=name)
             if len(runs) > 1:
-                axis.fill_between(
-                    epochs, values.min(axis=0), values.max(axis=0), color=line.get_color(), alpha=0.15
-                )
+                axis.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=line.get_color(), alpha=0.15)
         axis.set_xlabel("epoch")
         axis.set_ylabel(label)
         axis.grid(alpha=0.3)

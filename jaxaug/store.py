@@ -51,9 +51,7 @@ class Store:
         if self.latest is None:
             return None
         self._compare(json.loads((self.directory / "structure.json").read_text()), structure(abstract))
-        return _with_key(
-            self._checkpoints.load(step or self.latest, _without_key(abstract)), jax.random.wrap_key_data
-        )
+        return _with_key(self._checkpoints.load(step or self.latest, _without_key(abstract)), jax.random.wrap_key_data)
 
     def save(self, state: TrainState, figures: dict[str, float]) -> None:
         """Start writing the state as checkpoint `state.step`; returns when the device arrays are copied."""
@@ -105,6 +103,4 @@ def _with_key(state: TrainState, convert: Any) -> TrainState:
 def _without_key(abstract: TrainState) -> TrainState:
     """The abstract state with the key as the plain array that is stored."""
     plain = jax.eval_shape(jax.random.key_data, abstract.key)
-    return abstract.replace(
-        key=jax.ShapeDtypeStruct(plain.shape, plain.dtype, sharding=abstract.step.sharding)
-    )
+    return abstract.replace(key=jax.ShapeDtypeStruct(plain.shape, plain.dtype, sharding=abstract.step.sharding))

@@ -45,9 +45,7 @@ class Workdir:
             (self.path / ".writable").write_text("")
             (self.path / ".writable").unlink()
         except OSError as error:
-            raise UsageError(
-                f"cannot write to the workdir {self.path}: {error}. Choose another --workdir."
-            ) from None
+            raise UsageError(f"cannot write to the workdir {self.path}: {error}. Choose another --workdir.") from None
         saved = self.path / "config.json"
         if saved.exists():
             _same_config(json.loads(saved.read_text()), json.loads(_text(config)), self.path)

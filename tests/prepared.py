@@ -66,9 +66,7 @@ def write_cifar(path: pathlib.Path, members, label_key: bytes, train, test) -> N
     content = {}
     for split, (image, label) in {"train": train, "test": test}.items():
         flat = image.transpose(0, 3, 1, 2).reshape(len(image), -1)
-        for name, part in zip(
-            members[split], np.array_split(np.arange(len(image)), len(members[split])), strict=True
-        ):
+        for name, part in zip(members[split], np.array_split(np.arange(len(image)), len(members[split])), strict=True):
             batch = {
                 b"data": flat[part],
                 label_key: label[part].tolist(),

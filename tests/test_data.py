@@ -417,11 +417,7 @@ def test_places(monkeypatch, tmp_path):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
     assert find_places(config_for("mnist")).prepared == tmp_path / "tfds"
     monkeypatch.setenv("JAXAUG_DATA_DIR", str(tmp_path / "all"))
-    assert (
-        find_places(config_for("mnist")).archives
-        == find_places(config_for("mnist")).prepared
-        == tmp_path / "all"
-    )
+    assert find_places(config_for("mnist")).archives == find_places(config_for("mnist")).prepared == tmp_path / "all"
     assert find_places(config_for("mnist", "~/mine")).archives == home / "mine"
 
 
@@ -589,12 +585,8 @@ def test_cut_in_assemble():
         np.testing.assert_array_equal(split.image, train[0][split.index])
         np.testing.assert_array_equal(split.label, train[1][split.index])
     assert data.statistics_source == "computed from the 90 training rows"
-    np.testing.assert_array_equal(
-        small(train, validation_size=30, seed=3).validation.index, data.validation.index
-    )
-    assert not np.array_equal(
-        small(train, validation_size=30, seed=4).validation.index, data.validation.index
-    )
+    np.testing.assert_array_equal(small(train, validation_size=30, seed=3).validation.index, data.validation.index)
+    assert not np.array_equal(small(train, validation_size=30, seed=4).validation.index, data.validation.index)
     assert len(small(train).validation) == 0
 
 

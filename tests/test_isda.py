@@ -98,9 +98,7 @@ def test_released_code(kind, precision):
     for t in range(3):
         arrays = [golden[name][t].astype(precision) for name in ("features", "fc_weight", "fc_bias")]
         ratio = jnp.asarray(golden[f"{short}_ratio"][t], precision)
-        loss, state, logits, grads = step(
-            transform, state, *arrays, golden["labels"][t].astype(np.int32), ratio
-        )
+        loss, state, logits, grads = step(transform, state, *arrays, golden["labels"][t].astype(np.int32), ratio)
         tolerance = TOLERANCE[precision]
         close(state.count, expected("count", t), tolerance)
         close(state.mean, expected("mean", t), tolerance)
@@ -142,9 +140,7 @@ def test_formula(case, kind, precision):
         weight = (rng.normal(size=(classes, depth)) * 0.3 + offset * rng.normal(size=depth)).astype(precision)
         bias = rng.normal(size=classes).astype(precision)
         labels = labels.astype(np.int32)
-        loss, state, logits, grads = step(
-            transform, state, features, weight, bias, labels, jnp.asarray(0.5, precision)
-        )
+        loss, state, logits, grads = step(transform, state, features, weight, bias, labels, jnp.asarray(0.5, precision))
         if kind == "diagonal":
             kept = (*kept[:2], np.stack([np.diag(np.diag(c)) for c in kept[2]]))
         full, expected_logits, expected_loss, expected_grads = oracle(

@@ -125,7 +125,9 @@ def test_chain_order_and_state():
 
 
 def test_build():
-    config = ConfigDict({"chain": ("targets.smooth", "isda.isda"), "smooth": {"amount": 0.3}, "isda": {"strength": 0.0}})
+    config = ConfigDict(
+        {"chain": ("targets.smooth", "isda.isda"), "smooth": {"amount": 0.3}, "isda": {"strength": 0.0}}
+    )
     chained = losses.build(config)
     result = chained.apply(chained.init(4, 3), terms_of())[1]
     np.testing.assert_allclose(result.targets.max(-1), 0.7 + 0.3 / 4, rtol=1e-6)

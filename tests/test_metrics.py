@@ -49,7 +49,9 @@ def test_certain_and_right_is_calibrated():
 
 def test_first_bad_step():
     logits, labels = jnp.zeros((2, 3)), jnp.asarray([0, -1])
-    steps = [metrics.of_training(jnp.asarray(x), logits, labels, jnp.asarray(i)) for i, x in enumerate((1.0, np.nan, np.inf))]
+    steps = [
+        metrics.of_training(jnp.asarray(x), logits, labels, jnp.asarray(i)) for i, x in enumerate((1.0, np.nan, np.inf))
+    ]
     assert int((steps[0] + steps[1] + steps[2]).first_bad) == 1
     assert int(steps[0].first_bad) == metrics.NEVER
     assert metrics.summary(steps[0]) == {"loss": 1.0, "top1": 1.0}

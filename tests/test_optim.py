@@ -100,7 +100,9 @@ def test_sgd_is_pytorchs(nesterov, decay):
 
 
 def test_clip_and_adamw():
-    tx, _ = optim.build(config_of(momentum=0.0, nesterov=False, weight_decay=0.0, clip=1.0), steps_per_epoch=1, epochs=1)
+    tx, _ = optim.build(
+        config_of(momentum=0.0, nesterov=False, weight_decay=0.0, clip=1.0), steps_per_epoch=1, epochs=1
+    )
     grads = {"w": jnp.asarray([30.0, 40.0])}
     update, _ = tx.update(grads, tx.init(grads), grads)
     np.testing.assert_allclose(update["w"], [-0.06, -0.08], rtol=1e-5)

@@ -27,9 +27,7 @@ def build(config: ConfigDict, mean: Sequence[float], std: Sequence[float]) -> tu
         options = config.get(address.split(".")[-1], {})
         parts.append(call(f"augment {address!r}", find("augment", address), options=options))
 
-    def augment(
-        batch: Batch, hyper: Tree, key: jax.Array | None, progress: Progress | None, *, train: bool
-    ) -> Batch:
+    def augment(batch: Batch, hyper: Tree, key: jax.Array | None, progress: Progress | None, *, train: bool) -> Batch:
         if train:
             for i, part in enumerate(parts):
                 batch = part(jax.random.fold_in(key, i), batch, hyper, progress)

@@ -75,9 +75,7 @@ def _split(name: str, title: str, arrays: tuple[np.ndarray, np.ndarray]) -> Spli
     if not np.issubdtype(label.dtype, np.integer):
         raise UsageError(f"{name}: labels of {title} are {label.dtype}; they must be integers")
     if label.ndim != 1 or len(label) != len(image):
-        raise UsageError(
-            f"{name}: labels of {title} have shape {label.shape}; {len(image)} images need as many"
-        )
+        raise UsageError(f"{name}: labels of {title} have shape {label.shape}; {len(image)} images need as many")
     # Clipped first: a 64-bit label must not wrap round into the valid range.
     label = np.clip(label, -(2**31), 2**31 - 1).astype(np.int32)
     return Split(image, label, np.arange(len(label), dtype=np.int32))

@@ -25,9 +25,7 @@ def parse(content: bytes, rank: int, path: pathlib.Path) -> np.ndarray:
     # Two zero bytes, 8 for unsigned bytes, the rank, then one 32-bit size per dimension.
     start = 4 + 4 * rank
     if content[:4] != bytes([0, 0, 8, rank]) or len(content) < start:
-        raise UsageError(
-            f"{path} is not an IDX file of {rank}-dimensional bytes: it starts {content[:4].hex()}"
-        )
+        raise UsageError(f"{path} is not an IDX file of {rank}-dimensional bytes: it starts {content[:4].hex()}")
     shape = tuple(int.from_bytes(content[4 + 4 * axis : 8 + 4 * axis], "big") for axis in range(rank))
     size = int(np.prod(shape, dtype=object))
     if len(content) - start != size:
@@ -49,8 +47,6 @@ def decode(paths: tuple[pathlib.Path, ...]) -> dict[str, np.ndarray]:
         image = parse(archives.read(image_path), 3, image_path)
         label = parse(archives.read(label_path), 1, label_path)
         if image.shape[1:] != (28, 28) or len(image) != len(label):
-            raise UsageError(
-                f"{image_path} holds {image.shape}, {label_path} {label.shape}: not [N 28 28], [N]"
-            )
+            raise UsageError(f"{image_path} holds {image.shape}, {label_path} {label.shape}: not [N 28 28], [N]")
         arrays[f"{split}_image"], arrays[f"{split}_label"] = image[..., None], label.astype(np.int32)
     return arrays

@@ -85,9 +85,7 @@ class Data:
 
 def _check_arrays(name: str, title: str, split: Split) -> None:
     if split.image.dtype not in (np.uint8, np.float32):
-        raise UsageError(
-            f"{name}: images of {title} are {split.image.dtype}; they must be uint8, or float32 on 0..255"
-        )
+        raise UsageError(f"{name}: images of {title} are {split.image.dtype}; they must be uint8, or float32 on 0..255")
     if split.image.ndim != 4:
         raise UsageError(f"{name}: images of {title} have shape {split.image.shape}; it must be [N H W C]")
     for field in ("label", "index"):

@@ -36,9 +36,7 @@ def empty(num_classes: int, num_features: int, *, full: bool) -> ClassStatistics
     )
 
 
-def update(
-    statistics: ClassStatistics, features: jax.Array, labels: jax.Array, keep: float = 1.0
-) -> ClassStatistics:
+def update(statistics: ClassStatistics, features: jax.Array, labels: jax.Array, keep: float = 1.0) -> ClassStatistics:
     """Add a batch: features [B D], labels [B] int (-1: the row does not count).
 
     keep in (0, 1]: every update first multiplies the old counts by it; 1 averages over all rows ever seen (as

@@ -52,9 +52,7 @@ def isda(
         if value not in valid:
             raise UsageError(f"losses 'isda.isda': {what} must be one of {valid}, got {value!r}")
     if strength < 0 or not 0 < keep <= 1:
-        raise UsageError(
-            f"losses 'isda.isda': strength must be >= 0 and keep in (0, 1], got {strength} and {keep}"
-        )
+        raise UsageError(f"losses 'isda.isda': strength must be >= 0 and keep in (0, 1], got {strength} and {keep}")
 
     def init(num_classes: int, num_features: int) -> ClassStatistics:
         return empty(num_classes, num_features, full=covariance == "full")
@@ -140,9 +138,7 @@ def _full_table_forward(size, weights, covariance, classes, number):
         table, products = carry
         difference = weights - weights[classes[p]]
         product = _matmul(difference, covariance[classes[p]])
-        table = jax.lax.dynamic_update_index_in_dim(
-            table, jnp.sum(difference * product, axis=-1), classes[p], 0
-        )
+        table = jax.lax.dynamic_update_index_in_dim(table, jnp.sum(difference * product, axis=-1), classes[p], 0)
         return table, jax.lax.dynamic_update_index_in_dim(products, product, p, 0)
 
     columns, depth = weights.shape

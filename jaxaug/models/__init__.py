@@ -50,9 +50,7 @@ def apply(
     rngs = {} if key is None else {"dropout": key}
     variables = {"params": params, "batch_stats": stats}
     if train:
-        (features, logits), changed = model.apply(
-            variables, image, train=True, rngs=rngs, mutable=["batch_stats"]
-        )
+        (features, logits), changed = model.apply(variables, image, train=True, rngs=rngs, mutable=["batch_stats"])
         stats = changed.get("batch_stats", stats)
     else:
         features, logits = model.apply(variables, image, train=False)
