@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import jax
 from absl import app, flags, logging
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
 from jaxaug import devices, sweep, workdir
 from jaxaug.errors import UsageError
@@ -28,14 +28,14 @@ PROCESS = flags.DEFINE_integer("process_id", -1, "Which of them this is.")
 
 
 def main(arguments: Sequence[str]) -> int:
-    if len(arguments) > 1:
-        raise app.UsageError(f"unknown arguments {arguments[1:]}: settings look like --config.epochs=10")
     logging.set_verbosity(logging.WARNING)  # orbax reports every file it touches
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         cache = pathlib.Path("~/.cache/jaxaug/compiled").expanduser()
         jax.config.update("jax_compilation_cache_dir", str(cache))
-    config = CONFIG.value
     try:
+        if len(arguments) > 1:
+            raise UsageError(f"unknown arguments {arguments[1:]}: settings look like --config.epochs=10")
+        config = read_config()
         devices.connect(COORDINATOR.value, PROCESSES.value, PROCESS.value)
         name = pathlib.Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
         sweep.run(config, WORKDIR.value or f"runs/{name}-{workdir.fingerprint(config)}")
@@ -47,6 +47,29 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def read_config() -> ConfigDict:
+    """The config, or a UsageError if there is no such file."""
+    try:
+        return CONFIG.value
+    except OSError as error:
+        raise UsageError(f"the file of --config cannot be read: {in_one_line(error)}") from None
+
+
+def in_one_line(error: Exception) -> str:
+    """The message without the traceback that config_flags puts into it, and without escaped line ends."""
+    lines = [line.strip() for line in str(error).replace("\\n", "\n").replace("\\'", "'").splitlines() if line.strip()]
+    return lines[-1] if any("Traceback" in line for line in lines) else " ".join(lines)
+
+
+def parse(arguments: Sequence[str]) -> list[str]:
+    """absl's parser, with a mistake in --config... told in one line."""
+    try:
+        return flags.FLAGS(list(arguments))
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+        print(f"error: {in_one_line(error)}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
 if __name__ == "__main__":
     flags.mark_flag_as_required("config")
-    app.run(main)
+    app.run(main, flags_parser=parse)

@@ -25,7 +25,9 @@ ROWS = {
     "resnet-32": ("resnet", {"depth": 32}, 160, 128, 0.1, (80, 120), 0.1, 1e-4),
     "resnet-110": ("resnet", {"depth": 110}, 160, 128, 0.1, (80, 120), 0.1, 1e-4),
     "se_resnet-110": ("resnet", {"depth": 110, "squeeze_excite": True}, 200, 128, 0.1, (80, 120, 160), 0.1, 1e-4),
-    "wide_resnet-16-8": ("wide_resnet", {"depth": 16, "widen_factor": 8}, 240, 128, 0.1, (60, 120, 160, 200), 0.2, 5e-4),
+    "wide_resnet-16-8": (
+        "wide_resnet", {"depth": 16, "widen_factor": 8}, 240, 128, 0.1, (60, 120, 160, 200), 0.2, 5e-4
+    ),
     "wide_resnet-28-10": (
         "wide_resnet", {"depth": 28, "widen_factor": 10}, 240, 128, 0.1, (60, 120, 160, 200), 0.2, 5e-4
     ),

@@ -56,13 +56,9 @@ def call(what: str, function: Callable[..., Any], *arguments: Any, options: Mapp
 
     what: how the function is called in the config, for the message.
     """
-    try:
-        parameters = inspect.signature(function).parameters
-    except (TypeError, ValueError):
-        parameters = {}
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    parameters = inspect.signature(function).parameters
     for key in options:
-        if parameters and not open_ended and key not in parameters:
+        if key not in parameters and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             raise UsageError(_unknown(f"option of {what}", key, list(parameters)))
     return function(*arguments, **options)
 

@@ -2,86 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
 import time
-from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxaug import devices, losses, metrics, models, optim, report, steps
-from jaxaug.augment import pipeline
-from jaxaug.data import Data, Split
-from jaxaug.data.batches import evaluation_rows, training_rows
+from jaxaug import devices, metrics, report, steps
 from jaxaug.errors import UsageError
-from jaxaug.find import find
+from jaxaug.evaluation import Evaluator
 from jaxaug.interrupt import Interrupted, Requests
-from jaxaug.objective import make_objective
+from jaxaug.job import Job, chunks, prepare
 from jaxaug.store import Store, all_finite
-from jaxaug.types import TrainState
 from jaxaug.workdir import Workdir
-
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """A config made into functions; nothing is compiled or trained yet."""
-
-    config: ConfigDict
-    data: Data
-    mesh: jax.sharding.Mesh
-    steps_per_epoch: int
-    schedule: optim.Schedule
-    init: Callable[[], TrainState]
-    train_step: Callable
-    eval_step: Callable
-
-    @property
-    def total_steps(self) -> int:
-        return self.steps_per_epoch * self.config.epochs
-
-
-def prepare(config: ConfigDict) -> Job:
-    """Read the data and build every part. Raises UsageError for whatever is wrong with the config."""
-    mesh = devices.make_mesh()
-    _check_sizes(config, mesh.size)
-    data = find("data", config.data.name).load(config.data)
-    rows = len(data.train.label)
-    if config.batch_size > rows:
-        raise UsageError(f"config.batch_size is {config.batch_size}, but {data.name} has {rows} training rows")
-    counts = {"steps_per_epoch": rows // config.batch_size, "epochs": config.epochs}
-    model = models.build(config.model, data.num_classes)
-    augment, hyper = pipeline.build(config.augment, data.mean, data.std)
-    chain = losses.build(config.loss)
-    tx, schedule = optim.build(config.optim, **counts)
-    objective = make_objective(model, augment, chain, **counts)
-
-    def init() -> TrainState:
-        return steps.init_state(jax.random.key(config.seed), model, chain, tx, hyper, data.image_shape)
-
-    train_step, eval_step = steps.make_train_step(objective, tx), steps.make_eval_step(model, augment)
-    return Job(config, data, mesh, counts["steps_per_epoch"], schedule, init, train_step, eval_step)
-
-
-def _check_sizes(config: ConfigDict, size: int) -> None:
-    for name in (
-        "epochs",
-        "batch_size",
-        "eval_batch_size",
-        "steps_per_dispatch",
-        "log_every",
-        "eval_every",
-        "save_every",
-    ):
-        if config[name] < 1:
-            raise UsageError(f"config.{name} must be at least 1, got {config[name]}")
-    if config.batch_size % size:
-        raise UsageError(
-            f"config.batch_size {config.batch_size} cannot be divided among {size} devices: "
-            f"use {config.batch_size // size * size or size} or {(config.batch_size // size + 1) * size}"
-        )
 
 
 def run(config: ConfigDict, workdir: str | pathlib.Path, title: str = "") -> dict[str, float]:
@@ -112,6 +47,10 @@ def run(config: ConfigDict, workdir: str | pathlib.Path, title: str = "") -> dic
 
 class Training:
     """A run in progress: the state on the devices and what is being counted since the last record."""
+
+    _totals: metrics.Totals
+    _seen: int
+    _began: float
 
     def __init__(self, job: Job, folder: Workdir, store: Store, requests: Requests, title: str):
         self.job, self.folder, self.store, self.requests = job, folder, store, requests
@@ -168,8 +107,7 @@ class Training:
         return rest == 0 and (epoch % every == 0 or epoch == self.job.config.epochs)
 
     def _begin_record(self) -> None:
-        self._totals: metrics.Totals = self._zeros()
-        self._seen, self._began = 0, time.perf_counter()
+        self._totals, self._seen, self._began = self._zeros(), 0, time.perf_counter()
 
     def _figures(self) -> dict[str, float]:
         """Training figures since the last record. Raises UsageError if a loss was not finite."""
@@ -214,36 +152,3 @@ class Training:
         self._figures()
         self._save({})
         raise Interrupted(f"stopped as asked after step {step} of {self.job.total_steps}; saved in {self.folder.path}")
-
-
-class Evaluator:
-    """Metrics of a whole split that lives on the devices: every row counts once, the padding never."""
-
-    def __init__(self, job: Job, split: Split):
-        everywhere = devices.everywhere(job.mesh)
-        # Rounded up, so that any number of devices divides it.
-        size = -(-min(job.config.eval_batch_size, len(split.label)) // job.mesh.size) * job.mesh.size
-        self._source = devices.place(split, everywhere)
-        self._rows = [
-            devices.place(rows, devices.along(job.mesh, 0)) for rows in evaluation_rows(len(split.label), size)
-        ]
-        self._step = jax.jit(
-            lambda state, source, rows: job.eval_step(state, steps.of_rows(source, rows)),
-            out_shardings=everywhere,
-        )
-
-    def __call__(self, state: TrainState) -> dict[str, float]:
-        parts = [jax.device_get(self._step(state, self._source, rows)) for rows in self._rows]
-        return metrics.summary(sum(parts[1:], parts[0]))
-
-
-def chunks(job: Job, from_step: int) -> Iterator[tuple[int, np.ndarray]]:
-    """(step, rows [n B]) to the end of the training, n = steps_per_dispatch, less where an epoch ends."""
-    config, waiting = job.config, []
-    for step, rows in training_rows(len(job.data.train.label), config.batch_size, config.seed, from_step):
-        if step == job.total_steps:
-            return
-        waiting.append(rows)
-        if len(waiting) == config.steps_per_dispatch or (step + 1) % job.steps_per_epoch == 0:
-            yield step + 1 - len(waiting), np.stack(waiting)
-            waiting = []

@@ -114,8 +114,11 @@ def show(thing: Any) -> None:
     Console(width=None if sys.stdout.isatty() else 110).print(thing)
 
 
-def curves(path: pathlib.Path, histories: Mapping[str, Sequence[Sequence[Mapping[str, float]]]]) -> None:
-    """Draw training loss and test error by epoch into a PNG: the mean over the seeds of each variant, and their range."""
+History = Sequence[Mapping[str, float]]
+
+
+def curves(path: pathlib.Path, histories: Mapping[str, Sequence[History]]) -> None:
+    """Draw training loss and test error by epoch into a PNG: mean and range over the seeds of each variant."""
     import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -1,7 +1,7 @@
 """The folder of a run: its config, code version and environment, its log and its result.
 
-config.json, environment.json, metrics.jsonl (one line for each evaluated epoch), tensorboard/, checkpoints/, curves.png,
-result.json (only when the run is complete).
+config.json, environment.json, metrics.jsonl (one line for each evaluated epoch), tensorboard/, checkpoints/,
+curves.png, result.json (only when the run is complete).
 """
 
 from __future__ import annotations

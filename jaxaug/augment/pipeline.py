@@ -29,6 +29,8 @@ def build(config: ConfigDict, mean: Sequence[float], std: Sequence[float]) -> tu
 
     def augment(batch: Batch, hyper: Tree, key: jax.Array | None, progress: Progress | None, *, train: bool) -> Batch:
         if train:
+            assert key is not None, "training needs a key"
+            assert progress is not None, "training needs the progress"
             for i, part in enumerate(parts):
                 batch = part(jax.random.fold_in(key, i), batch, hyper, progress)
         return batch.replace(image=normalise(batch.image, mean, std))

@@ -1,0 +1,90 @@
+"""A config made into functions: everything that can be wrong with it shows here, before anything is compiled."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from jaxaug import devices, losses, models, optim, steps
+from jaxaug.augment import pipeline
+from jaxaug.data import Data
+from jaxaug.data.batches import training_rows
+from jaxaug.errors import UsageError
+from jaxaug.find import find
+from jaxaug.objective import make_objective
+from jaxaug.types import TrainState
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A config made into functions; nothing is compiled or trained yet."""
+
+    config: ConfigDict
+    data: Data
+    mesh: jax.sharding.Mesh
+    steps_per_epoch: int
+    schedule: optim.Schedule
+    init: Callable[[], TrainState]
+    train_step: Callable
+    eval_step: Callable
+
+    @property
+    def total_steps(self) -> int:
+        return self.steps_per_epoch * self.config.epochs
+
+
+def prepare(config: ConfigDict) -> Job:
+    """Read the data and build every part. Raises UsageError for whatever is wrong with the config."""
+    mesh = devices.make_mesh()
+    _check_sizes(config, mesh.size)
+    data = find("data", config.data.name).load(config.data)
+    rows = len(data.train.label)
+    if config.batch_size > rows:
+        raise UsageError(f"config.batch_size is {config.batch_size}, but {data.name} has {rows} training rows")
+    counts = {"steps_per_epoch": rows // config.batch_size, "epochs": config.epochs}
+    model = models.build(config.model, data.num_classes)
+    augment, hyper = pipeline.build(config.augment, data.mean, data.std)
+    chain = losses.build(config.loss)
+    tx, schedule = optim.build(config.optim, **counts)
+    objective = make_objective(model, augment, chain, **counts)
+
+    def init() -> TrainState:
+        return steps.init_state(jax.random.key(config.seed), model, chain, tx, hyper, data.image_shape)
+
+    train_step, eval_step = steps.make_train_step(objective, tx), steps.make_eval_step(model, augment)
+    return Job(config, data, mesh, counts["steps_per_epoch"], schedule, init, train_step, eval_step)
+
+
+def _check_sizes(config: ConfigDict, size: int) -> None:
+    for name in (
+        "epochs",
+        "batch_size",
+        "eval_batch_size",
+        "steps_per_dispatch",
+        "log_every",
+        "eval_every",
+        "save_every",
+    ):
+        if config[name] < 1:
+            raise UsageError(f"config.{name} must be at least 1, got {config[name]}")
+    if config.batch_size % size:
+        raise UsageError(
+            f"config.batch_size {config.batch_size} cannot be divided among {size} devices: "
+            f"use {config.batch_size // size * size or size} or {(config.batch_size // size + 1) * size}"
+        )
+
+
+def chunks(job: Job, from_step: int) -> Iterator[tuple[int, np.ndarray]]:
+    """(step, rows [n B]) to the end of the training, n = steps_per_dispatch, less where an epoch ends."""
+    config, waiting = job.config, []
+    for step, rows in training_rows(len(job.data.train.label), config.batch_size, config.seed, from_step):
+        if step == job.total_steps:
+            return
+        waiting.append(rows)
+        if len(waiting) == config.steps_per_dispatch or (step + 1) % job.steps_per_epoch == 0:
+            yield step + 1 - len(waiting), np.stack(waiting)
+            waiting = []
