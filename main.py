@@ -48,24 +48,25 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def read_config() -> ConfigDict:
-    """The config, or a UsageError if there is no such file."""
+    """The config; a UsageError if its file cannot be read, which config_flags tells at the first use of it."""
     try:
-        return CONFIG.value
+        CONFIG.value.is_locked  # noqa: B018
     except OSError as error:
-        raise UsageError(f"the file of --config cannot be read: {in_one_line(error)}") from None
+        raise UsageError(in_one_line(error)) from None
+    return CONFIG.value
 
 
 def in_one_line(error: Exception) -> str:
     """The message without the traceback that config_flags puts into it, and without escaped line ends."""
     lines = [line.strip() for line in str(error).replace("\\n", "\n").replace("\\'", "'").splitlines() if line.strip()]
-    return lines[-1] if any("Traceback" in line for line in lines) else " ".join(lines)
+    return (lines[-1] if any("Traceback" in line for line in lines) else " ".join(lines)).strip("'")
 
 
 def parse(arguments: Sequence[str]) -> list[str]:
     """absl's parser, with a mistake in --config... told in one line."""
     try:
         return flags.FLAGS(list(arguments))
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (flags.Error, AttributeError, KeyError, OSError, TypeError, ValueError) as error:
         print(f"error: {in_one_line(error)}", file=sys.stderr)
         raise SystemExit(2) from None
 

@@ -23,7 +23,7 @@ def config() -> ConfigDict:
                 "name": "digits",  # a file of jaxaug/data
                 "dir": "",  # the folder of data sets; "": the usual ones, see jaxaug/data/__init__.py
                 "download": True,  # fetch the official archive where no copy is found
-                "validation_size": 0,  # rows (int) or share (float) of train, cut off class by class
+                "validation_size": 0.0,  # below 1 a share of train, else a number of rows; cut off class by class
                 "seed": 0,  # of that cut
                 "extra": False,  # svhn: train on its 531,131 extra images too
                 "statistics": "isda",  # cifar: mean and std as in ISDA's code, or "computed"

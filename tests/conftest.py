@@ -7,12 +7,18 @@ import pathlib
 import jax
 import pytest
 
+from jaxaug import defaults
+
 # Two virtual devices let one process test sharding; most tests use the first alone.
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"
+
+# What one test compiled another one, or the next call of the tests, need not compile again.
+jax.config.update("jax_compilation_cache_dir", str(ROOT / ".pytest_cache" / "compiled"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 
 @contextlib.contextmanager
@@ -33,3 +39,14 @@ def precision(request):
     else:
         with double_precision():
             yield request.param
+
+
+def tiny_config(**changes):
+    """ISDA on real digits with a network that trains in a second: 21 steps an epoch."""
+    config = defaults.config()
+    config.update({"epochs": 1, "save_every": 1, "log_every": 5, "eval_batch_size": 128})
+    config.augment = {"train": ("parts.pad_and_crop",), "pad_and_crop": {"padding": 1, "fill": "zero"}}
+    config.model = {"name": "convnet", "kw": {"widths": (8, 16), "dropout_rate": 0.1}}
+    config.loss = {"chain": ("isda.isda",), "isda": {"strength": 0.5, "covariance": "full", "schedule": "step"}}
+    config.update(changes)
+    return config

@@ -590,7 +590,7 @@ def test_cut_in_assemble():
     assert len(small(train).validation) == 0
 
 
-@pytest.mark.parametrize("size", [12, 13, -1, 1.0, 12.0, -0.5, float("nan"), float("inf")])
+@pytest.mark.parametrize("size", [12, 13, -1, 2.5, 12.0, -0.5, float("nan"), float("inf")])
 def test_cut_must_leave_rows(size):
     with pytest.raises(UsageError, match="validation_size"):
         small(validation_size=size)

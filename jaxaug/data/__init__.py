@@ -48,7 +48,7 @@ def assemble(
       class_names: K names.
       mean, std: per channel on the 0..1 scale; None computes both from the training rows left after the cut.
       statistics_source: where the given mean and std come from.
-      validation_size: rows to cut, or a float share of the training rows; 0 cuts none.
+      validation_size: rows to cut, or, below 1, a share of the training rows; 0 cuts none.
       seed: of the cut, which depends on it, the labels and the size only; each class gives its share of rows.
 
     Raises:

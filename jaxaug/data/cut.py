@@ -10,16 +10,15 @@ _STREAM = 2**32 - 1
 
 
 def rows_in_cut(size: float, rows: int) -> int:
-    """How many rows `size` asks for: an integer is a count, a float in 0..1 a share of `rows`.
+    """How many rows `size` asks for: below 1 a share of `rows`, from 1 on a whole number of them.
 
     Raises:
-      UsageError: a negative size, or one that leaves no training row.
+      UsageError: a negative or broken size, or one that leaves no training row.
     """
-    is_share = isinstance(size, float | np.floating)
-    wanted = round(size * rows) if is_share and np.isfinite(size) else size
-    if not 0 <= wanted < max(rows, 1):
+    wanted = round(size * rows) if 0 < size < 1 else size
+    if not (0 <= wanted < max(rows, 1) and wanted == int(wanted)):
         raise UsageError(
-            f"validation_size={size} must be smaller than the {rows} training rows: a number of rows, or a "
+            f"validation_size={size} must be smaller than the {rows} training rows: a whole number of rows, or a "
             "share between 0 and 1"
         )
     return int(wanted)

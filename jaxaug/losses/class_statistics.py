@@ -117,16 +117,11 @@ def _full(covariance, centred, group, classes, number, rows, new, drift):
                 left = jax.lax.dynamic_slice_in_dim(block, i * tile, tile, axis=1)
                 return jnp.matmul(left.T, block, precision=jax.lax.Precision.HIGHEST)
 
-            total = jax.lax.fori_loop(
-                1,
-                (sizes[p] + ROWS_PER_BLOCK - 1) // ROWS_PER_BLOCK,
-                lambda b, total: total + product(block(p, b)),
-                product(first),
-            )
-            old = jax.lax.dynamic_slice(covariance, at, (1, tile, depth))
+            blocks = (sizes[p] + ROWS_PER_BLOCK - 1) // ROWS_PER_BLOCK
+            total = jax.lax.fori_loop(1, blocks, lambda b, total: total + product(block(p, b)), product(first))
             # Without the barrier XLA may fuse this read into the write below, and then copies all of
             # `covariance` for every class instead of writing in place.
-            old = jax.lax.optimization_barrier(old)
+            old = jax.lax.optimization_barrier(jax.lax.dynamic_slice(covariance, at, (1, tile, depth)))
             return jax.lax.dynamic_update_slice(covariance, (1.0 - w) * old + (w / rows[p]) * total, at)
 
         return jax.lax.fori_loop(0, depth // tile, one_tile, covariance)

@@ -1,0 +1,88 @@
+"""Every file of configs/: its docstring, that its parts exist, and one step of each on tiny stand-ins of its data."""
+
+import importlib.util
+import json
+
+import jax
+import numpy as np
+import pytest
+from conftest import ROOT
+from test_data import register, write_archives
+
+from jaxaug import defaults, loop, losses, models, optim
+from jaxaug.augment import pipeline
+
+FILES = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
+
+
+def module_of(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "configs" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def rows_of(name):
+    """The words after the colon that a config accepts; None for the config without one."""
+    module = module_of(name)
+    return [None, *getattr(module, "ROWS", getattr(module, "MODELS", {}))]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_docstring_and_lock(name):
+    module = module_of(name)
+    assert f"python main.py --config=configs/{name}.py" in module.__doc__
+    assert "Cost:" in module.__doc__
+    config = module.get_config()
+    known = defaults.config().to_dict()
+    assert config.to_dict().keys() == known.keys()
+    assert config.optim.keys() == defaults.config().optim.keys()
+
+
+@pytest.mark.parametrize(("name", "row"), [(name, row) for name in FILES for row in rows_of(name)])
+def test_every_part_exists(name, row):
+    """Model, losses, augmentation, optimiser and schedule are built; the model's shapes are computed."""
+    get_config = module_of(name).get_config
+    config = get_config() if row is None else get_config(row)
+    shape = {"digits": (8, 8, 1), "fashion_mnist": (28, 28, 1), "cifar10": (32, 32, 3)}[config.data.name]
+    model = models.build(config.model, 10)
+    params, _ = jax.eval_shape(lambda: models.init(model, jax.random.key(0), shape))
+    assert params["head"]["kernel"].shape[1] == 10
+    losses.build(config.loss)
+    pipeline.build(config.augment, (0.5,) * shape[2], (0.5,) * shape[2])
+    _, schedule = optim.build(config.optim, steps_per_epoch=10, epochs=config.epochs)
+    assert 0 <= schedule(jax.numpy.asarray(10 * config.epochs - 1)) < config.optim.learning_rate
+
+
+def test_unknown_row():
+    with pytest.raises(ValueError, match="unknown row 'resnet-33'"):
+        module_of("isda_cifar").get_config("resnet-33")
+
+
+def test_cifar_recipe():
+    """WRN-28-10 as published: rates, dropout, lambda, batch, decay."""
+    config = module_of("isda_cifar").get_config()
+    _, schedule = optim.build(config.optim, steps_per_epoch=390, epochs=config.epochs)
+    epochs = [58, 59, 118, 119, 158, 159, 198, 199, 239]
+    rates = [float(schedule(jax.numpy.asarray(390 * e))) for e in epochs]
+    np.testing.assert_allclose(
+        rates, 0.1 * 0.2 ** np.array([0, 1, 1, 2, 2, 3, 3, 4, 4]), rtol=1e-5, err_msg="epochs counted from 0"
+    )
+    assert (config.batch_size, config.epochs) == (128, 240)
+    assert config.model.kw.dropout_rate == 0.3
+    assert config.loss.isda.to_dict() == {"strength": 0.5, "covariance": "full", "schedule": "epoch"}
+    assert (config.optim.weight_decay, config.optim.decay, config.optim.nesterov) == (5e-4, "all", True)
+
+
+def test_cifar_config_trains_on_the_official_archive(tmp_path, monkeypatch):
+    """From CIFAR's own tarball (a small copy) to a test accuracy; only the network and the counts are small."""
+    folder = tmp_path / "cifar10"
+    write_archives("cifar10", folder)
+    register(monkeypatch, "cifar10", folder)
+    config = module_of("isda_cifar").get_config("resnet-32")
+    config.update({"batch_size": 50, "epochs": 1, "eval_batch_size": 100, "data": {"dir": str(tmp_path)}})
+    config.model.kw.depth = 8
+    result = loop.run(config, tmp_path / "run")
+    assert 0 <= result["test_top1"] <= 1
+    record = json.loads((tmp_path / "run" / "metrics.jsonl").read_text())
+    assert record["step"] == 4

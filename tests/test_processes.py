@@ -1,0 +1,150 @@
+"""The command line, as a user or a cluster runs it: killed and resumed, in two processes, with mistakes."""
+
+import os
+import random
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import ROOT, tiny_config
+from test_runs import assert_same, final_state
+
+SMOKE = ("--config=configs/smoke.py", "--config.model.kw.widths=(8, 16)", "--config.data.validation_size=0")
+
+
+def command(*arguments):
+    return [sys.executable, "main.py", *arguments]
+
+
+def environment(devices=1, **variables):
+    return {
+        **os.environ,
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".pytest_cache" / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3",
+        **variables,
+    }
+
+
+def run(*arguments, **options):
+    return subprocess.run(
+        command(*arguments), cwd=ROOT, env=environment(**options), capture_output=True, text=True, timeout=300
+    )
+
+
+def smoke_config(**changes):
+    from configs import smoke
+
+    config = smoke.get_config()
+    config.update({"model": {"kw": {"widths": (8, 16)}}, "data": {"validation_size": 0.0}, **changes})
+    return config
+
+
+def test_killed_and_resumed_is_bitwise_the_same(tmp_path):
+    """SIGKILL at random moments, mid-step or mid-save; the same command ends where an undisturbed one does."""
+    arguments = (*SMOKE, "--config.epochs=12")
+    assert run(*arguments, f"--workdir={tmp_path}/straight").returncode == 0
+    kills = 0
+    for _ in range(12):
+        process = subprocess.Popen(
+            command(*arguments, f"--workdir={tmp_path}/killed"),
+            cwd=ROOT,
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        # Wait until it trains (a new record or, for the first seconds, anything), then a random moment more.
+        log = tmp_path / "killed" / "convnet" / "seed_0" / "metrics.jsonl"
+        before = log.stat().st_size if log.exists() else 0
+        while process.poll() is None and (log.stat().st_size if log.exists() else 0) == before:
+            time.sleep(0.01)
+        time.sleep(random.random() * 0.2)
+        if process.poll() is not None:
+            break
+        process.kill()
+        process.wait()
+        kills += 1
+        if kills == 3:
+            break
+    assert kills >= 2
+    assert run(*arguments, f"--workdir={tmp_path}/killed").returncode == 0
+    config = smoke_config(epochs=12)
+    one, other = (final_state(tmp_path / name / "convnet" / "seed_0", config) for name in ("straight", "killed"))
+    assert_same(one, other)
+    assert one[".step"] == 12 * 21
+
+
+def test_two_processes_are_one(tmp_path):
+    """Two processes of two devices each, gloo between them: the parameters of one process within 1e-6."""
+    arguments = (*SMOKE, "--config.epochs=1")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    workers = [
+        subprocess.Popen(
+            command(*arguments, f"--workdir={tmp_path}/two", "--num_processes=2", f"--process_id={i}"),
+            cwd=ROOT,
+            env=environment(devices=2, JAX_COORDINATOR_ADDRESS=f"127.0.0.1:{port}"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for i in range(2)
+    ]
+    printed = [worker.communicate(timeout=300)[0] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0], printed
+    assert "top-1" in printed[0]
+    assert "top-1" not in printed[1]
+    assert run(*arguments, f"--workdir={tmp_path}/one").returncode == 0
+    config = smoke_config(epochs=1)
+    one, two = (final_state(tmp_path / name / "convnet" / "seed_0", config) for name in ("one", "two"))
+    assert one[".step"] == 21
+    assert_same(one, two, tolerance=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--config.epohcs=3",), 'Did you mean "epochs"'),
+        (("--config.epochs=many",), "invalid literal"),
+        (("--config=configs/nowhere.py",), "nowhere.py"),
+        (("epochs=3",), "settings look like"),
+        (("--config.model.name=convnest",), "did you mean 'convnet'"),
+        (("--config.data.name=mnist", "--config.data.download=False"), "mnist is not on this machine"),
+        (("--coordinator=127.0.0.1:1",), "--num_processes"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(arguments, message, tmp_path):
+    """Exit status 2, no traceback, within seconds."""
+    began = time.monotonic()
+    done = run(
+        "--config=configs/smoke.py",
+        *arguments,
+        f"--workdir={tmp_path}/run",
+        HOME=str(tmp_path),
+        JAXAUG_DATA_DIR=str(tmp_path),
+    )
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert time.monotonic() - began < 30
+
+
+def test_import_is_light():
+    """`import jaxaug` and `jaxaug.losses.isda` load no data, checkpoint, plotting or TensorBoard library."""
+    heavy = ("tensorflow_datasets", "orbax", "matplotlib", "tensorboardX", "sklearn", "scipy.io")
+    code = f"import jaxaug, jaxaug.losses.isda, sys; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=environment())
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_default_workdir_tells_configs_apart():
+    from jaxaug.workdir import fingerprint
+
+    assert fingerprint(tiny_config()) == fingerprint(tiny_config())
+    assert fingerprint(tiny_config()) != fingerprint(tiny_config(epochs=2))
+    assert np.unique([len(fingerprint(tiny_config(epochs=n))) for n in range(1, 5)]) == [6]

@@ -1,0 +1,294 @@
+"""Whole runs on real digits: what they leave behind, resuming, stopping, and every mistake a user can make."""
+
+import json
+import re
+import signal
+
+import jax
+import numpy as np
+import pytest
+from conftest import ROOT, tiny_config
+
+from jaxaug import devices, job, loop, report, steps, sweep
+from jaxaug.errors import UsageError
+from jaxaug.evaluation import Evaluator
+from jaxaug.interrupt import Interrupted
+from jaxaug.store import Store
+
+
+def final_state(workdir, config):
+    """The newest checkpoint of a run, as NumPy arrays by path."""
+    everywhere = devices.everywhere(devices.make_mesh())
+    abstract = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), jax.eval_shape(job.prepare(config).init)
+    )
+    store = Store(workdir / "checkpoints")
+    state = store.restore(abstract)
+    store.close()
+    state = state.replace(key=jax.random.key_data(state.key))
+    return {jax.tree_util.keystr(k): np.asarray(v) for k, v in jax.tree_util.tree_leaves_with_path(state)}
+
+
+def assert_same(one, other, tolerance=0.0):
+    assert one.keys() == other.keys()
+    for name in one:
+        np.testing.assert_allclose(one[name], other[name], rtol=0, atol=tolerance, err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """A run of three epochs, left alone: (workdir, config, result)."""
+    workdir = tmp_path_factory.mktemp("straight")
+    config = tiny_config(epochs=3)
+    return workdir, config, loop.run(config, workdir)
+
+
+def test_a_run_leaves_its_record(straight):
+    workdir, _, result = straight
+    names = {path.name for path in workdir.iterdir()}
+    assert {"config.json", "environment.json", "metrics.jsonl", "tensorboard", "checkpoints", "curves.png"} <= names
+    environment = json.loads((workdir / "environment.json").read_text())
+    assert environment["packages"]["jax"] == jax.__version__
+    assert environment["code"] != "unknown"
+    records = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    assert [r["epoch"] for r in records] == [1, 2, 3]
+    assert [r["step"] for r in records] == [21, 42, 63]
+    assert records[-1]["train_loss"] < records[0]["train_loss"]
+    assert result["test_top1"] == records[-1]["test_top1"] > 0.25
+    assert result["last10_top1"] == pytest.approx(np.mean([r["test_top1"] for r in records]))
+    assert result["best_on_test_top1"] == max(r["test_top1"] for r in records)
+    assert (workdir / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_complete_run_is_not_repeated(straight, monkeypatch):
+    workdir, config, result = straight
+    monkeypatch.setattr(loop, "prepare", None)
+    assert loop.run(config, workdir) == result
+
+
+def stop_at(monkeypatch, number, step):
+    """Raise the signal in this process when the progress bar reaches the step."""
+    update = report.Bar.update
+
+    def update_and_raise(self, at, figures):
+        update(self, at, figures)
+        if at >= step:
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(report.Bar, "update", update_and_raise)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stopped_and_resumed_is_the_same_run(straight, tmp_path, monkeypatch, number):
+    """A signal in the middle of the second epoch saves; the same call goes on to bitwise the same state."""
+    _, config, result = straight
+    with monkeypatch.context() as patch:
+        stop_at(patch, number, 30)
+        with pytest.raises(Interrupted, match="step 30 of 63"):
+            loop.run(config, tmp_path)
+    assert not (tmp_path / "result.json").exists()
+    resumed = loop.run(config, tmp_path)
+    assert_same(final_state(tmp_path, config), final_state(straight[0], config))
+    assert {k: v for k, v in resumed.items() if "test" in k} == {k: v for k, v in result.items() if "test" in k}
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 3
+
+
+def test_several_steps_in_one_dispatch(straight, tmp_path):
+    """Scanned steps give the plain loop's result, an epoch that they do not divide included."""
+    config = tiny_config(epochs=3, steps_per_dispatch=4)
+    loop.run(config, tmp_path)
+    assert_same(final_state(tmp_path, config), final_state(straight[0], config), tolerance=2e-4)
+
+
+def test_one_device_and_two_agree(tmp_path, monkeypatch):
+    """The same parameters, BatchNorm and ISDA statistics within 1e-6 after 21 steps; each device has half the rows."""
+    config = tiny_config()
+    assert jax.device_count() == 2
+    loop.run(config, tmp_path / "two")
+    both = final_state(tmp_path / "two", config)
+    with monkeypatch.context() as patch:
+        one = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("data",))
+        patch.setattr(devices, "make_mesh", lambda: one)
+        loop.run(config, tmp_path / "one")
+        assert_same(final_state(tmp_path / "one", config), both, tolerance=1e-6)
+
+
+def test_two_devices_share_the_work():
+    """The compiled step convolves 32 of the 64 rows on each device."""
+    built = job.prepare(tiny_config())
+    everywhere = devices.everywhere(built.mesh)
+    state = jax.jit(built.init, out_shardings=everywhere)()
+    source = devices.place(built.data.train, everywhere)
+    rows = devices.place(np.arange(64, dtype=np.int32), devices.along(built.mesh, 0))
+    step = jax.jit(lambda s, d, r: built.train_step(s, steps.of_rows(d, r)), out_shardings=everywhere)
+    text = step.lower(state, source, rows).compile().as_text()
+    assert "f32[32,8,8,8]" in text
+    assert "f32[64,8,8,8]" not in text
+
+
+def test_evaluation_counts_every_row_once():
+    """450 test rows in batches of 128 on two devices: the padding changes nothing."""
+    built = job.prepare(tiny_config())
+    state = jax.jit(built.init, out_shardings=devices.everywhere(built.mesh))()
+    evaluator = Evaluator(built, built.data.test)
+    found = evaluator(state)
+    whole = built.data.test
+    batch = steps.of_rows(devices.place(whole, devices.everywhere(built.mesh)), np.arange(450))
+    expected = jax.device_get(built.eval_step(state, batch).sums)
+    assert expected["top1"][1] == 450
+    assert found["top1"] == pytest.approx(float(expected["top1"][0] / 450))
+    assert found["nll"] == pytest.approx(float(expected["nll"][0] / 450), rel=1e-5)
+
+
+def test_non_finite_loss(tmp_path):
+    """The message names the first bad step; the last good checkpoint stays and still loads."""
+    config = tiny_config(epochs=4)
+    config.loss.chain = ("isda.isda", "poison.late")
+    with pytest.raises(UsageError, match=r"not finite at step 51 \(epoch 2\).*step 42, is kept"):
+        loop.run(config, tmp_path)
+    assert final_state(tmp_path, config)[".step"] == 42
+
+
+def test_divergence_is_not_saved(tmp_path):
+    config = tiny_config()
+    config.optim.learning_rate = 1e30
+    with pytest.raises(UsageError, match="not finite"):
+        loop.run(config, tmp_path)
+    assert Store(tmp_path / "checkpoints").latest is None
+
+
+def test_best_checkpoint_on_validation(tmp_path):
+    config = tiny_config(epochs=4)
+    config.data.validation_size = 0.2
+    result = loop.run(config, tmp_path)
+    assert 1 <= result["chosen_epoch"] <= 4
+    assert {"chosen_top1", "chosen_nll"} <= result.keys()
+    kept = {int(p.name) for p in (tmp_path / "checkpoints").iterdir() if p.name.isdigit()}
+    steps_per_epoch = round(0.8 * 1347) // 64
+    assert {4 * steps_per_epoch, int(result["chosen_epoch"]) * steps_per_epoch} <= kept
+
+
+def test_sweep(tmp_path, capsys):
+    """Two variants and two seeds: one table, one figure, four runs; a second call repeats none."""
+    config = tiny_config(seeds=2)
+    config.variants.unlock()
+    config.variants = {"plain": {"loss": {"chain": ()}}, "isda": {}}
+    results = sweep.run(config, tmp_path)
+    assert {name: len(runs) for name, runs in results.items()} == {"plain": 2, "isda": 2}
+    printed = capsys.readouterr().out
+    assert "±" in printed
+    assert "plain (n=2)" in printed
+    assert json.loads((tmp_path / "table.json").read_text()) == results
+    assert (tmp_path / "curves.png").exists()
+    saved = json.loads((tmp_path / "plain" / "seed_1" / "config.json").read_text())
+    assert saved["seed"] == 1
+    assert saved["loss"]["chain"] == []
+    assert sweep.run(config, tmp_path) == results
+
+
+def change(path, value):
+    def apply(config):
+        config.unlock()
+        *parents, last = path.split(".")
+        node = config
+        for parent in parents:
+            node = node[parent]
+        node[last] = value
+
+    return apply
+
+
+MISTAKES = {
+    "unknown data set": (change("data.name", "digit"), "did you mean 'digits'"),
+    "unknown model": (change("model.name", "convnets"), "did you mean 'convnet'"),
+    "unknown model option": (change("model.kw.depths", 3), "unknown option of model 'convnet' 'depths'"),
+    "unknown loss": (change("loss.chain", ("isda.isd",)), "did you mean 'isda.isda'"),
+    "unknown part": (change("augment.train", ("parts.crop",)), "unknown augment name 'parts.crop'"),
+    "unknown optimizer": (change("optim.name", "adam"), "did you mean 'adamw'"),
+    "batch and devices": (change("batch_size", 63), "cannot be divided among 2 devices: use 62 or 64"),
+    "batch too large": (change("batch_size", 2000), "1347 training rows"),
+    "no training rows": (change("data.validation_size", 1347), "validation_size"),
+    "no epochs": (change("epochs", 0), "epochs must be at least 1"),
+    "no file": (change("data", {"name": "npz", "path": "nowhere.npz"}), "nowhere.npz"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes(name):
+    """One clear message from `prepare`, which compiles nothing."""
+    mistake, message = MISTAKES[name]
+    config = tiny_config()
+    mistake(config)
+    with pytest.raises(UsageError, match=message):
+        job.prepare(config)
+
+
+def arrays(**changes):
+    rng = np.random.default_rng(0)
+    return {
+        "train_image": rng.integers(0, 256, (20, 6, 6, 1)).astype(np.uint8),
+        "train_label": rng.integers(0, 3, 20),
+        "test_image": rng.integers(0, 256, (8, 6, 6, 1)).astype(np.uint8),
+        "test_label": rng.integers(0, 3, 8),
+        **changes,
+    }
+
+
+BAD_ARRAYS = {
+    "label out of range": ({"test_label": np.array([0, 1, 2, 7, 0, 0, 0, 0])}, r"label 7"),
+    "image shape": ({"test_image": np.zeros((8, 5, 6, 1), np.uint8)}, r"5, 6, 1"),
+    "no training rows": (
+        {"train_image": np.zeros((0, 6, 6, 1), np.uint8), "train_label": np.zeros(0, int)},
+        "training",
+    ),
+    "NaN": ({"train_image": np.full((20, 6, 6, 1), np.nan, np.float32)}, "row 0"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_ARRAYS)
+def test_bad_arrays(name, tmp_path):
+    changes, message = BAD_ARRAYS[name]
+    np.savez(tmp_path / "set.npz", **arrays(**changes))
+    config = tiny_config(batch_size=4)
+    config.data.update({"name": "npz", "path": str(tmp_path / "set.npz"), "num_classes": 3})
+    with pytest.raises(UsageError, match=message):
+        job.prepare(config)
+
+
+def test_workdir_of_another_config(straight):
+    workdir, _, _ = straight
+    config = tiny_config(epochs=3)
+    config.model.kw.widths = (8, 24)
+    with pytest.raises(UsageError, match=r"(?s)model\.kw\.widths.*another --workdir"):
+        loop.run(config, workdir)
+
+
+def test_checkpoint_of_another_model(straight, tmp_path):
+    """The config file is gone, the checkpoint is there: its structure tells."""
+    workdir, _, _ = straight
+    config = tiny_config(epochs=3)
+    config.model.kw.widths = (8, 24)
+    (tmp_path / "checkpoints").symlink_to(workdir / "checkpoints")
+    with pytest.raises(UsageError, match="of another model, data set or optimiser"):
+        loop.run(config, tmp_path)
+
+
+def test_unwritable_workdir(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot write to the workdir"):
+        loop.run(tiny_config(), tmp_path / "file" / "run")
+
+
+def test_variant_that_does_not_fit(tmp_path):
+    config = tiny_config()
+    config.variants.unlock()
+    config.variants = {"plain": {"los": {"chain": ()}}}
+    config.lock()
+    with pytest.raises(UsageError, match=r"config\.variants\.plain does not fit"):
+        sweep.run(config, tmp_path)
+
+
+def test_readme_names_real_files():
+    """Every path that the README links to exists."""
+    for target in re.findall(r"\]\(((?!http)[^)#]+)\)", (ROOT / "README.md").read_text()):
+        assert (ROOT / target).exists(), target
