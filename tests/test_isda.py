@@ -217,15 +217,16 @@ def some_inputs(rows=12, classes=5, depth=6, seed=0):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_non_finite_row_spoils_nothing(kind):
-    """Statistics after a batch with a NaN row are those of the batch without it."""
-    features, _, _, labels = some_inputs()
-    state = class_statistics.empty(5, 6, full=kind == "full")
-    broken = features.copy()
-    broken[3, 2], broken[7, 0] = np.nan, np.inf
-    after = class_statistics.update(state, jnp.asarray(broken), jnp.asarray(labels))
-    kept = np.delete(np.arange(12), [3, 7])
-    expected = class_statistics.update(state, jnp.asarray(features[kept]), jnp.asarray(labels[kept]))
+def test_a_non_finite_class_spoils_no_other(kind):
+    """A class with a NaN, an infinity or an overflow in the batch keeps its statistics; the others get theirs."""
+    features, _, _, labels = some_inputs(rows=24)
+    state = update_jitted(class_statistics.empty(5, 6, full=kind == "full"), features, labels)
+    broken = 2 * features
+    bad = (labels[0], next(c for c in labels if c != labels[0]))
+    broken[0, 2] = np.nan
+    broken[np.flatnonzero(labels == bad[1])[0], 0] = 1e30 if kind == "diagonal" else np.inf
+    after = update_jitted(state, broken, labels)
+    expected = update_jitted(state, 2 * features, np.where(np.isin(labels, bad), -1, labels))
     for a, b in zip(jax.tree.leaves(after), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
 

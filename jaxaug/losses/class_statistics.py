@@ -40,44 +40,44 @@ def update(statistics: ClassStatistics, features: jax.Array, labels: jax.Array, 
     """Add a batch: features [B D], labels [B] int (-1: the row does not count).
 
     keep in (0, 1]: every update first multiplies the old counts by it; 1 averages over all rows ever seen (as
-    released), less forgets exponentially with a memory of about 1 / (1 - keep) steps. A row with a
-    non-finite feature is left out, so that it spoils no class. No gradient flows through the statistics.
+    released), less forgets exponentially with a memory of about 1 / (1 - keep) steps. A class whose rows are not all
+    finite keeps what it had, and spoils no other class. No gradient flows through the statistics.
 
     Only the classes of the batch are read and written: B D numbers and, for full covariances, D^2 per class.
     """
     features = jax.lax.stop_gradient(features).astype(statistics.mean.dtype)
     num_classes = statistics.count.shape[0]
-    counted = (labels >= 0) & jnp.all(jnp.isfinite(features), axis=-1)
-    features = jnp.where(counted[:, None], features, 0.0)
-    labels = jnp.where(counted, labels, num_classes)
-    added = jax.ops.segment_sum(counted.astype(features.dtype), labels, num_classes)
+    added = jnp.zeros(num_classes, features.dtype).at[labels].add(labels >= 0)
 
-    # From here on P = min(B, K) groups of rows, one for each class of the batch; the last ones may be empty.
-    # Row P takes what does not count and is cut off. Indices out of range are dropped where results are written.
+    # From here on P = min(B, K) groups of rows, one for each class of the batch, the last ones empty where it has
+    # fewer; group P takes the rows that do not count, and is cut off. Reads of an empty group are clipped to some
+    # class, its writes go to class K, which does not exist, and are dropped.
     size = min(num_classes, len(labels))
     classes, number = present_classes(added)
-    classes = jnp.where(jnp.arange(size) < number, classes[:size], num_classes)
-    group = jnp.append(jnp.cumsum(added > 0) - 1, size)[labels]
-    rows = added.at[classes].get(mode="fill", fill_value=0.0)
-    before = (keep * statistics.count).at[classes].get(mode="fill", fill_value=0.0)
-    new = (rows / jnp.maximum(rows + before, 1.0))[:, None]
+    group = jnp.where(labels >= 0, (jnp.cumsum(added > 0) - 1)[labels], size)
+    rows = jnp.where(jnp.arange(size) < number, added[classes[:size]], 0.0)
 
     def mean_of(values: jax.Array) -> jax.Array:
         return jax.ops.segment_sum(values, group, size + 1)[:size] / jnp.maximum(rows, 1.0)[:, None]
 
-    batch_mean = mean_of(features)
-    old_mean = statistics.mean.at[classes].get(mode="fill", fill_value=0.0)
+    batch_mean, old_mean = mean_of(features), statistics.mean[classes[:size]]
     # Two passes (centre, then square) because E[x^2] - E[x]^2 cancels in float32.
     centred = features - batch_mean[group]
+    variance = mean_of(centred**2)
+    good = (rows > 0) & jnp.all(jnp.isfinite(variance), axis=-1)
+    rows = jnp.where(good, rows, 0.0)
+    classes = jnp.where(good, classes[:size], num_classes)
+    before = keep * statistics.count
+    new = (rows / jnp.maximum(rows + before[classes], 1.0))[:, None]
     drift = batch_mean - old_mean
     if statistics.covariance.ndim == 3:
-        covariance = _full(statistics.covariance, centred, group, classes, number, rows, new, drift)
+        covariance = _full(statistics.covariance, centred, group, classes, rows, new, drift)
     else:
-        old = statistics.covariance.at[classes].get(mode="fill", fill_value=0.0)
-        variance = (1.0 - new) * old + new * mean_of(centred**2) + new * (1.0 - new) * drift**2
-        covariance = statistics.covariance.at[classes].set(variance, mode="drop", unique_indices=True)
-    mean = statistics.mean.at[classes].set(old_mean + new * drift, mode="drop", unique_indices=True)
-    return ClassStatistics(keep * statistics.count + added, mean, covariance)
+        old = statistics.covariance[classes]
+        mixed = (1.0 - new) * old + new * variance + new * (1.0 - new) * drift**2
+        covariance = statistics.covariance.at[classes].set(mixed, mode="drop")
+    mean = statistics.mean.at[classes].set(old_mean + new * drift, mode="drop")
+    return ClassStatistics(before.at[classes].add(rows, mode="drop"), mean, covariance)
 
 
 def present_classes(count: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -86,25 +86,26 @@ def present_classes(count: jax.Array) -> tuple[jax.Array, jax.Array]:
     return jnp.argsort(absent, stable=True).astype(jnp.int32), jnp.sum(~absent)
 
 
-def _full(covariance, centred, group, classes, number, rows, new, drift):
-    """Rank-(n + 1) update of the covariance [K D D] of each class of the batch, in place.
+def _full(covariance, centred, group, classes, rows, new, drift):
+    """Rank-(n + 1) update of the covariance [K D D] of each class in classes [P] (K: none), in place.
 
     It costs 2 B D^2 operations and one pass over the matrices of those classes, whatever K is.
     """
     depth = centred.shape[1]
     tile = _tile(depth)
-    order = jnp.argsort(group)
     # The padding lets the last block of the last class read past the end.
-    ordered = jnp.pad(centred[order], ((0, ROWS_PER_BLOCK), (0, 0)))
+    ordered = jnp.pad(centred[jnp.argsort(group)], ((0, ROWS_PER_BLOCK), (0, 0)))
+    starts = jnp.searchsorted(jnp.sort(group), jnp.arange(len(rows)))
     sizes = rows.astype(jnp.int32)
-    starts = jnp.cumsum(sizes) - sizes
+    wanted = jnp.argsort(sizes == 0, stable=True)
 
     def block(p, number_of_block):
         offset = number_of_block * ROWS_PER_BLOCK
         part = jax.lax.dynamic_slice_in_dim(ordered, starts[p] + offset, ROWS_PER_BLOCK)
         return jnp.where((offset + jnp.arange(ROWS_PER_BLOCK) < sizes[p])[:, None], part, 0.0)
 
-    def one_class(p, covariance):
+    def one_class(i, covariance):
+        p = wanted[i]
         w = new[p, 0]
         # sqrt puts the term of the means, w (1 - w) drift drift^T, among the rows, whose factor is w / n.
         last = jnp.sqrt((1.0 - w) * rows[p]) * drift[p]
@@ -126,7 +127,7 @@ def _full(covariance, centred, group, classes, number, rows, new, drift):
 
         return jax.lax.fori_loop(0, depth // tile, one_tile, covariance)
 
-    return jax.lax.fori_loop(0, number, one_class, covariance)
+    return jax.lax.fori_loop(0, jnp.sum(sizes > 0), one_class, covariance)
 
 
 def _tile(depth: int) -> int:

@@ -112,14 +112,16 @@ def _fused(out: Outputs, covariance, weights, centre, labels, strength, soft) ->
     weights [D K], strength [B 1]: 0 for a row that is not augmented.
     """
     if soft is None:
-        scale, own = strength * covariance[labels], jnp.take(weights, labels, axis=1).T
+        scale, own = strength * covariance[labels], jnp.take(weights, labels, axis=1, mode="clip").T
         cross, constant = scale * own, jnp.sum(scale * own**2, axis=-1, keepdims=True)
     else:
         scale, cross = strength * _matmul(soft, covariance), strength * _matmul(soft, covariance * weights.T)
         constant = strength * _matmul(soft, jnp.sum(covariance * weights.T**2, axis=-1, keepdims=True))
     first = _matmul(out.features - cross, weights)
     second = _matmul(scale, weights**2)
-    return first + 0.5 * (second + constant) + _matmul(out.features, centre)[:, None] + out.bias
+    # What is the same for all classes of a row has no gradient through a softmax; saying so saves a pass.
+    own = 0.5 * constant + _matmul(out.features, centre)[:, None]
+    return first + 0.5 * second + out.bias + jax.lax.stop_gradient(own)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
