@@ -89,14 +89,16 @@ class Training:
                 self.state, self._totals = self._dispatch(self.state, self._totals, self.source, placed)
                 self._seen += rows.size
                 after = step + len(rows)
-                if after % job.config.log_every < len(rows):
-                    self._bar.update(after, self._figures())
-                    if devices.anyone(self.requests.stop):
-                        self._stop(after)
-                elif self.requests.stop and jax.process_count() == 1:
-                    self._stop(after)
+                checked = after % job.config.log_every < len(rows)
+                if checked:
+                    figures = self._figures()
+                    figures["images/s"] = figures.pop("images_per_second")
+                    self._bar.update(after, figures)
                 if self._due(after, job.config.eval_every):
                     self._record(after)
+                # Several processes have to ask at the same step, and asking costs a synchronisation.
+                if (checked or jax.process_count() == 1) and devices.anyone(self.requests.stop):
+                    self._stop(after)
         finally:
             self._bar.close()
         return self.history

@@ -29,7 +29,7 @@ class Bar:
         if visible and sys.stdout.isatty():
             columns = (
                 TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
+                BarColumn(bar_width=12),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[figures]}"),
                 TimeRemainingColumn(),
@@ -40,7 +40,9 @@ class Bar:
 
     def update(self, step: int, figures: Mapping[str, float]) -> None:
         """figures: name -> value, shown in order."""
-        text = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        text = "  ".join(
+            f"{name} {value:.3f}" if value < 100 else f"{name} {value:.0f}" for name, value in figures.items()
+        )
         if self._bar is not None:
             self._bar.update(self._task, completed=step, figures=text)
         elif self._visible and time.monotonic() - self._told > PLAIN_INTERVAL:
@@ -134,6 +136,8 @@ def curves(path: pathlib.Path, histories: Mapping[str, Sequence[History]]) -> No
             length = min(len(h) for h in runs)
             epochs = [r["epoch"] for r in runs[0][:length]]
             values = np.array([[convert(r[key]) for r in h[:length]] for h in runs])
+            if axis is axes[1] and (values > 0).any():  # a logarithmic axis has no place for an error of 0
+                values = np.maximum(values, 0.5 * values[values > 0].min())
             (line,) = axis.plot(epochs, values.mean(axis=0), label=name)
             if len(runs) > 1:
                 axis.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=line.get_color(), alpha=0.15)

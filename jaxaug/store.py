@@ -23,6 +23,7 @@ class Store:
     def __init__(self, directory: pathlib.Path):
         # Orbax accepts a relative path and fails only when the save finishes.
         self.directory = directory.resolve()
+        self._started: int | None = None
         keep = ocp.training.preservation_policies
         self._checkpoints = ocp.training.Checkpointer(
             self.directory,
@@ -56,8 +57,9 @@ class Store:
     def save(self, state: TrainState, figures: dict[str, float]) -> None:
         """Start writing the state as checkpoint `state.step`; returns when the device arrays are copied."""
         step = int(state.step)
-        if self.latest == step:
+        if step in (self._started, self.latest):
             return
+        self._started = step
         if jax.process_index() == 0:
             self.directory.mkdir(parents=True, exist_ok=True)
             (self.directory / "structure.json").write_text(json.dumps(structure(state), indent=0))

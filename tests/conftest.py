@@ -44,7 +44,7 @@ def precision(request):
 def tiny_config(**changes):
     """ISDA on real digits with a network that trains in a second: 21 steps an epoch."""
     config = defaults.config()
-    config.update({"epochs": 1, "save_every": 1, "log_every": 5, "eval_batch_size": 128})
+    config.update({"epochs": 1, "save_every": 1, "log_every": 3, "eval_batch_size": 128})
     config.augment = {"train": ("parts.pad_and_crop",), "pad_and_crop": {"padding": 1, "fill": "zero"}}
     config.model = {"name": "convnet", "kw": {"widths": (8, 16), "dropout_rate": 0.1}}
     config.loss = {"chain": ("isda.isda",), "isda": {"strength": 0.5, "covariance": "full", "schedule": "step"}}

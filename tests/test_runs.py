@@ -78,13 +78,13 @@ def stop_at(monkeypatch, number, step):
     monkeypatch.setattr(report.Bar, "update", update_and_raise)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_stopped_and_resumed_is_the_same_run(straight, tmp_path, monkeypatch, number):
-    """A signal in the middle of the second epoch saves; the same call goes on to bitwise the same state."""
+@pytest.mark.parametrize(("number", "step"), [(signal.SIGTERM, 30), (signal.SIGINT, 42)])
+def test_stopped_and_resumed_is_the_same_run(straight, tmp_path, monkeypatch, number, step):
+    """A signal in the middle or at the end of an epoch saves; the same call goes on to bitwise the same state."""
     _, config, result = straight
     with monkeypatch.context() as patch:
-        stop_at(patch, number, 30)
-        with pytest.raises(Interrupted, match="step 30 of 63"):
+        stop_at(patch, number, step)
+        with pytest.raises(Interrupted, match=f"step {step} of 63"):
             loop.run(config, tmp_path)
     assert not (tmp_path / "result.json").exists()
     resumed = loop.run(config, tmp_path)
