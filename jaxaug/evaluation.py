@@ -22,10 +22,12 @@ class Evaluator:
         self._rows = [
             devices.place(rows, devices.along(job.mesh, 0)) for rows in evaluation_rows(len(split.label), size)
         ]
-        self._step = jax.jit(
-            lambda state, source, rows: job.eval_step(state, steps.of_rows(source, rows)),
-            out_shardings=everywhere,
-        )
+
+        def step(state: TrainState, source: Split, rows: jax.Array) -> metrics.Totals:
+            batch = steps.of_rows(source, rows)
+            return metrics.of_evaluation(job.predict(state, batch).logits, batch.label)
+
+        self._step = jax.jit(step, out_shardings=everywhere)
 
     def __call__(self, state: TrainState) -> dict[str, float]:
         parts = [jax.device_get(self._step(state, self._source, rows)) for rows in self._rows]

@@ -16,7 +16,7 @@ from jaxaug.data.batches import training_rows
 from jaxaug.errors import UsageError
 from jaxaug.find import find
 from jaxaug.objective import make_objective
-from jaxaug.types import TrainState
+from jaxaug.types import Batch, Outputs, TrainState
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,11 +30,18 @@ class Job:
     schedule: optim.Schedule
     init: Callable[[], TrainState]
     train_step: Callable
-    eval_step: Callable
+    predict: Callable[[TrainState, Batch], Outputs]
 
     @property
     def total_steps(self) -> int:
         return self.steps_per_epoch * self.config.epochs
+
+    def abstract_state(self) -> TrainState:
+        """Shapes, dtypes and shardings of the state: what `Store.restore` is given. Computes nothing."""
+        everywhere = devices.everywhere(self.mesh)
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), jax.eval_shape(self.init)
+        )
 
 
 def prepare(config: ConfigDict) -> Job:
@@ -55,8 +62,8 @@ def prepare(config: ConfigDict) -> Job:
     def init() -> TrainState:
         return steps.init_state(jax.random.key(config.seed), model, chain, tx, hyper, data.image_shape)
 
-    train_step, eval_step = steps.make_train_step(objective, tx), steps.make_eval_step(model, augment)
-    return Job(config, data, mesh, counts["steps_per_epoch"], schedule, init, train_step, eval_step)
+    train_step, predict = steps.make_train_step(objective, tx), steps.make_predict(model, augment)
+    return Job(config, data, mesh, counts["steps_per_epoch"], schedule, init, train_step, predict)
 
 
 def _check_sizes(config: ConfigDict, size: int) -> None:

@@ -55,9 +55,7 @@ class Training:
     def __init__(self, job: Job, folder: Workdir, store: Store, requests: Requests, title: str):
         self.job, self.folder, self.store, self.requests = job, folder, store, requests
         everywhere = devices.everywhere(job.mesh)
-        abstract = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), jax.eval_shape(job.init)
-        )
+        abstract = job.abstract_state()
         restored = store.restore(abstract)
         self.state = jax.jit(job.init, out_shardings=everywhere)() if restored is None else restored
         self.history = folder.history(until_step=int(self.state.step))

@@ -13,7 +13,7 @@ from jaxaug import metrics, models
 from jaxaug.data import Split
 from jaxaug.data.batches import take
 from jaxaug.objective import Objective
-from jaxaug.types import Batch, LossTransform, TrainState, Tree
+from jaxaug.types import Batch, LossTransform, Outputs, TrainState, Tree
 
 
 def init_state(
@@ -48,15 +48,14 @@ def make_train_step(
     return train_step
 
 
-def make_eval_step(model: nn.Module, augment: Callable) -> Callable[[TrainState, Batch], metrics.Totals]:
-    """eval_step(state, batch) -> metrics, with running BatchNorm statistics and without augmentation."""
+def make_predict(model: nn.Module, augment: Callable) -> Callable[[TrainState, Batch], Outputs]:
+    """predict(state, batch) -> Outputs, with running BatchNorm statistics and without augmentation."""
 
-    def eval_step(state: TrainState, batch: Batch) -> metrics.Totals:
+    def predict(state: TrainState, batch: Batch) -> Outputs:
         batch = augment(batch, state.hyper, None, None, train=False)
-        out, _ = models.apply(model, state.params, state.stats, batch.image, train=False)
-        return metrics.of_evaluation(out.logits, batch.label)
+        return models.apply(model, state.params, state.stats, batch.image, train=False)[0]
 
-    return eval_step
+    return predict
 
 
 def of_rows(source: Split, rows: jax.Array) -> Batch:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, tiny_config
 
-from jaxaug import devices, job, loop, report, steps, sweep
+from jaxaug import devices, job, loop, metrics, report, steps, sweep
 from jaxaug.errors import UsageError
 from jaxaug.evaluation import Evaluator
 from jaxaug.interrupt import Interrupted
@@ -18,12 +18,8 @@ from jaxaug.store import Store
 
 def final_state(workdir, config):
     """The newest checkpoint of a run, as NumPy arrays by path."""
-    everywhere = devices.everywhere(devices.make_mesh())
-    abstract = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), jax.eval_shape(job.prepare(config).init)
-    )
     store = Store(workdir / "checkpoints")
-    state = store.restore(abstract)
+    state = store.restore(job.prepare(config).abstract_state())
     store.close()
     state = state.replace(key=jax.random.key_data(state.key))
     return {jax.tree_util.keystr(k): np.asarray(v) for k, v in jax.tree_util.tree_leaves_with_path(state)}
@@ -134,7 +130,7 @@ def test_evaluation_counts_every_row_once():
     found = evaluator(state)
     whole = built.data.test
     batch = steps.of_rows(devices.place(whole, devices.everywhere(built.mesh)), np.arange(450))
-    expected = jax.device_get(built.eval_step(state, batch).sums)
+    expected = jax.device_get(metrics.of_evaluation(built.predict(state, batch).logits, batch.label).sums)
     assert expected["top1"][1] == 450
     assert found["top1"] == pytest.approx(float(expected["top1"][0] / 450))
     assert found["nll"] == pytest.approx(float(expected["nll"][0] / 450), rel=1e-5)
