@@ -67,7 +67,8 @@ def parse(arguments: Sequence[str]) -> list[str]:
     try:
         return flags.FLAGS(list(arguments))
     except (flags.Error, AttributeError, KeyError, OSError, TypeError, ValueError) as error:
-        print(f"error: {in_one_line(error)}", file=sys.stderr)
+        told = f"unknown setting {error}" if isinstance(error, KeyError) else in_one_line(error)
+        print(f"error: {told}", file=sys.stderr)
         raise SystemExit(2) from None
 
 

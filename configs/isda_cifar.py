@@ -47,22 +47,16 @@ def get_config(row="wide_resnet-28-10"):
     config = defaults.config()
     config.epochs, config.batch_size, config.eval_batch_size = epochs, batch_size, 1000
     config.data.name = "cifar10"
-    config.augment = {
-        "train": ("parts.pad_and_crop", "parts.flip"),
-        "pad_and_crop": {"padding": 4, "fill": "reflect"},
-        "flip": {"probability": 0.5},
-        "cutout": {"length": 16, "value": 0.0},  # for --config.augment.train with "parts.cutout" added
-    }
+    config.augment.train = ("parts.pad_and_crop", "parts.flip")  # Table 4 adds "parts.cutout"
+    config.augment.pad_and_crop.update(padding=4, fill="reflect")
     config.model = {"name": name, "kw": {**options, "dtype": "float32"}}
     if name in ("resnet", "wide_resnet", "densenet"):
         config.model.kw.dropout_rate = DROPOUT.get(row, 0.0)
-    config.loss = {
-        "chain": ("isda.isda",),
-        "isda": {"strength": 0.5, "covariance": "full", "schedule": "epoch"},
-    }
+    config.loss.chain = ("isda.isda",)
+    config.loss.isda.update(strength=0.5, covariance="full", schedule="epoch")
     # An epoch counted from 1 already uses the rate of its milestone.
     steps = {"shape": "steps", "per": "epoch", "first": 1, "milestones": milestones, "factor": factor}
     cosine = {"shape": "cosine", "per": "epoch", "first": 1}
     config.optim.learning_rate, config.optim.weight_decay = learning_rate, decay
-    config.optim.schedule = steps if milestones else cosine
+    config.optim.schedule.update(steps if milestones else cosine)
     return config

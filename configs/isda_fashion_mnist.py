@@ -25,16 +25,11 @@ def get_config(model="convnet"):
     config.batch_size, config.eval_batch_size = 128, 1000
     config.save_every = 1
     config.data.name = "fashion_mnist"
-    config.augment = {
-        "train": ("parts.pad_and_crop", "parts.flip"),
-        "pad_and_crop": {"padding": 2, "fill": "zero"},
-        "flip": {"probability": 0.5},
-    }
+    config.augment.train = ("parts.flip",)
+    config.augment.pad_and_crop.update(padding=2, fill="zero")  # for --config.augment.train with it added
     config.model = {"name": name, "kw": options}
-    config.loss = {
-        "chain": ("isda.isda",),
-        "isda": {"strength": 0.5, "covariance": "full", "schedule": "epoch"},
-    }
+    config.loss.chain = ("isda.isda",)
+    config.loss.isda.update(strength=0.5, covariance="full", schedule="epoch")
     config.optim.weight_decay = 5e-4
     config.variants = {"cross_entropy": {"loss": {"chain": ()}}, "isda": {}}
     return config

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from ml_collections import ConfigDict
 
+from jaxaug.find import defaults_of, options
+from jaxaug.optim import make_schedule
+
 
 def config() -> ConfigDict:
     """The defaults: plain training of a small convnet on scikit-learn's digits."""
@@ -30,9 +33,11 @@ def config() -> ConfigDict:
                 "path": "",  # npz: the file
                 "num_classes": 0,  # npz: 0 for what its labels say
             },
-            "augment": {"train": ()},  # addresses in jaxaug/augment; options under each one's last word
+            # addresses in jaxaug/augment, in order; the options of every part stand under its last word
+            "augment": {"train": (), **options("augment")},
             "model": {"name": "convnet", "kw": {}},  # a file of jaxaug/models and the fields of its Model
-            "loss": {"chain": ()},  # addresses in jaxaug/losses; options under each one's last word
+            # addresses in jaxaug/losses, in order; likewise
+            "loss": {"chain": (), **options("losses")},
             "optim": {
                 "name": "sgd",
                 "learning_rate": 0.1,
@@ -41,7 +46,7 @@ def config() -> ConfigDict:
                 "weight_decay": 1e-4,
                 "decay": "all",
                 "clip": 0.0,
-                "schedule": {"shape": "cosine", "per": "step", "warmup": 0.0},
+                "schedule": defaults_of(make_schedule),
             },
         }
     )

@@ -21,8 +21,11 @@ def connect(coordinator: str = "", processes: int = 0, process: int = -1) -> Non
     JAXAUG_DISTRIBUTED=1 asks for it. With none of these the run has one process.
     """
     coordinator = coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS", "")
-    processes = processes or int(os.environ.get("JAX_NUM_PROCESSES", "0"))
-    process = process if process >= 0 else int(os.environ.get("JAX_PROCESS_ID", "-1"))
+    try:
+        processes = processes or int(os.environ.get("JAX_NUM_PROCESSES", "0"))
+        process = process if process >= 0 else int(os.environ.get("JAX_PROCESS_ID", "-1"))
+    except ValueError as error:
+        raise UsageError(f"JAX_NUM_PROCESSES and JAX_PROCESS_ID must be whole numbers: {error}") from None
     if coordinator and processes > 0 and process >= 0:
         jax.distributed.initialize(coordinator, processes, process)
     elif coordinator:

@@ -28,7 +28,7 @@ class Job:
     mesh: jax.sharding.Mesh
     steps_per_epoch: int
     schedule: optim.Schedule
-    init: Callable[[], TrainState]
+    init: Callable[[jax.Array], TrainState]
     train_step: Callable
     predict: Callable[[TrainState, Batch], Outputs]
 
@@ -36,11 +36,16 @@ class Job:
     def total_steps(self) -> int:
         return self.steps_per_epoch * self.config.epochs
 
+    @property
+    def key(self) -> jax.Array:
+        """What `init` takes: an argument rather than a constant, so that all seeds share one compilation."""
+        return jax.random.key(self.config.seed)
+
     def abstract_state(self) -> TrainState:
         """Shapes, dtypes and shardings of the state: what `Store.restore` is given. Computes nothing."""
         everywhere = devices.everywhere(self.mesh)
         return jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), jax.eval_shape(self.init)
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), jax.eval_shape(self.init, self.key)
         )
 
 
@@ -50,6 +55,8 @@ def prepare(config: ConfigDict) -> Job:
     _check_sizes(config, mesh.size)
     data = find("data", config.data.name).load(config.data)
     rows = len(data.train.label)
+    if not len(data.test.label):
+        raise UsageError(f"{data.name} has no test rows, so that no figure could be reported")
     if config.batch_size > rows:
         raise UsageError(f"config.batch_size is {config.batch_size}, but {data.name} has {rows} training rows")
     counts = {"steps_per_epoch": rows // config.batch_size, "epochs": config.epochs}
@@ -59,25 +66,20 @@ def prepare(config: ConfigDict) -> Job:
     tx, schedule = optim.build(config.optim, **counts)
     objective = make_objective(model, augment, chain, **counts)
 
-    def init() -> TrainState:
-        return steps.init_state(jax.random.key(config.seed), model, chain, tx, hyper, data.image_shape)
+    def init(key: jax.Array) -> TrainState:
+        return steps.init_state(key, model, chain, tx, hyper, data.image_shape)
 
     train_step, predict = steps.make_train_step(objective, tx), steps.make_predict(model, augment)
-    return Job(config, data, mesh, counts["steps_per_epoch"], schedule, init, train_step, predict)
+    job = Job(config, data, mesh, counts["steps_per_epoch"], schedule, init, train_step, predict)
+    job.abstract_state()  # a model that cannot take such images says so here
+    return job
 
 
 def _check_sizes(config: ConfigDict, size: int) -> None:
-    for name in (
-        "epochs",
-        "batch_size",
-        "eval_batch_size",
-        "steps_per_dispatch",
-        "log_every",
-        "eval_every",
-        "save_every",
-    ):
-        if config[name] < 1:
-            raise UsageError(f"config.{name} must be at least 1, got {config[name]}")
+    sizes = ("epochs", "batch_size", "eval_batch_size", "steps_per_dispatch", "log_every", "eval_every", "save_every")
+    for name, least in [("seed", 0), *((name, 1) for name in sizes)]:
+        if config[name] < least:
+            raise UsageError(f"config.{name} must be at least {least}, got {config[name]}")
     if config.batch_size % size:
         raise UsageError(
             f"config.batch_size {config.batch_size} cannot be divided among {size} devices: "

@@ -7,7 +7,6 @@ import time
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from ml_collections import ConfigDict
 
 from jaxaug import devices, metrics, report, steps
@@ -15,32 +14,35 @@ from jaxaug.errors import UsageError
 from jaxaug.evaluation import Evaluator
 from jaxaug.interrupt import Interrupted, Requests
 from jaxaug.job import Job, chunks, prepare
-from jaxaug.store import Store, all_finite
+from jaxaug.store import BEST, Store, all_finite
 from jaxaug.workdir import Workdir
 
 
 def run(config: ConfigDict, workdir: str | pathlib.Path, title: str = "") -> dict[str, float]:
-    """Train as the config says, or go on with the run in `workdir`; returns the figures (`report.result_of`).
+    """Train as the config says, or go on with the run in `workdir`; returns the figures (`report.result_of`), on the
+    main process; {} on others.
 
     A complete run is not repeated. Raises UsageError (bad input, a non-finite loss) and Interrupted (saved, after
     SIGTERM or Ctrl-C).
     """
     folder = Workdir(workdir, config)
-    result = folder.result()
-    if result is not None:
-        return result
+    if folder.complete():
+        return folder.result()
     job = prepare(config)
-    store = Store(folder.checkpoints)
+    store = Store(folder.checkpoints, {"data": config.data.name, "model": config.model.name})
     title = title or job.data.name
     try:
         with Requests() as requests:
-            history = Training(job, folder, store, requests, title).run()
+            training = Training(job, folder, store, requests, title)
+            folder.begin()
+            history = training.run()
     finally:
         store.close()
         folder.close()
+    if not devices.is_main():
+        return {}
     result = report.result_of(history)
-    if devices.is_main():
-        report.curves(folder.path / "curves.png", {title: [history]})
+    report.curves(folder.path / "curves.png", {title: [history]})
     folder.finish(result)
     return result
 
@@ -55,18 +57,11 @@ class Training:
     def __init__(self, job: Job, folder: Workdir, store: Store, requests: Requests, title: str):
         self.job, self.folder, self.store, self.requests = job, folder, store, requests
         everywhere = devices.everywhere(job.mesh)
-        abstract = job.abstract_state()
-        restored = store.restore(abstract)
-        self.state = jax.jit(job.init, out_shardings=everywhere)() if restored is None else restored
+        restored = store.restore(job.abstract_state())
+        self.state = jax.jit(job.init, out_shardings=everywhere)(job.key) if restored is None else restored
         self.history = folder.history(until_step=int(self.state.step))
         self.source = devices.place(job.data.train, everywhere)
-        rows = np.zeros(job.config.batch_size, np.int32)
-        self._zeros = jax.jit(
-            lambda: steps.zero_totals(
-                lambda s, d, r: job.train_step(s, steps.of_rows(d, r))[1], abstract, job.data.train, rows
-            ),
-            out_shardings=everywhere,
-        )
+        self._zeros = jax.jit(metrics.no_training, out_shardings=everywhere)
         self._dispatch = jax.jit(
             steps.make_dispatch(job.train_step), donate_argnums=(0, 1), out_shardings=(everywhere, everywhere)
         )
@@ -92,8 +87,9 @@ class Training:
                     figures = self._figures()
                     figures["images/s"] = figures.pop("images_per_second")
                     self._bar.update(after, figures)
-                if self._due(after, job.config.eval_every):
-                    self._record(after)
+                record = self._record(after) if self._due(after, job.config.eval_every) else {}
+                if self._due(after, job.config.save_every) or self._is_best(record):
+                    self._save(record)
                 # Several processes have to ask at the same step, and asking costs a synchronisation.
                 if (checked or jax.process_count() == 1) and devices.anyone(self.requests.stop):
                     self._stop(after)
@@ -123,8 +119,8 @@ class Training:
         speed = self._seen / (time.perf_counter() - self._began)
         return {**metrics.summary(self._totals), "images_per_second": speed}
 
-    def _record(self, step: int) -> None:
-        """Evaluate, log and, if due, save."""
+    def _record(self, step: int) -> dict[str, float]:
+        """Evaluate and log."""
         figures = self._figures()
         record: dict[str, float] = {"step": step, "epoch": step // self.job.steps_per_epoch}
         record["learning_rate"] = float(self.job.schedule(jnp.asarray(step - 1)))
@@ -135,9 +131,16 @@ class Training:
         record["seconds"] = time.perf_counter() - self._began
         self.folder.log(record)
         self.history.append(record)
-        if self._due(step, self.job.config.save_every):
-            self._save(record)
         self._begin_record()
+        return record
+
+    def _is_best(self, record: dict[str, float]) -> bool:
+        """Whether no epoch before this one was as good on validation."""
+        if BEST not in record:
+            return False
+        before = max((r[BEST] for r in self.history[:-1]), default=-1.0)
+        # Of a resumed run only the main process has the earlier records, and all of them must save together.
+        return devices.anyone(devices.is_main() and record[BEST] > before)
 
     def _save(self, record: dict[str, float]) -> None:
         if not bool(all_finite((self.state.params, self.state.stats, self.state.loss))):

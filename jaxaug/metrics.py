@@ -27,6 +27,12 @@ class Totals(flax.struct.PyTreeNode):
         return Totals(sums, jnp.minimum(self.first_bad, other.first_bad))
 
 
+def no_training() -> Totals:
+    """The empty sums that `of_training` is added to."""
+    number, count = jnp.zeros(()), jnp.zeros((), jnp.int32)
+    return Totals({"loss": (number, number), "top1": (count, count)}, jnp.asarray(NEVER, jnp.int32))
+
+
 def of_training(loss: jax.Array, logits: jax.Array, labels: jax.Array, step: jax.Array) -> Totals:
     """Loss [] and top-1 of a training batch: logits [B K], labels [B] (-1: not counted)."""
     known = labels >= 0

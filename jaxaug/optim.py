@@ -98,8 +98,8 @@ def make_schedule(
     unit = choose("config.optim.schedule.per", per, {"step": 1, "epoch": steps_per_epoch})
     risen = round(warmup * steps_per_epoch)
     total = steps_per_epoch * epochs
-    if not 0 <= risen < total:
-        raise UsageError(f"config.optim.schedule.warmup is {warmup} epochs, but the training has {epochs}")
+    if not 0 <= risen <= total - unit:
+        raise UsageError(f"config.optim.schedule.warmup is {warmup} epochs, too long for a training of {epochs}")
 
     def main(step: jax.Array) -> jax.Array:
         i = first + step // unit

@@ -24,7 +24,8 @@ class Bar:
 
     def __init__(self, title: str, total: int, completed: int, *, visible: bool):
         self._title, self._total, self._visible = title, total, visible
-        self._told = time.monotonic()
+        self._told = self._began = time.monotonic()
+        self._from = completed
         self._bar: Progress | None = None
         if visible and sys.stdout.isatty():
             columns = (
@@ -47,7 +48,8 @@ class Bar:
             self._bar.update(self._task, completed=step, figures=text)
         elif self._visible and time.monotonic() - self._told > PLAIN_INTERVAL:
             self._told = time.monotonic()
-            print(f"{self._title}: step {step} of {self._total}  {text}", flush=True)
+            left = (self._told - self._began) / max(step - self._from, 1) * (self._total - step)
+            print(f"{self._title}: step {step} of {self._total}  {text}  {left:.0f} s left", flush=True)
 
     def close(self) -> None:
         if self._bar is not None:
@@ -86,7 +88,7 @@ ROWS = (
     ("ECE %", "test_ece", 100, 2),
     ("best on test %", "best_on_test_top1", 100, 2),
     ("images/s", "images_per_second", 1, 0),
-    ("seconds", "seconds", 1, 0),
+    ("seconds of training and evaluation", "seconds", 1, 0),
 )
 
 

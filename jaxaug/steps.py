@@ -81,10 +81,3 @@ def make_dispatch(train_step: Callable) -> Callable:
         return jax.lax.scan(one, (state, totals), rows)[0]
 
     return dispatch
-
-
-def zero_totals(step: Callable, *arguments) -> metrics.Totals:
-    """The empty sums that the metrics of `step(*arguments)` are added to."""
-    shapes = jax.eval_shape(step, *arguments)
-    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-    return zeros.replace(first_bad=jnp.full_like(zeros.first_bad, metrics.NEVER))

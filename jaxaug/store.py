@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -11,16 +12,24 @@ import jax.numpy as jnp
 from orbax.checkpoint import v1 as ocp
 
 from jaxaug.errors import UsageError
+from jaxaug.files import write_whole
 from jaxaug.types import TrainState
+
+# Names in structure.json that are no arrays.
+ABOUT = ("data", "model")
 
 # The metric that names the best checkpoint; higher is better.
 BEST = "validation_top1"
 
 
 class Store:
-    """The checkpoints in `directory`. `structure.json` beside them tells what state they hold."""
+    """The checkpoints in `directory`. `structure.json` beside them tells what state they hold, and of what.
 
-    def __init__(self, directory: pathlib.Path):
+    about: names that a run must share with the checkpoint it goes on from, for example of its model and data set.
+    """
+
+    def __init__(self, directory: pathlib.Path, about: Mapping[str, str] | None = None):
+        self._about = dict(about or {})
         # Orbax accepts a relative path and fails only when the save finishes.
         self.directory = directory.resolve()
         self._started: int | None = None
@@ -51,7 +60,8 @@ class Store:
         """
         if self.latest is None:
             return None
-        self._compare(json.loads((self.directory / "structure.json").read_text()), structure(abstract))
+        saved = json.loads((self.directory / "structure.json").read_text())
+        self._compare(saved, {**structure(abstract), **{name: saved.get(name, "") for name in ABOUT}, **self._about})
         return _with_key(self._checkpoints.load(step or self.latest, _without_key(abstract)), jax.random.wrap_key_data)
 
     def save(self, state: TrainState, figures: dict[str, float]) -> None:
@@ -62,7 +72,7 @@ class Store:
         self._started = step
         if jax.process_index() == 0:
             self.directory.mkdir(parents=True, exist_ok=True)
-            (self.directory / "structure.json").write_text(json.dumps(structure(state), indent=0))
+            write_whole(self.directory / "structure.json", json.dumps({**structure(state), **self._about}, indent=0))
         scored = {BEST: figures[BEST]} if BEST in figures else None
         self._checkpoints.save_async(step, _with_key(state, jax.random.key_data), metrics=scored, force=True)
 
@@ -92,6 +102,7 @@ def structure(state: Any) -> dict[str, str]:
     return {jax.tree_util.keystr(path): f"{leaf.dtype}{list(leaf.shape)}" for path, leaf in leaves}
 
 
+@jax.jit
 def all_finite(tree: Any) -> jax.Array:
     """Whether every number of a pytree is finite -> [] bool."""
     leaves = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]

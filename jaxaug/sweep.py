@@ -10,6 +10,8 @@ from ml_collections import ConfigDict
 
 from jaxaug import devices, loop, report
 from jaxaug.errors import UsageError
+from jaxaug.job import prepare
+from jaxaug.workdir import Workdir
 
 
 def run(config: ConfigDict, workdir: str | pathlib.Path) -> dict[str, list[dict[str, float]]]:
@@ -22,6 +24,10 @@ def run(config: ConfigDict, workdir: str | pathlib.Path) -> dict[str, list[dict[
     configs = expand(config)
     results: dict[str, list[dict[str, float]]] = {name: [] for name in configs}
     histories: dict[str, list] = {name: [] for name in configs}
+    if len(configs) > 1:
+        # A mistake in the last variant must not show after hours of the first.
+        for variant in configs.values():
+            prepare(variant)
     # Seed by seed rather than variant by variant: whatever slows the machine for a while falls on all alike.
     for number in range(config.seeds):
         for name, variant in configs.items():
@@ -29,8 +35,7 @@ def run(config: ConfigDict, workdir: str | pathlib.Path) -> dict[str, list[dict[
             one.seed = config.seed + number
             folder = path / name / f"seed_{one.seed}"
             results[name].append(loop.run(one, folder, f"{name}, seed {one.seed}"))
-            lines = (folder / "metrics.jsonl").read_text().splitlines() if devices.is_main() else []
-            histories[name].append([json.loads(line) for line in lines])
+            histories[name].append(Workdir(folder, one).history())
     if devices.is_main():
         report.show(report.table(f"{config.data.name}, {config.model.name}", results))
         (path / "table.json").write_text(json.dumps(results, indent=1))

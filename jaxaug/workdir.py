@@ -20,6 +20,7 @@ from ml_collections import ConfigDict
 
 from jaxaug import devices
 from jaxaug.errors import UsageError
+from jaxaug.files import write_whole
 
 PACKAGES = ("jaxaug", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ml-collections", "numpy")
 
@@ -32,40 +33,55 @@ def fingerprint(config: ConfigDict) -> str:
 
 
 class Workdir:
-    """Opens or makes the folder; raises UsageError if it cannot be written or holds a run of another config."""
+    """The folder of one run. Only the main process reads and writes; on the others the methods do nothing.
+
+    Raises UsageError, on every process, if it cannot be written or holds a run of another config.
+    """
 
     def __init__(self, path: str | pathlib.Path, config: ConfigDict):
         self.path = pathlib.Path(path).resolve()
         self.checkpoints = self.path / "checkpoints"
+        self._text = _text(config)
         self._board: Any = None
-        if not devices.is_main():
-            return
+        mistake = self._mistake() if devices.is_main() else ""
+        # All processes stop together: one alone would leave the others waiting for it.
+        if devices.anyone(bool(mistake)):
+            raise UsageError(mistake or f"process 0 cannot use the workdir {self.path}; see its message")
+
+    def _mistake(self) -> str:
+        """Why this folder cannot be used, or nothing."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             (self.path / ".writable").write_text("")
             (self.path / ".writable").unlink()
         except OSError as error:
-            raise UsageError(f"cannot write to the workdir {self.path}: {error}. Choose another --workdir.") from None
+            return f"cannot write to the workdir {self.path}: {error}. Choose another --workdir."
         saved = self.path / "config.json"
-        if saved.exists():
-            _same_config(json.loads(saved.read_text()), json.loads(_text(config)), self.path)
-        else:
-            saved.write_text(_text(config))
-        (self.path / "environment.json").write_text(json.dumps(environment(), indent=1))
+        return _difference(json.loads(saved.read_text()), json.loads(self._text), self.path) if saved.exists() else ""
 
-    def result(self) -> dict[str, float] | None:
-        """The result of a run that is complete."""
-        file = self.path / "result.json"
-        return json.loads(file.read_text()) if file.exists() else None
+    def begin(self) -> None:
+        """Write what the run is, once its config has proved to be usable."""
+        if devices.is_main():
+            write_whole(self.path / "config.json", self._text)
+            write_whole(self.path / "environment.json", json.dumps(environment(), indent=1))
+
+    def complete(self) -> bool:
+        """Whether the run has its result."""
+        return devices.anyone(devices.is_main() and (self.path / "result.json").exists())
+
+    def result(self) -> dict[str, float]:
+        """The result of a complete run."""
+        return json.loads((self.path / "result.json").read_text()) if devices.is_main() else {}
 
     def history(self, until_step: int | None = None) -> list[dict[str, float]]:
         """The records logged so far; those after `until_step` (of epochs that will run again) are dropped for good."""
         file = self.path / "metrics.jsonl"
-        records = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        if not devices.is_main() or not file.exists():
+            return []
+        records = [json.loads(line) for line in file.read_text().splitlines() if line.endswith("}")]
         if until_step is not None:
             records = [r for r in records if r["step"] <= until_step]
-            if devices.is_main():
-                file.write_text("".join(json.dumps(r) + "\n" for r in records))
+            write_whole(file, "".join(json.dumps(r) + "\n" for r in records))
         return records
 
     def log(self, record: dict[str, float]) -> None:
@@ -85,7 +101,7 @@ class Workdir:
     def finish(self, result: dict[str, float]) -> None:
         """Write result.json, which marks the run as complete."""
         if devices.is_main():
-            (self.path / "result.json").write_text(json.dumps(result, indent=1))
+            write_whole(self.path / "result.json", json.dumps(result, indent=1))
 
     def close(self) -> None:
         """Flush TensorBoard's file."""
@@ -135,12 +151,13 @@ def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
     return {prefix.lstrip("."): tree}
 
 
-def _same_config(saved: dict, current: dict, path: pathlib.Path) -> None:
+def _difference(saved: dict, current: dict, path: pathlib.Path) -> str:
     before, now = _flat(saved), _flat(current)
     changed = [k for k in sorted(before.keys() | now.keys()) if before.get(k) != now.get(k)]
-    if changed:
-        lines = "\n".join(f"  {k}: there {before.get(k)!r}, now {now.get(k)!r}" for k in changed[:5])
-        raise UsageError(
-            f"the workdir {path} holds a run of another config:\n{lines}\n"
-            "Choose another --workdir, or delete that one to start again."
-        )
+    lines = "\n".join(f"  {k}: there {before.get(k)!r}, now {now.get(k)!r}" for k in changed[:5])
+    if not changed:
+        return ""
+    return (
+        f"the workdir {path} holds a run of another config:\n{lines}\n"
+        "Choose another --workdir, or delete that one to start again."
+    )

@@ -4,14 +4,14 @@ import contextlib
 import os
 import pathlib
 
+# Two virtual CPU devices let one process test sharding, on a machine with a GPU too. JAX reads both when imported.
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
+os.environ["JAX_PLATFORMS"] = "cpu"
+
 import jax
 import pytest
 
 from jaxaug import defaults
-
-# Two virtual devices let one process test sharding; most tests use the first alone.
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"
@@ -45,8 +45,10 @@ def tiny_config(**changes):
     """ISDA on real digits with a network that trains in a second: 21 steps an epoch."""
     config = defaults.config()
     config.update({"epochs": 1, "save_every": 1, "log_every": 3, "eval_batch_size": 128})
-    config.augment = {"train": ("parts.pad_and_crop",), "pad_and_crop": {"padding": 1, "fill": "zero"}}
+    config.augment.train = ("parts.pad_and_crop",)
+    config.augment.pad_and_crop.update(padding=1, fill="zero")
     config.model = {"name": "convnet", "kw": {"widths": (8, 16), "dropout_rate": 0.1}}
-    config.loss = {"chain": ("isda.isda",), "isda": {"strength": 0.5, "covariance": "full", "schedule": "step"}}
+    config.loss.chain = ("isda.isda",)
+    config.loss.isda.update(strength=0.5, covariance="full", schedule="step")
     config.update(changes)
     return config

@@ -1,144 +1,87 @@
-"""Small copies of the published data sets, written in the formats they are published in."""
+"""What the tests of the data share: small copies of the sets in their folders, and short ways to load them."""
 
-import dataclasses
-import gzip
-import hashlib
-import io
-import pathlib
-import pickle
-import struct
-import tarfile
-import typing
+import importlib
 
+import copies
+import ml_collections
 import numpy as np
+import pytest
 
-from jaxaug.data import archives
+from jaxaug.data import assemble, cifar10, cifar100, fashion_mnist
 
-
-def rows(count, shape, num_classes, seed=0):
-    """(image uint8 [count *shape], label int32 [count]); every class occurs if there are rows enough."""
-    random = np.random.default_rng(seed)
-    label = random.permutation(np.arange(count) % num_classes).astype(np.int32)
-    return random.integers(0, 256, (count, *shape), dtype=np.uint8), label
+COLOUR, GREY = (32, 32, 3), (28, 28, 1)
+STOCK = ("cifar10", "cifar100", "svhn", "mnist", "fashion_mnist")
+PREPARED = {"cifar10": "cifar10", "cifar100": "cifar100", "svhn": "svhn_cropped"}
 
 
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def config_for(name, folder="", **options):
+    return ml_collections.ConfigDict(
+        {"name": name, "validation_size": 0, "seed": 0, "dir": str(folder), "download": False, **options}
+    )
 
 
-def register(archive: archives.Archive, path: pathlib.Path) -> archives.Archive:
-    """The archive with the checksums of the small copy at `path`."""
-    content = path.read_bytes()
-    unpacked = sha256(gzip.decompress(content)) if archive.content_sha256 else ""
-    return dataclasses.replace(archive, sha256=sha256(content), content_sha256=unpacked)
+def load(name, folder="", **options):
+    return importlib.import_module(f"jaxaug.data.{name}").load(config_for(name, folder, **options))
 
 
-class _Python2Pickler(pickle._Pickler):
-    """Writes byte strings as Python 2 did, so that the copy has the opcodes of the real archives."""
-
-    def save_bytes(self, value):
-        self.write(pickle.BINSTRING + struct.pack("<i", len(value)) + value)
-        self.memoize(value)
-
-    def save_str(self, value):
-        self.save_bytes(value.encode("ascii"))
-
-    dispatch: typing.ClassVar = pickle._Pickler.dispatch | {bytes: save_bytes, str: save_str}
+def rows_of(name):
+    """(train, test) of a small copy of a set."""
+    shape = COLOUR if name in PREPARED else GREY
+    classes = 100 if name == "cifar100" else 10
+    return copies.rows(200, shape, classes, 1), copies.rows(100, shape, classes, 2)
 
 
-def python2_pickle(value) -> bytes:
-    """`value` pickled by protocol 2 with byte strings and numpy's old module name."""
-    file = io.BytesIO()
-    _Python2Pickler(file, protocol=2).dump(value)
-    return file.getvalue().replace(b"cnumpy._core.", b"cnumpy.core.")
-
-
-def write_tarball(path: pathlib.Path, members: dict[str, bytes]) -> None:
-    with tarfile.open(path, "w:gz") as archive:
-        for name, content in members.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-
-
-def write_cifar(path: pathlib.Path, members, label_key: bytes, train, test) -> None:
-    """A CIFAR tarball: rows of 3072 bytes, plane by plane, dealt over the batch files."""
-    content = {}
-    for split, (image, label) in {"train": train, "test": test}.items():
-        flat = image.transpose(0, 3, 1, 2).reshape(len(image), -1)
-        for name, part in zip(members[split], np.array_split(np.arange(len(image)), len(members[split])), strict=True):
-            batch = {
-                b"data": flat[part],
-                label_key: label[part].tolist(),
-                b"filenames": [b"a.png"] * len(part),
-            }
-            content[name] = python2_pickle(batch)
-    write_tarball(path, content)
-
-
-def write_svhn(path: pathlib.Path, image, label) -> None:
-    """An SVHN .mat: images last, and the digit 0 labelled 10."""
-    import scipy.io
-
-    scipy.io.savemat(path, {"X": image.transpose(1, 2, 3, 0), "y": np.where(label == 0, 10, label)[:, None]})
-
-
-def idx_bytes(array: np.ndarray) -> bytes:
-    header = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
-    return header + array.astype(np.uint8).tobytes()
-
-
-def write_idx(folder: pathlib.Path, train, test, packed=True) -> None:
-    """The four IDX files, as .gz or plain."""
+def write_archives(name, folder):
+    """Writes the official archives of a set into `folder`; returns its rows."""
+    train, test = rows_of(name)
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = {
-        "train-images-idx3-ubyte": train[0][..., 0],
-        "train-labels-idx1-ubyte": train[1],
-        "t10k-images-idx3-ubyte": test[0][..., 0],
-        "t10k-labels-idx1-ubyte": test[1],
-    }
-    for name, array in arrays.items():
-        content = idx_bytes(array)
-        path = folder / (f"{name}.gz" if packed else name)
-        path.write_bytes(gzip.compress(content, mtime=0) if packed else content)
+    if name == "svhn":
+        for split, arrays in {"train": train, "test": test, "extra": copies.rows(50, COLOUR, 10, 3)}.items():
+            copies.write_svhn(folder / f"{split}_32x32.mat", *arrays)
+    elif name.startswith("cifar"):
+        module, key = (cifar10, b"labels") if name == "cifar10" else (cifar100, b"fine_labels")
+        copies.write_cifar(folder / module.ARCHIVES[0].file, module.MEMBERS, key, train, test)
+    else:
+        copies.write_idx(folder, train, test)
+    return train, test
 
 
-def write_tfds(data_dir: pathlib.Path, tfds_name: str, splits: dict, with_id: bool) -> pathlib.Path:
-    """Prepares an array_record set with tensorflow-datasets, without TensorFlow; returns its version folder.
+def register(monkeypatch, name, folder):
+    """Records the small copies' checksums in place of the published ones."""
+    module = importlib.import_module(f"jaxaug.data.{name}")
+    if name == "svhn":
+        small = {key: copies.register(one, folder / one.file) for key, one in module.ARCHIVES.items()}
+    else:
+        small = tuple(copies.register(one, folder / one.file) for one in module.ARCHIVES)
+    monkeypatch.setattr(module, "ARCHIVES", small)
+    return list(small.values()) if name == "svhn" else list(small)
 
-    The keys are row numbers, and ids look like CIFAR's, as in the stock builders.
-    """
-    import tensorflow_datasets as tfds
-    from PIL import Image
 
-    features = {
-        "image": tfds.features.Image(shape=splits["train"][0].shape[1:]),
-        "label": tfds.features.ClassLabel(num_classes=10),
-    } | ({"id": tfds.features.Text()} if with_id else {})
+# Active in the test files that import it, and in no other.
+@pytest.fixture(autouse=True)
+def no_outside(monkeypatch, tmp_path):
+    """Tests see neither this machine's data nor its network."""
+    import pooch
 
-    def png(image):
-        file = io.BytesIO()
-        Image.fromarray(image.squeeze()).save(file, format="PNG")
-        file.seek(0)
-        return file
+    def refuse(url, **options):
+        raise OSError(f"Failed to resolve host of {url}")
 
-    # The stock sets' names are taken in the registry, though not on disk.
-    with tfds.core.registered.skip_registration():
+    monkeypatch.setattr(pooch, "retrieve", refuse)
+    monkeypatch.setattr(fashion_mnist, "DEBIAN", str(tmp_path / "debian"))
+    monkeypatch.delenv("JAXAUG_DATA_DIR", raising=False)
+    monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
-        class Small(tfds.core.GeneratorBasedBuilder):
-            VERSION = tfds.core.Version("3.0.2")
-            name = tfds_name
 
-            def _info(self):
-                return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+def assert_rows(data, train, test):
+    for split, (image, label) in ((data.train, train), (data.test, test)):
+        np.testing.assert_array_equal(split.image, image)
+        np.testing.assert_array_equal(split.label, label)
+        np.testing.assert_array_equal(split.index, np.arange(len(label)))
+        assert (split.image.dtype, split.label.dtype, split.index.dtype) == (np.uint8, np.int32, np.int32)
 
-            def _split_generators(self, dl_manager):
-                return {split: self._generate_examples(split, *arrays) for split, arrays in splits.items()}
 
-            def _generate_examples(self, split, image, label):
-                for row in range(len(image)):
-                    example = {"image": png(image[row]), "label": int(label[row])}
-                    yield row, example | ({"id": f"{split}_{row:05d}"} if with_id else {})
-
-    (builder := Small(data_dir=data_dir, file_format="array_record")).download_and_prepare()
-    return pathlib.Path(builder.data_dir)
+def small(train=None, test=None, **options):
+    train = train or copies.rows(12, (4, 4, 1), 3)
+    test = test or copies.rows(6, (4, 4, 1), 3)
+    return assemble("small", train, test, **{"num_classes": 3, "class_names": ("a", "b", "c"), **options})

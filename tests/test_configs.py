@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 from conftest import ROOT
-from test_data import register, write_archives
+from prepared import register, write_archives
 
 from jaxaug import defaults, loop, losses, models, optim
 from jaxaug.augment import pipeline

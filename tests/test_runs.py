@@ -113,7 +113,7 @@ def test_two_devices_share_the_work():
     """The compiled step convolves 32 of the 64 rows on each device."""
     built = job.prepare(tiny_config())
     everywhere = devices.everywhere(built.mesh)
-    state = jax.jit(built.init, out_shardings=everywhere)()
+    state = jax.jit(built.init, out_shardings=everywhere)(built.key)
     source = devices.place(built.data.train, everywhere)
     rows = devices.place(np.arange(64, dtype=np.int32), devices.along(built.mesh, 0))
     step = jax.jit(lambda s, d, r: built.train_step(s, steps.of_rows(d, r)), out_shardings=everywhere)
@@ -125,7 +125,7 @@ def test_two_devices_share_the_work():
 def test_evaluation_counts_every_row_once():
     """450 test rows in batches of 128 on two devices: the padding changes nothing."""
     built = job.prepare(tiny_config())
-    state = jax.jit(built.init, out_shardings=devices.everywhere(built.mesh))()
+    state = jax.jit(built.init, out_shardings=devices.everywhere(built.mesh))(built.key)
     evaluator = Evaluator(built, built.data.test)
     found = evaluator(state)
     whole = built.data.test

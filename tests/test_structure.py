@@ -9,32 +9,31 @@ from conftest import ROOT
 PACKAGE = ROOT / "jaxaug"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-# A module may import those of its own floor's number or lower; the numbers are those of docs/architecture.md.
+# A module may import those of a lower number; the numbers are those of docs/architecture.md.
 FLOORS = {
     "errors": 0,
-    "types": 0,
-    "find": 0,
+    "files": 0,
     "interrupt": 0,
-    "defaults": 0,
+    "types": 0,
+    "find": 1,
     "devices": 1,
-    "losses": 1,
-    "models": 1,
-    "data": 1,
+    "losses": 2,
+    "models": 2,
+    "data": 2,
     "augment": 2,
     "optim": 2,
-    "metrics": 2,
     "store": 2,
-    "workdir": 2,
     "report": 2,
-    "objective": 3,
-    "steps": 4,
-    "job": 5,
-    "evaluation": 6,
-    "loop": 7,
-    "sweep": 8,
+    "defaults": 3,
+    "metrics": 3,
+    "workdir": 3,
+    "objective": 4,
+    "steps": 5,
+    "job": 6,
+    "evaluation": 7,
+    "loop": 8,
+    "sweep": 9,
 }
-# Packages of one floor that never see each other: they meet in Batch and Terms alone.
-APART = ("losses", "augment", "models", "data")
 
 
 def part_of(path):
@@ -60,12 +59,17 @@ def test_every_module_has_a_floor():
 def test_imports_go_down(path):
     part = part_of(path)
     for imported in set(imports_of(path)) - {part}:
-        assert FLOORS[imported] <= FLOORS[part], f"{part} imports {imported}"
-        assert FLOORS[imported] < FLOORS[part] or FLOORS[part] <= 2, f"{part} imports {imported} of its own floor"
-        assert not (part in APART and imported in APART), f"{part} imports {imported}"
+        assert FLOORS[imported] < FLOORS[part], f"{part} imports {imported}"
 
 
-@pytest.mark.parametrize("path", [*FILES, ROOT / "main.py"], ids=lambda p: p.name)
+EVERYTHING = [
+    *FILES,
+    ROOT / "main.py",
+    *(p for d in ("tests", "configs", "benchmarks") for p in (ROOT / d).rglob("*.py")),
+]
+
+
+@pytest.mark.parametrize("path", EVERYTHING, ids=lambda p: str(p.relative_to(ROOT)))
 def test_files_and_functions_are_small(path):
     text = path.read_text()
     assert path.name != "utils.py"

@@ -41,7 +41,8 @@ def update(statistics: ClassStatistics, features: jax.Array, labels: jax.Array, 
 
     keep in (0, 1]: every update first multiplies the old counts by it; 1 averages over all rows ever seen (as
     released), less forgets exponentially with a memory of about 1 / (1 - keep) steps. A class whose rows are not all
-    finite keeps what it had, and spoils no other class. No gradient flows through the statistics.
+    finite, or overflow when squared, keeps what it had and spoils no other class. No gradient flows through
+    the statistics.
 
     Only the classes of the batch are read and written: B D numbers and, for full covariances, D^2 per class.
     """
@@ -61,15 +62,15 @@ def update(statistics: ClassStatistics, features: jax.Array, labels: jax.Array, 
         return jax.ops.segment_sum(values, group, size + 1)[:size] / jnp.maximum(rows, 1.0)[:, None]
 
     batch_mean, old_mean = mean_of(features), statistics.mean[classes[:size]]
+    drift = batch_mean - old_mean
     # Two passes (centre, then square) because E[x^2] - E[x]^2 cancels in float32.
     centred = features - batch_mean[group]
     variance = mean_of(centred**2)
-    good = (rows > 0) & jnp.all(jnp.isfinite(variance), axis=-1)
+    good = (rows > 0) & jnp.all(jnp.isfinite(variance + drift**2), axis=-1)
     rows = jnp.where(good, rows, 0.0)
     classes = jnp.where(good, classes[:size], num_classes)
     before = keep * statistics.count
     new = (rows / jnp.maximum(rows + before[classes], 1.0))[:, None]
-    drift = batch_mean - old_mean
     if statistics.covariance.ndim == 3:
         covariance = _full(statistics.covariance, centred, group, classes, rows, new, drift)
     else:

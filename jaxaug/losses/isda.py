@@ -92,8 +92,8 @@ def augmented_logits(
     else:
         mass = jax.ops.segment_sum(known.astype(weights.dtype), jnp.where(known, labels, columns), columns)
         classes, number = present_classes(mass if soft is None else jnp.ones(columns))
-        size = min(rows, columns) if soft is None else columns
-        table = _full_table(size, weights.T, statistics.covariance, classes, number)
+        # Keeping the products of K classes takes K x K x D numbers: only where that is less than B x K x D.
+        table = _full_table(columns if columns < rows else 0, weights.T, statistics.covariance, classes, number)
     shift = table[labels] if soft is None else _matmul(soft, table)
     return terms.logits + 0.5 * strength * jnp.where(known[:, None], shift, 0.0)
 
@@ -119,47 +119,51 @@ def _fused(out: Outputs, covariance, weights, centre, labels, strength, soft) ->
         constant = strength * _matmul(soft, jnp.sum(covariance * weights.T**2, axis=-1, keepdims=True))
     first = _matmul(out.features - cross, weights)
     second = _matmul(scale, weights**2)
-    # What is the same for all classes of a row has no gradient through a softmax; saying so saves a pass.
-    own = 0.5 * constant + _matmul(out.features, centre)[:, None]
-    return first + 0.5 * second + out.bias + jax.lax.stop_gradient(own)
+    return first + 0.5 * (second + constant) + _matmul(out.features, centre)[:, None] + out.bias
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _full_table(size, weights, covariance, classes, number):
+def _full_table(kept, weights, covariance, classes, number):
     """sigma2 / lambda [K K] for weights [K D], covariance [K D D]: rows classes[:number], the others 0.
 
-    size: a static bound of `number`. A loop over the classes does 2 K D^2 operations for each; differences are
-    taken first, since the expanded square costs as much and cancels. Reverse mode cannot pass a loop
-    of unknown length, hence the rule below; it keeps the products, [size K D] numbers, and repeats none.
+    A loop over the classes does 2 K D^2 operations for each; differences are taken first, since the expanded square
+    costs as much and cancels. Reverse mode cannot pass a loop of unknown length, hence the rule below.
+    kept: how many of its products [K D] are kept for the derivative, at least `number`, or 0: it repeats them.
     """
-    return _full_table_forward(size, weights, covariance, classes, number)[0]
+    return _full_table_forward(kept, weights, covariance, classes, number)[0]
 
 
-def _full_table_forward(size, weights, covariance, classes, number):
+def _full_product(weights, covariance, c):
+    """(w_j - w_c) for all j and its product with Sigma_c, both [K D]."""
+    difference = weights - weights[c]
+    return difference, _matmul(difference, covariance[c])
+
+
+def _full_table_forward(kept, weights, covariance, classes, number):
     def one_class(p, carry):
         table, products = carry
-        difference = weights - weights[classes[p]]
-        product = _matmul(difference, covariance[classes[p]])
+        difference, product = _full_product(weights, covariance, classes[p])
         table = jax.lax.dynamic_update_index_in_dim(table, jnp.sum(difference * product, axis=-1), classes[p], 0)
-        return table, jax.lax.dynamic_update_index_in_dim(products, product, p, 0)
+        return table, jax.lax.dynamic_update_index_in_dim(products, product, p, 0) if kept else products
 
     columns, depth = weights.shape
-    start = jnp.zeros((columns, columns), weights.dtype), jnp.zeros((size, columns, depth), weights.dtype)
+    start = jnp.zeros((columns, columns), weights.dtype), jnp.zeros((kept, columns, depth), weights.dtype)
     table, products = jax.lax.fori_loop(0, number, one_class, start)
-    return table, (products, classes[:size])
+    return table, (weights, covariance, classes, number, products)
 
 
-def _full_table_backward(size, residuals, gradient):
+def _full_table_backward(kept, residuals, gradient):
     """d sigma2[c, j] = 2 Sigma_c (w_j - w_c) . (dw_j - dw_c)."""
-    products, classes = residuals
+    weights, covariance, classes, number, products = residuals
 
     def one_class(p, total):
         # Class by class, because the sum stays in the cache and `products` is read once.
-        pull = 2.0 * gradient[classes[p]][:, None] * products[p]
-        return (total + pull).at[classes[p]].add(-jnp.sum(pull, axis=0))
+        c = classes[p]
+        product = products[p] if kept else _full_product(weights, covariance, c)[1]
+        pull = 2.0 * gradient[c][:, None] * product
+        return (total + pull).at[c].add(-jnp.sum(pull, axis=0))
 
-    weights = jax.lax.fori_loop(0, len(classes), one_class, jnp.zeros_like(products[0]))
-    return weights, None, None, None
+    return jax.lax.fori_loop(0, number, one_class, jnp.zeros_like(weights)), None, None, None
 
 
 _full_table.defvjp(_full_table_forward, _full_table_backward)

@@ -1,0 +1,15 @@
+"""Small files that a killed process must not leave half written."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+
+def write_whole(path: pathlib.Path, text: str) -> None:
+    """Write the text so that the file has its old or its new content at every moment, whatever happens."""
+    if path.exists() and path.read_text() == text:
+        return
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text)
+    os.replace(part, path)

@@ -1,0 +1,66 @@
+"""What a data set must hold, and its channel statistics."""
+
+import dataclasses
+
+import copies
+import numpy as np
+import pytest
+from prepared import small
+
+from jaxaug.data import Split, statistics
+from jaxaug.errors import UsageError
+
+
+def float_rows(count, bad_row, value):
+    image, label = copies.rows(count, (4, 4, 1), 3)
+    image = image.astype(np.float32)
+    image[bad_row, 1, 1] = value
+    return image, label
+
+
+def test_validation_errors():
+    image, label = copies.rows(12, (4, 4, 1), 3)
+    wrong = label.copy()
+    wrong[[5, 7]] = 3
+    cases = {
+        "no training rows": {"train": (image[:0], label[:0])},
+        "row 5 of train has label 3; with 3 classes it must be 0..2": {"train": (image, wrong)},
+        "row 5 of test has label 3": {"test": (image, wrong)},
+        "images of test are .4, 4, 2.": {"test": (np.repeat(image, 2, 3), label)},
+        "it must be .N H W C.": {"train": (image[..., 0], label)},
+        "images of train are int64": {"train": (image.astype(np.int64), label)},
+        "row 8 of train has NaN or infinity": {"train": float_rows(12, 8, np.nan)},
+        "row 3 of test has NaN or infinity": {"test": float_rows(12, 3, -np.inf)},
+        "mean has 3 values": {"mean": (0.5,) * 3, "std": (0.5,) * 3},
+        "3 class names for 2 classes": {
+            "train": (image, label % 2),
+            "test": (image, label % 2),
+            "num_classes": 2,
+        },
+        "labels of train are float": {"train": (image, label / 2)},
+        "12 images need as many": {"train": (image, label[:-1])},
+    }
+    for message, options in cases.items():
+        with pytest.raises(UsageError, match=message):
+            small(**options)
+
+
+def test_split_fields_are_checked():
+    data = small()
+    split = data.train
+    for wrong, message in (
+        (Split(split.image, split.label.astype(np.int64), split.index), "label of train is int64"),
+        (Split(split.image, split.label, split.index[:-1]), "index of train has shape"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            dataclasses.replace(data, train=wrong)
+
+
+def test_statistics_in_chunks(monkeypatch):
+    image, _ = copies.rows(50, (4, 5, 2), 3)
+    monkeypatch.setattr(statistics, "CHUNK_ROWS", 7)
+    for pixels in (image, image.astype(np.float32)):
+        mean, std = statistics.channel_statistics(pixels)
+        np.testing.assert_allclose(mean, (image / 255).mean((0, 1, 2)))
+        np.testing.assert_allclose(std, (image / 255).std((0, 1, 2)))
+    assert statistics.channel_statistics(np.full((3, 2, 2, 1), 9, np.uint8))[1] == (1 / 255,)
