@@ -70,9 +70,9 @@ def build(case, arm):
     """(jitted call, inputs): call(state, features, weight, bias, labels) -> (state, loss, gradients)."""
     import jax
     import jax.numpy as jnp
-    import numpy as np
 
     from jaxaug import losses
+    from jaxaug.losses import class_statistics
     from jaxaug.losses.isda import isda
     from jaxaug.types import Batch, Outputs, Progress
 
@@ -93,23 +93,23 @@ def build(case, arm):
         )
         return state, value, grads
 
+    state = transform.init(classes, depth)
     if arm == "direct":
-        shape = (classes, depth, depth) if kind == "full" else (classes, depth)
-        state = (jnp.zeros(classes), jnp.zeros((classes, depth)), jnp.zeros(shape))
-    else:
-        state = transform.init(classes, depth)
+        empty = class_statistics.empty(classes, depth, full=kind == "full")
+        state = (empty.count, empty.mean, empty.covariance)
+    return jax.jit(call, donate_argnums=0), state, batches(rows, classes, depth, kernel_first=arm != "direct")
+
+
+def batches(rows, classes, depth, kernel_first):
+    """Four batches (features, weight, bias, labels); the weight in the layout that each formulation is written for."""
+    import jax.numpy as jnp
+    import numpy as np
+
     rng = np.random.default_rng(0)
     weight = rng.uniform(-1, 1, (classes, depth)).astype(np.float32) / depth**0.5
-    batches = [
-        (
-            np.abs(rng.normal(size=(rows, depth))).astype(np.float32),
-            rng.integers(0, classes, rows).astype(np.int32),
-        )
-        for _ in range(4)
-    ]
-    weight = weight if arm == "direct" else weight.T  # each formulation gets the layout it is written for
-    inputs = [(jnp.asarray(f), jnp.asarray(weight), jnp.zeros(classes), jnp.asarray(y)) for f, y in batches]
-    return jax.jit(call, donate_argnums=0), state, inputs
+    weight = jnp.asarray(weight.T if kernel_first else weight)
+    drawn = [(np.abs(rng.normal(size=(rows, depth))), rng.integers(0, classes, rows)) for _ in range(4)]
+    return [(jnp.asarray(f, jnp.float32), weight, jnp.zeros(classes), jnp.asarray(y, jnp.int32)) for f, y in drawn]
 
 
 def worker(case, arm, calls, pipe):

@@ -33,10 +33,9 @@ def config() -> ConfigDict:
                 "path": "",  # npz: the file
                 "num_classes": 0,  # npz: 0 for what its labels say
             },
-            # addresses in jaxaug/augment, in order; the options of every part stand under its last word
+            # addresses in jaxaug/augment and jaxaug/losses, in order; options stand under the last word of each
             "augment": {"train": (), **options("augment")},
             "model": {"name": "convnet", "kw": {}},  # a file of jaxaug/models and the fields of its Model
-            # addresses in jaxaug/losses, in order; likewise
             "loss": {"chain": (), **options("losses")},
             "optim": {
                 "name": "sgd",

@@ -70,7 +70,15 @@ def test_cifar_recipe():
     )
     assert (config.batch_size, config.epochs) == (128, 240)
     assert config.model.kw.dropout_rate == 0.3
-    assert config.loss.isda.to_dict() == {"strength": 0.5, "covariance": "full", "schedule": "epoch"}
+    found = config.loss.isda.to_dict()
+    assert found == {
+        "strength": 0.5,
+        "covariance": "full",
+        "schedule": "epoch",
+        "order": "update_then_use",
+        "keep": 1.0,
+        "labels": "dominant",
+    }
     assert (config.optim.weight_decay, config.optim.decay, config.optim.nesterov) == (5e-4, "all", True)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -10,7 +11,8 @@ import time
 import numpy as np
 import pytest
 from conftest import ROOT, tiny_config
-from test_runs import assert_same, final_state
+
+from runs import assert_same, final_state
 
 SMOKE = ("--config=configs/smoke.py", "--config.model.kw.widths=(8, 16)", "--config.data.validation_size=0")
 
@@ -78,15 +80,14 @@ def test_killed_and_resumed_is_bitwise_the_same(tmp_path):
     assert one[".step"] == 12 * 21
 
 
-def test_two_processes_are_one(tmp_path):
-    """Two processes of two devices each, gloo between them: the parameters of one process within 1e-6."""
-    arguments = (*SMOKE, "--config.epochs=1")
+def two_processes(*arguments):
+    """What two processes of two devices each print, gloo between them; both have to end well."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     workers = [
         subprocess.Popen(
-            command(*arguments, f"--workdir={tmp_path}/two", "--num_processes=2", f"--process_id={i}"),
+            command(*arguments, "--num_processes=2", f"--process_id={i}"),
             cwd=ROOT,
             env=environment(devices=2, JAX_COORDINATOR_ADDRESS=f"127.0.0.1:{port}"),
             stdout=subprocess.PIPE,
@@ -97,13 +98,24 @@ def test_two_processes_are_one(tmp_path):
     ]
     printed = [worker.communicate(timeout=300)[0] for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0], printed
+    return printed
+
+
+def test_two_processes_are_one(tmp_path):
+    """The parameters of one process within 1e-6 after an epoch, and, resumed from there, after two."""
+    arguments = (*SMOKE, "--config.epochs=2")
+    config = smoke_config(epochs=2)
+    printed = two_processes(*arguments, f"--workdir={tmp_path}/two")
     assert "top-1" in printed[0]
     assert "top-1" not in printed[1]
     assert run(*arguments, f"--workdir={tmp_path}/one").returncode == 0
-    config = smoke_config(epochs=1)
-    one, two = (final_state(tmp_path / name / "convnet" / "seed_0", config) for name in ("one", "two"))
-    assert one[".step"] == 21
-    assert_same(one, two, tolerance=1e-6)
+    one, two = (tmp_path / name / "convnet" / "seed_0" for name in ("one", "two"))
+    assert_same(final_state(one, config, step=21), final_state(two, config, step=21), tolerance=1e-6)
+    # As if it had been stopped after the first epoch.
+    shutil.rmtree(two / "checkpoints" / "42")
+    (two / "result.json").unlink()
+    two_processes(*arguments, f"--workdir={tmp_path}/two")
+    assert_same(final_state(one, config), final_state(two, config), tolerance=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -116,6 +128,7 @@ def test_two_processes_are_one(tmp_path):
         (("--config.model.name=convnest",), "did you mean 'convnet'"),
         (("--config.data.name=mnist", "--config.data.download=False"), "mnist is not on this machine"),
         (("--coordinator=127.0.0.1:1",), "--num_processes"),
+        (("--config.loss.isda.ordr=x",), 'Did you mean "order"'),
     ],
 )
 def test_mistakes_are_told_in_a_line(arguments, message, tmp_path):

@@ -14,21 +14,7 @@ from jaxaug.errors import UsageError
 from jaxaug.evaluation import Evaluator
 from jaxaug.interrupt import Interrupted
 from jaxaug.store import Store
-
-
-def final_state(workdir, config):
-    """The newest checkpoint of a run, as NumPy arrays by path."""
-    store = Store(workdir / "checkpoints")
-    state = store.restore(job.prepare(config).abstract_state())
-    store.close()
-    state = state.replace(key=jax.random.key_data(state.key))
-    return {jax.tree_util.keystr(k): np.asarray(v) for k, v in jax.tree_util.tree_leaves_with_path(state)}
-
-
-def assert_same(one, other, tolerance=0.0):
-    assert one.keys() == other.keys()
-    for name in one:
-        np.testing.assert_allclose(one[name], other[name], rtol=0, atol=tolerance, err_msg=name)
+from runs import assert_same, final_state
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +131,13 @@ def test_non_finite_loss(tmp_path):
     assert final_state(tmp_path, config)[".step"] == 42
 
 
+def test_saving_does_not_wait_for_an_evaluation(tmp_path):
+    config = tiny_config(epochs=3, eval_every=3, save_every=2)
+    loop.run(config, tmp_path)
+    kept = {int(p.name) for p in (tmp_path / "checkpoints").iterdir() if p.name.isdigit()}
+    assert kept == {42, 63}
+
+
 def test_divergence_is_not_saved(tmp_path):
     config = tiny_config()
     config.optim.learning_rate = 1e30
@@ -154,7 +147,8 @@ def test_divergence_is_not_saved(tmp_path):
 
 
 def test_best_checkpoint_on_validation(tmp_path):
-    config = tiny_config(epochs=4)
+    """The epoch chosen on validation has a checkpoint, whatever `save_every` is."""
+    config = tiny_config(epochs=4, save_every=10)
     config.data.validation_size = 0.2
     result = loop.run(config, tmp_path)
     assert 1 <= result["chosen_epoch"] <= 4
@@ -182,75 +176,6 @@ def test_sweep(tmp_path, capsys):
     assert sweep.run(config, tmp_path) == results
 
 
-def change(path, value):
-    def apply(config):
-        config.unlock()
-        *parents, last = path.split(".")
-        node = config
-        for parent in parents:
-            node = node[parent]
-        node[last] = value
-
-    return apply
-
-
-MISTAKES = {
-    "unknown data set": (change("data.name", "digit"), "did you mean 'digits'"),
-    "unknown model": (change("model.name", "convnets"), "did you mean 'convnet'"),
-    "unknown model option": (change("model.kw.depths", 3), "unknown option of model 'convnet' 'depths'"),
-    "unknown loss": (change("loss.chain", ("isda.isd",)), "did you mean 'isda.isda'"),
-    "unknown part": (change("augment.train", ("parts.crop",)), "unknown augment name 'parts.crop'"),
-    "unknown optimizer": (change("optim.name", "adam"), "did you mean 'adamw'"),
-    "batch and devices": (change("batch_size", 63), "cannot be divided among 2 devices: use 62 or 64"),
-    "batch too large": (change("batch_size", 2000), "1347 training rows"),
-    "no training rows": (change("data.validation_size", 1347), "validation_size"),
-    "no epochs": (change("epochs", 0), "epochs must be at least 1"),
-    "no file": (change("data", {"name": "npz", "path": "nowhere.npz"}), "nowhere.npz"),
-}
-
-
-@pytest.mark.parametrize("name", MISTAKES)
-def test_mistakes(name):
-    """One clear message from `prepare`, which compiles nothing."""
-    mistake, message = MISTAKES[name]
-    config = tiny_config()
-    mistake(config)
-    with pytest.raises(UsageError, match=message):
-        job.prepare(config)
-
-
-def arrays(**changes):
-    rng = np.random.default_rng(0)
-    return {
-        "train_image": rng.integers(0, 256, (20, 6, 6, 1)).astype(np.uint8),
-        "train_label": rng.integers(0, 3, 20),
-        "test_image": rng.integers(0, 256, (8, 6, 6, 1)).astype(np.uint8),
-        "test_label": rng.integers(0, 3, 8),
-        **changes,
-    }
-
-
-BAD_ARRAYS = {
-    "label out of range": ({"test_label": np.array([0, 1, 2, 7, 0, 0, 0, 0])}, r"label 7"),
-    "image shape": ({"test_image": np.zeros((8, 5, 6, 1), np.uint8)}, r"5, 6, 1"),
-    "no training rows": (
-        {"train_image": np.zeros((0, 6, 6, 1), np.uint8), "train_label": np.zeros(0, int)},
-        "training",
-    ),
-    "NaN": ({"train_image": np.full((20, 6, 6, 1), np.nan, np.float32)}, "row 0"),
-}
-
-
-@pytest.mark.parametrize("name", BAD_ARRAYS)
-def test_bad_arrays(name, tmp_path):
-    changes, message = BAD_ARRAYS[name]
-    np.savez(tmp_path / "set.npz", **arrays(**changes))
-    config = tiny_config(batch_size=4)
-    config.data.update({"name": "npz", "path": str(tmp_path / "set.npz"), "num_classes": 3})
-    with pytest.raises(UsageError, match=message):
-        job.prepare(config)
-
-
 def test_workdir_of_another_config(straight):
     workdir, _, _ = straight
     config = tiny_config(epochs=3)
@@ -273,15 +198,6 @@ def test_unwritable_workdir(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot write to the workdir"):
         loop.run(tiny_config(), tmp_path / "file" / "run")
-
-
-def test_variant_that_does_not_fit(tmp_path):
-    config = tiny_config()
-    config.variants.unlock()
-    config.variants = {"plain": {"los": {"chain": ()}}}
-    config.lock()
-    with pytest.raises(UsageError, match=r"config\.variants\.plain does not fit"):
-        sweep.run(config, tmp_path)
 
 
 def test_readme_names_real_files():
