@@ -10,8 +10,9 @@ from ml_collections import ConfigDict
 
 from jaxaug import devices, loop, report
 from jaxaug.errors import UsageError
+from jaxaug.files import write_whole
 from jaxaug.job import prepare
-from jaxaug.workdir import Workdir
+from jaxaug.workdir import Workdir, environment
 
 
 def run(config: ConfigDict, workdir: str | pathlib.Path) -> dict[str, list[dict[str, float]]]:
@@ -38,7 +39,7 @@ def run(config: ConfigDict, workdir: str | pathlib.Path) -> dict[str, list[dict[
             histories[name].append(Workdir(folder, one).history())
     if devices.is_main():
         report.show(report.table(f"{config.data.name}, {config.model.name}", results))
-        (path / "table.json").write_text(json.dumps(results, indent=1))
+        write_whole(path / "table.json", json.dumps({"environment": environment(), "results": results}, indent=1))
         report.curves(path / "curves.png", histories)
         report.show(f"[dim]curves: {path / 'curves.png'}   everything else: {path}")
     return results

@@ -168,7 +168,9 @@ def test_sweep(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "±" in printed
     assert "plain (n=2)" in printed
-    assert json.loads((tmp_path / "table.json").read_text()) == results
+    table = json.loads((tmp_path / "table.json").read_text())
+    assert table["results"] == results
+    assert table["environment"]["packages"]["jax"] == jax.__version__
     assert (tmp_path / "curves.png").exists()
     saved = json.loads((tmp_path / "plain" / "seed_1" / "config.json").read_text())
     assert saved["seed"] == 1
