@@ -41,7 +41,7 @@ def run(config: ConfigDict, workdir: str | pathlib.Path) -> dict[str, list[dict[
         report.show(report.table(f"{config.data.name}, {config.model.name}", results))
         write_whole(path / "table.json", json.dumps({"environment": environment(), "results": results}, indent=1))
         report.curves(path / "curves.png", histories)
-        report.show(f"[dim]curves: {path / 'curves.png'}   everything else: {path}")
+        print(f"curves: {path / 'curves.png'}\neverything else: {path}")
     return results
 
 
