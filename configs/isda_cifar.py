@@ -15,7 +15,8 @@ The word after the colon names the row (see ROWS). Test error % in the paper, me
     densenet_bc-100-12     4.90 / 4.54     22.61 / 22.10
     shake_shake-26-2x32    3.45 / 3.20     20.12 / 19.45
     shake_shake-26-2x112   2.92 / 2.61     17.42 / 16.73
-Ours: not measured yet (no CIFAR images where this was written). Cost: WRN-28-10 needs a GPU for hours; see README.md.
+Ours: not measured yet (no CIFAR images where this was written).
+Cost: not measured either; WRN-28-10 takes 93,600 steps of about 4 TFLOP, which needs a GPU.
 """
 
 from jaxaug import defaults

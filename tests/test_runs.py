@@ -196,6 +196,14 @@ def test_checkpoint_of_another_model(straight, tmp_path):
         loop.run(config, tmp_path)
 
 
+def test_checkpoint_of_another_data_set(straight):
+    """Same shapes, other images: the name tells."""
+    workdir, config, _ = straight
+    store = Store(workdir / "checkpoints", {"data": "mnist", "model": "convnet"})
+    with pytest.raises(UsageError, match="data: checkpoint digits, this run mnist"):
+        store.restore(job.prepare(config).abstract_state())
+
+
 def test_unwritable_workdir(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot write to the workdir"):
