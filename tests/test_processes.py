@@ -11,8 +11,7 @@ import time
 import numpy as np
 import pytest
 from conftest import ROOT, tiny_config
-
-from runs import assert_same, final_state
+from run_state import assert_same, final_state
 
 SMOKE = ("--config=configs/smoke.py", "--config.model.kw.widths=(8, 16)", "--config.data.validation_size=0")
 

@@ -8,13 +8,13 @@ import jax
 import numpy as np
 import pytest
 from conftest import ROOT, tiny_config
+from run_state import assert_same, final_state
 
 from jaxaug import devices, job, loop, metrics, report, steps, sweep
 from jaxaug.errors import UsageError
 from jaxaug.evaluation import Evaluator
 from jaxaug.interrupt import Interrupted
 from jaxaug.store import Store
-from runs import assert_same, final_state
 
 
 @pytest.fixture(scope="module")
