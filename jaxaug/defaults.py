@@ -34,7 +34,12 @@ def config() -> ConfigDict:
                 "num_classes": 0,  # npz: 0 for what its labels say
             },
             # addresses in jaxaug/augment and jaxaug/losses, in order; options stand under the last word of each
-            "augment": {"train": (), **options("augment")},
+            "augment": {
+                "train": (),  # on the 0..255 scale
+                "after": (),  # after normalisation
+                "views": 1,  # independently augmented copies of each batch that a step sees together
+                **options("augment"),
+            },
             "model": {"name": "convnet", "kw": {}},  # a file of jaxaug/models and the fields of its Model
             "loss": {"chain": (), **options("losses")},
             "optim": {

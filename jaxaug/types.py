@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import flax.struct
 import jax
+import jax.numpy as jnp
 
 Tree = Any
 
@@ -19,14 +20,26 @@ class Batch(flax.struct.PyTreeNode):
     """What the data stage hands over.
 
     image: [B H W C], uint8 (or float on the same 0..255 scale) until `augment` normalises it to float32.
-    label: [B] int32, 0..K-1; -1 marks a row without a label (padding, later void pixels), which no loss,
-        statistic or metric counts.
+    label: [B] int32, 0..K-1; -1 marks a row without a label (padding), which no loss, statistic or metric counts.
     index: [B] int32, the stable number of the row in its data set.
+    mass: [B H W] float32 or None: how much area of the original image each pixel still shows, in pixels. Parts that
+        soften targets transport it (None: nothing was hidden).
+    mix: [B] float32 or None: the share of a row's own label where it was mixed with the row before it, as
+        `jnp.roll(x, 1, axis=0)` brings them together (None: not mixed).
     """
 
     image: jax.Array
     label: jax.Array
     index: jax.Array
+    mass: jax.Array | None = None
+    mix: jax.Array | None = None
+
+    @property
+    def visible(self) -> jax.Array:
+        """[B] float32 in 0..1: the share of the original image that is still seen, the mean of `mass`."""
+        if self.mass is None:
+            return jnp.ones(self.label.shape[:1], jnp.float32)
+        return jnp.clip(jnp.mean(self.mass, axis=(1, 2)), 0.0, 1.0)
 
 
 class Outputs(flax.struct.PyTreeNode):
@@ -46,14 +59,15 @@ class Progress(flax.struct.PyTreeNode):
 
 
 class Terms(flax.struct.PyTreeNode):
-    """One batch on its way to one number, `sum(weight * cross_entropy(targets, logits)) / rows with a label`.
+    """One batch on its way to one number: sum(weight * (cross_entropy(targets, logits) + extra)) / rows with a label.
 
-    A loss transform may replace logits [B K], targets [B K] and weight [B], and may read the rest.
+    A loss transform may replace logits [B K], targets [B K], weight [B] and extra [B], and may read the rest.
     """
 
     logits: jax.Array
     targets: jax.Array
     weight: jax.Array
+    extra: jax.Array
     out: Outputs
     batch: Batch
     hyper: Tree

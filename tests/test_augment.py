@@ -78,24 +78,48 @@ def test_cutout():
     np.testing.assert_array_equal(heights * widths, area)
 
 
+def pipeline_of(**changes):
+    config = ConfigDict({"train": (), "after": (), "views": 1})
+    config.update(changes)
+    return pipeline.build(config, (0.5, 0.4, 0.3), (0.1, 0.2, 0.3))
+
+
 def test_pipeline():
-    config = ConfigDict({"train": ("parts.flip",), "flip": {"probability": 1.0}})
-    augment, hyper = pipeline.build(config, (0.5, 0.4, 0.3), (0.1, 0.2, 0.3))
+    """Parts before normalisation see 0..255, those after it see what the model sees; neither runs in evaluation."""
     batch = batch_of()
     expected = (np.asarray(batch.image) / 255 - [0.5, 0.4, 0.3]) / [0.1, 0.2, 0.3]
-    seen = augment(batch, hyper, jax.random.key(0), HALF, train=True).image
-    np.testing.assert_allclose(seen, expected[:, :, ::-1], atol=1e-5)
-    np.testing.assert_allclose(augment(batch, hyper, None, None, train=False).image, expected, atol=1e-5)
+    for place in ("train", "after"):
+        augment, hyper = pipeline_of(**{place: ("parts.flip",), "flip": {"probability": 1.0}})
+        seen = augment(batch, hyper, jax.random.key(0), HALF, train=True).image
+        np.testing.assert_allclose(seen, expected[:, :, ::-1], atol=1e-5)
+        np.testing.assert_allclose(augment(batch, hyper, None, None, train=False).image, expected, atol=1e-5)
+
+
+def test_views():
+    """Batch augmentation: every row as often as there are views, each augmented on its own."""
+    augment, hyper = pipeline_of(train=("parts.flip",), views=3)
+    batch = batch_of()
+    seen = augment(batch, hyper, jax.random.key(0), HALF, train=True)
+    np.testing.assert_array_equal(seen.label, np.tile(batch.label, 3))
+    np.testing.assert_array_equal(seen.index, np.tile(batch.index, 3))
+    views = np.asarray(seen.image).reshape(3, *batch.image.shape)
+    assert len({view.tobytes() for view in views}) == 3
+    plain = np.asarray(augment(batch, hyper, None, None, train=False).image)
+    for view in views:
+        for row, original in zip(view, plain, strict=True):
+            assert (row == original).all() or (row == original[:, ::-1]).all()
 
 
 @pytest.mark.parametrize(
     ("config", "message"),
     [
         ({"train": ("parts.flop",)}, "did you mean 'parts.flip'"),
+        ({"after": ("parts.flop",)}, "did you mean 'parts.flip'"),
         ({"train": ("parts.flip",), "flip": {"probabillity": 1.0}}, "did you mean 'probability'"),
         ({"train": ("parts.pad_and_crop",), "pad_and_crop": {"fill": "mirror"}}, "fill must be one of"),
+        ({"views": 0}, "views must be at least 1"),
     ],
 )
 def test_mistakes(config, message):
     with pytest.raises(UsageError, match=message):
-        pipeline.build(ConfigDict(config), (0.5,), (0.5,))
+        pipeline_of(**config)

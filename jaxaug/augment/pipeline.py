@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from jaxaug.errors import UsageError
 from jaxaug.find import call, find
 from jaxaug.types import Batch, Progress, Tree
 
@@ -17,25 +18,40 @@ Augment = Callable[..., Batch]
 def build(config: ConfigDict, mean: Sequence[float], std: Sequence[float]) -> tuple[Augment, Tree]:
     """(augment, hyper): the pipeline, and the tunable description of the data it starts with (empty so far).
 
-    config.train: addresses of parts in order, for example ("parts.pad_and_crop", "parts.flip");
-    config.<last word>: options. mean, std: per channel, on the 0..1 scale.
+    config.train: addresses of parts in order, for example ("parts.pad_and_crop", "parts.flip"), on the 0..255 scale;
+    config.after: of parts that run on the normalised float32 images; config.<last word>: options.
+    config.views: how many independently augmented copies of a batch the model sees (batch augmentation, Hoffer et
+    al. 2020). mean, std: per channel, on the 0..1 scale.
+
     augment(batch, hyper, key, progress, train) -> batch with float32 images of mean 0 and deviation 1; the parts run
-    only if `train`, part i with `fold_in(key, i)`.
+    only if `train`, part i with `fold_in(key, i)`. With v views it has v * B rows, view by view.
     """
-    parts = []
-    for address in config.train:
-        options = config.get(address.split(".")[-1], {})
-        parts.append(call(f"augment {address!r}", find("augment", address), options=options))
+    if config.views < 1:
+        raise UsageError(f"config.augment.views must be at least 1, got {config.views}")
+    before, after = _parts(config, config.train), _parts(config, config.after)
 
     def augment(batch: Batch, hyper: Tree, key: jax.Array | None, progress: Progress | None, *, train: bool) -> Batch:
-        if train:
-            assert key is not None, "training needs a key"
-            assert progress is not None, "training needs the progress"
-            for i, part in enumerate(parts):
-                batch = part(jax.random.fold_in(key, i), batch, hyper, progress)
-        return batch.replace(image=normalise(batch.image, mean, std))
+        if not train:
+            return batch.replace(image=normalise(batch.image, mean, std))
+        assert key is not None, "training needs a key"
+        assert progress is not None, "training needs the progress"
+        if config.views > 1:
+            batch = jax.tree.map(lambda x: jnp.concatenate([x] * config.views), batch)
+        for i, part in enumerate(before):
+            batch = part(jax.random.fold_in(key, i), batch, hyper, progress)
+        batch = batch.replace(image=normalise(batch.image, mean, std))
+        for i, part in enumerate(after, start=len(before)):
+            batch = part(jax.random.fold_in(key, i), batch, hyper, progress)
+        return batch
 
     return augment, {}
+
+
+def _parts(config: ConfigDict, addresses: Sequence[str]) -> list[Callable]:
+    return [
+        call(f"augment {address!r}", find("augment", address), options=config.get(address.split(".")[-1], {}))
+        for address in addresses
+    ]
 
 
 def normalise(image: jax.Array, mean: Sequence[float], std: Sequence[float]) -> jax.Array:

@@ -24,17 +24,18 @@ def cross_entropy(targets: jax.Array, logits: jax.Array) -> jax.Array:
 
 
 def begin(out: Outputs, batch: Batch, hyper: Tree, progress: Progress) -> Terms:
-    """The terms of plain cross-entropy: one-hot targets and weight 1, both 0 where the label is -1."""
+    """The terms of plain cross-entropy: one-hot targets and weight 1, both 0 where the label is -1; extra 0."""
     num_classes = out.logits.shape[-1]
     targets = jax.nn.one_hot(batch.label, num_classes, dtype=out.logits.dtype)
     weight = (batch.label >= 0).astype(out.logits.dtype)
-    return Terms(out.logits, targets, weight, out, batch, hyper, progress)
+    return Terms(out.logits, targets, weight, jnp.zeros_like(weight), out, batch, hyper, progress)
 
 
 def reduce(terms: Terms) -> jax.Array:
-    """sum(weight * cross_entropy(targets, logits)) / number of rows with a label -> []."""
+    """sum(weight * (cross_entropy(targets, logits) + extra)) / number of rows with a label -> []."""
     rows = jnp.sum(terms.batch.label >= 0)
-    return jnp.sum(terms.weight * cross_entropy(terms.targets, terms.logits)) / jnp.maximum(rows, 1)
+    values = cross_entropy(terms.targets, terms.logits) + terms.extra
+    return jnp.sum(terms.weight * values) / jnp.maximum(rows, 1)
 
 
 def chain(*transforms: LossTransform) -> LossTransform:
