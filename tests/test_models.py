@@ -32,6 +32,7 @@ TABLE = [
     ("densenet", {}, 769_162, 342),
     ("shake_shake", {}, 2_989_034 - (63 * 32**2 + 42 * 32), 128),
     ("shake_shake", {"width": 112}, 36_435_434 - (63 * 112**2 + 42 * 112), 448),
+    ("pyramidnet", {}, 26_210_842, 864),
     ("convnet", {}, 94_762, 128),  # ours
 ]
 TINY = [  # module, options, stochastic
@@ -41,6 +42,7 @@ TINY = [  # module, options, stochastic
     ("resnext", {"depth": 11, "cardinality": 2, "base_width": 4}, False),
     ("densenet", {"depth": 10, "growth_rate": 8, "dropout_rate": 0.2}, True),
     ("shake_shake", {"depth": 8, "width": 8}, True),
+    ("pyramidnet", {"depth": 11, "alpha": 12, "drop_rate": 0.9}, True),
     ("convnet", {"widths": (8, 16), "dropout_rate": 0.5}, True),
 ]
 INVALID = [
@@ -55,6 +57,8 @@ INVALID = [
     ("densenet", {"compression": 0.0}, "compression"),
     ("shake_shake", {"depth": 25}, "6n"),
     ("shake_shake", {"width": 33}, "even"),
+    ("pyramidnet", {"depth": 270}, "9n"),
+    ("pyramidnet", {"alpha": 0}, "positive"),
     ("convnet", {"widths": ()}, "widths"),
     ("convnet", {"dtype": "bfloat61"}, "bfloat16"),
 ]
@@ -131,7 +135,7 @@ def test_training_updates_every_statistic_and_evaluation_is_deterministic(case):
     if TINY[case][2]:
         with pytest.raises(flax.errors.InvalidRngError):
             jax.eval_shape(functools.partial(model.apply, train=True, mutable=True), variables, IMAGE)
-    if TINY[case][0] != "shake_shake":  # the one that is random without dropout
+    if TINY[case][0] not in ("shake_shake", "pyramidnet"):  # the two that are random without dropout
         still = model.clone(dropout_rate=0.0) if TINY[case][2] else model
         jax.eval_shape(functools.partial(still.apply, train=True, mutable=True), variables, IMAGE)
     jax.eval_shape(functools.partial(model.apply, train=False), variables, IMAGE)
@@ -139,12 +143,10 @@ def test_training_updates_every_statistic_and_evaluation_is_deterministic(case):
 
 @each_tiny
 def test_bfloat16_keeps_float32_where_it_matters(case):
-    _, variables, run = tiny(case)
-    half, _, run_half = tiny(case, "bfloat16")
+    (_, variables, run), (half, _, run_half) = tiny(case), tiny(case, "bfloat16")
     made = jax.eval_shape(functools.partial(half.init, train=False), KEYS[0], IMAGE)
     trained, stats, (features, logits) = run_half(variables, IMAGE, KEYS[1])
-    kept = jax.tree.leaves((made, trained, stats, features, logits))
-    assert all(leaf.dtype == jnp.float32 for leaf in kept)
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves((made, trained, stats, features, logits)))
     expected = run(variables, IMAGE, KEYS[1])[2][0]
     assert 0 < np.linalg.norm(features - expected) < 0.03 * np.linalg.norm(expected)  # 0.4 % a rounding
 
@@ -204,8 +206,7 @@ def test_shake_block_draws_two_shares_per_image(monkeypatch):
 def test_shake_shortcut_second_half_sees_the_image_one_pixel_further():
     spike = jnp.zeros((1, 4, 4, 1)).at[0, 1, 3].set(1.0)  # odd row and column: only the shifted path meets it
     run = jit(functools.partial(shake_shake.Shortcut(4, stride=2).init_with_output, train=False))
-    out, _ = run(KEYS[0], spike)
-    np.testing.assert_array_equal(np.argwhere(out), [[0, 0, 1, 2], [0, 0, 1, 3]])
+    np.testing.assert_array_equal(np.argwhere(run(KEYS[0], spike)[0]), [[0, 0, 1, 2], [0, 0, 1, 3]])
 
 
 @pytest.mark.parametrize(("module", "options", "message"), INVALID)

@@ -69,6 +69,15 @@ def dropout(maps: jax.Array, rate: float, train: bool) -> jax.Array:
     return nn.Dropout(rate, deterministic=not train)(maps)
 
 
+def scale(maps: jax.Array, forward: jax.Array, backward: jax.Array) -> jax.Array:
+    """Return forward * maps [B H W C], differentiated as if it were backward * maps; both broadcast to the maps.
+
+    The trick of Shake-Shake (Gastaldi 2017) and ShakeDrop (Yamada et al. 2019), at any order of differentiation.
+    """
+    # A stopped gradient instead of a custom_vjp, which would rule out jvp and Hessian-vector products.
+    return backward * maps + jax.lax.stop_gradient((forward - backward) * maps)
+
+
 def shortcut(
     maps: jax.Array,
     features: int,

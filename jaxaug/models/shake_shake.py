@@ -14,9 +14,7 @@ def shake(first: jax.Array, second: jax.Array, forward: jax.Array, backward: jax
 
     Branches [B H W C], shares [B 1 1 1] in [0, 1]. Gastaldi 2017, figure 1.
     """
-    # A stopped gradient instead of a custom_vjp, which would rule out jvp and Hessian-vector products.
-    gap = first - second
-    return second + backward * gap + jax.lax.stop_gradient((forward - backward) * gap)
+    return second + layers.scale(first - second, forward, backward)
 
 
 class Shortcut(nn.Module):
