@@ -1,0 +1,118 @@
+"""Augmentation for a user who has a training loop of his own: arrays in, arrays out."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import functools
+import os
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxaug.augment import exact as pil
+from jaxaug.augment import host
+from jaxaug.augment.draws import draw, known
+from jaxaug.augment.executors import execute
+from jaxaug.augment.ops import check, find_op
+from jaxaug.augment.policies import Policy
+from jaxaug.augment.policy import ALL, begin, settings_of
+from jaxaug.augment.records import Draw, Sample, Settings
+from jaxaug.errors import UsageError
+
+
+def augment_batch(
+    key: jax.Array, images: jax.Array, policy: Policy, *, exact: bool = True
+) -> tuple[jax.Array, jax.Array]:
+    """(augmented images [B H W C], visible [B] in 0..1): every image by its own draw of the policy.
+
+    images: uint8 if exact (PIL's results), else uint8 or float32 on the 0..255 scale, which gives float32. Jitted
+    inside; on a CPU the batch is split over the cores. Raises UsageError for another shape or dtype.
+    """
+    _check_images(images, exact)
+    on_cpu = jax.default_backend() == "cpu"
+    settings = settings_of(policy, exact, ALL, "map" if on_cpu else "fused")
+    for name in policy.names:
+        check(name, images.shape[3])
+    table = known(policy, *images.shape[1:3]) if exact else None
+    drawn = _draw(key, policy, len(images), table)
+    if not on_cpu or isinstance(images, jax.core.Tracer) or isinstance(key, jax.core.Tracer):
+        return _execute(settings, drawn, images)
+    return _on_every_core(functools.partial(_execute, settings), drawn, images)
+
+
+def apply_op(name: str, images: jax.Array, value: jax.Array, *, exact: bool = True) -> jax.Array:
+    """One op on images [B H W C] with physical values [B] (degrees, fractions, factors, bits: `OPS[name].unit`).
+
+    exact: uint8, bit for bit what PIL gives; else float32, differentiable in the images and the values. Ops with chance
+    of their own (RandCrop ...) take the middle of it; use a policy to draw. Raises UsageError for an unknown op, shape
+    or dtype.
+    """
+    _check_images(images, exact)
+    op = find_op(name)
+    check(name, images.shape[3])
+    if jnp.shape(value) != (len(images),):
+        raise UsageError(f"value must have one number per image, shape ({len(images)},), got {jnp.shape(value)}")
+    fixed = None
+    if exact and op.signed and not isinstance(value, jax.Array):
+        displacement = op.apply(host, np.asarray(value, np.float64), None, *images.shape[1:3])
+        fixed = np.stack(np.broadcast_arrays(*pil.fixed(displacement)), axis=-1)[:, None].astype(np.int32)
+    value = jnp.asarray(value, jnp.float32)[:, None]
+    drawn = Draw(jnp.zeros(value.shape, jnp.int32), value, jnp.full((*value.shape, 4), 0.5), fixed)
+    scheduler = "map" if jax.default_backend() == "cpu" else "fused"
+    return _execute(Settings((name,), exact=exact, scheduler=scheduler), drawn, images)[0]
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _draw(key: jax.Array, policy: Policy, count: int, table) -> Draw:
+    return draw(key, policy, jnp.arange(count), table)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _execute(settings: Settings, drawn: Draw, images: jax.Array) -> tuple[jax.Array, jax.Array | None]:
+    sample = execute(settings, drawn, begin(images, settings))
+    return sample.image.transpose(0, 2, 3, 1), _visible(sample) if settings.softens else None
+
+
+def _visible(sample: Sample) -> jax.Array:
+    assert sample.mass is not None
+    if sample.scale is None:
+        return jnp.clip(jnp.mean(sample.mass, axis=(1, 2)), 0.0, 1.0)
+    height, width = sample.mass.shape[1:]
+    # In the smallest type that holds the sum of a column: converting each pixel first costs four times as much.
+    columns = jnp.sum(sample.mass, axis=1, dtype=jnp.uint8 if height < 256 else jnp.uint16)
+    share = jnp.sum(columns, axis=1, dtype=jnp.int32) / (height * width)
+    return jnp.clip(share * sample.scale, 0.0, 1.0)
+
+
+def _on_every_core(run, drawn: Draw, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """run(drawn, images) on equal parts of the batch, each in a thread of its own: XLA's CPU loops use one core."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = len(images)
+    size = -(-count // min(cores, count))
+    starts = range(0, count, size)
+    if len(starts) == 1:
+        return run(drawn, images)
+
+    drawn, images = jax.tree.map(np.asarray, (drawn, images))
+    results: list[np.ndarray] = []
+
+    def part(start: int) -> None:
+        # The last part is filled up with rows from before it, so that all have one shape and one compilation.
+        first = min(start, count - size)
+        here = slice(first, first + size)
+        found = jax.tree.map(np.asarray, run(jax.tree.map(lambda x: x[here], drawn), images[here]))
+        for whole, own in zip(results, found, strict=True):
+            whole[start : first + size] = own[start - first :]
+
+    shapes = jax.eval_shape(run, drawn, images)
+    results.extend(np.empty(shape.shape, shape.dtype) for shape in shapes)
+    with concurrent.futures.ThreadPoolExecutor(len(starts)) as pool:
+        list(pool.map(part, starts))
+    return jnp.asarray(results[0]), jnp.asarray(results[1])
+
+
+def _check_images(images: jax.Array, exact: bool) -> None:
+    if images.ndim != 4 or (exact and images.dtype != jnp.uint8):
+        wanted = "uint8 [B H W C] (or exact=False)" if exact else "[B H W C]"
+        raise UsageError(f"images must be {wanted}, got {images.dtype} of shape {tuple(images.shape)}")

@@ -1,0 +1,71 @@
+"""What an operation is, and the decorators by which one is written.
+
+Kinds, by what they give: a *move* where each pixel comes from, a *tint* new pixel values, a *hide* the rectangle that
+disappears, a *resample* the box that is enlarged.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Op:
+    """An operation and what a policy must know of it.
+
+    kind: "move", "tint", "hide" or "resample". low, high: the usual range of its value, in the unit named in `unit`.
+    neutral: the value that changes nothing (None: the op takes no value). signed: geometric, so that a mirrored value
+    is as good. fill: what a move uncovers, "black" or "cover". heavy: worth skipping where no image of a batch drew it.
+    smooth_value: the float32 form has the exact derivative in the value (else a straight-through one, or none).
+    """
+
+    name: str
+    kind: str
+    apply: Callable[..., Any]
+    low: float = 0.0
+    high: float = 1.0
+    unit: str = ""
+    neutral: float | None = None
+    signed: bool = False
+    fill: str = "black"
+    heavy: bool = False
+    smooth_value: bool = True
+    source: str = ""
+
+
+OPS: dict[str, Op] = {}  # filled by `ops.py`
+
+
+def _register(kind: str, name: str, low: float = 0.0, high: float = 1.0, **facts: Any) -> Callable:
+    def add(function: Callable) -> Callable:
+        OPS[name] = Op(name, kind, function, low, high, **facts)
+        return function
+
+    return add
+
+
+def move(name: str, low: float = 0.0, high: float = 1.0, **facts: Any) -> Callable:
+    """A move: (numbers, value, random, height, width) -> displacement (ax, bx, cx, ay, by, cy).
+
+    The pixel at (x, y) shows what was at (x + ax x + bx y + cx, y + ay x + by y + cy), in pixels from the upper left
+    corner of the image (so that a pixel's centre lies at a half). Entries that are always 0 are the number 0.
+    value: []; random: [4] uniform numbers in [0, 1).
+    """
+    return _register("move", name, low, high, **facts)
+
+
+def tint(name: str, low: float = 0.0, high: float = 1.0, **facts: Any) -> Callable:
+    """A tint: (numbers, image [C H W], value []) -> image [C H W]."""
+    return _register("tint", name, low, high, **facts)
+
+
+def hide(name: str, low: float = 0.0, high: float = 1.0, **facts: Any) -> Callable:
+    """A hide: (numbers, value, random, height, width) -> box (top, bottom, left, right), in pixels, ends included."""
+    return _register("hide", name, low, high, **facts)
+
+
+def resample(name: str, low: float = 0.0, high: float = 1.0, **facts: Any) -> Callable:
+    """A resample: (numbers, value, random, height, width) -> box (top, left, rows, columns), in pixels."""
+    return _register("resample", name, low, high, **facts)

@@ -1,0 +1,76 @@
+"""The records that the executors pass on: samples, what was drawn for them, what is known beforehand."""
+
+from __future__ import annotations
+
+import dataclasses
+from types import ModuleType
+
+import flax.struct
+import jax
+import numpy as np
+
+from jaxaug.augment import exact, smooth
+from jaxaug.augment.kinds import Op
+from jaxaug.augment.ops import find_op
+from jaxaug.errors import UsageError
+
+
+class Sample(flax.struct.PyTreeNode):
+    """Images channels first: image [.. C H W], label map [.. H W] int32 or None.
+
+    mass [.. H W] is how much of the original area each pixel shows, None where nobody asks: float32, or a faster mask
+    of uint8 that is to be multiplied by scale [..], which takes up what moves enlarge.
+    """
+
+    image: jax.Array
+    mass: jax.Array | None = None
+    scale: jax.Array | None = None
+    label: jax.Array | None = None
+
+
+class Draw(flax.struct.PyTreeNode):
+    """What was drawn for each image and layer.
+
+    op [B L] int32, a position in `names`; value [B L] float32, physical; random [B L 4] uniform in [0, 1), for ops with
+    chance of their own. fixed [B L 6] int32 or None: the moves' 16.16 numbers where the host could compute them in
+    float64, as PIL does. gate [B L] or None: how much of the op's effect is taken, for derivatives in probabilities.
+    """
+
+    op: jax.Array
+    value: jax.Array
+    random: jax.Array
+    fixed: jax.Array | None = None
+    gate: jax.Array | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is known before anything is drawn.
+
+    names: of the ops. softens: names of the ops whose moves and hides count in `Sample.mass`. cover: the colour, one
+    number per channel or one for all, of cutouts and of what a crop uncovers; other moves uncover black.
+    """
+
+    names: tuple[str, ...]
+    softens: tuple[str, ...] = ()
+    cover: tuple[float, ...] = (0.0,)
+    exact: bool = True
+    scheduler: str = "map"
+
+    @property
+    def ops(self) -> tuple[Op, ...]:
+        return tuple(find_op(name) for name in self.names)
+
+    @property
+    def numbers(self) -> ModuleType:
+        return exact if self.exact else smooth
+
+    def colour(self, channels: int) -> np.ndarray:
+        """[C] the cover; that of an RGB policy is turned to grey for grey images."""
+        if channels == 1 and len(self.cover) == 3:
+            red, green, blue = (round(c) for c in self.cover)
+            weighted = exact.LUMA[0] * red + exact.LUMA[1] * green + exact.LUMA[2] * blue
+            return np.asarray([(weighted + exact.ONE // 2) >> 16], np.float32)
+        if len(self.cover) not in (1, channels):
+            raise UsageError(f"the policy's cover has {len(self.cover)} numbers, the images {channels} channels")
+        return np.broadcast_to(np.asarray(self.cover, np.float32), (channels,))
