@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
-from jaxaug.find import defaults_of, options
+from jaxaug.find import defaults_of, find, names, options
 from jaxaug.optim import make_schedule
 
 
@@ -22,17 +24,9 @@ def config() -> ConfigDict:
             "log_every": 50,  # steps between updates of the progress bar and checks for a non-finite loss
             "eval_every": 1,  # epochs between evaluations; the last epoch is always evaluated
             "save_every": 10,  # epochs between checkpoints; the last epoch is always saved
-            "data": {
-                "name": "digits",  # a file of jaxaug/data
-                "dir": "",  # the folder of data sets; "": the usual ones, see jaxaug/data/__init__.py
-                "download": True,  # fetch the official archive where no copy is found
-                "validation_size": 0.0,  # below 1 a share of train, else a number of rows; cut off class by class
-                "seed": 0,  # of that cut
-                "extra": False,  # svhn: train on its 531,131 extra images too
-                "statistics": "isda",  # cifar: mean and std as in ISDA's code, or "computed"
-                "path": "",  # npz: the file
-                "num_classes": 0,  # npz: 0 for what its labels say
-            },
+            "data": data(),
+            "robustness": (),  # files of jaxaug/robustness: what the final state is put to on the test split
+            "protocol": protocols(),  # their options, each under the last word of its address
             # addresses in jaxaug/augment and jaxaug/losses, in order; options stand under the last word of each
             "augment": {
                 "train": (),  # on the 0..255 scale
@@ -54,3 +48,23 @@ def config() -> ConfigDict:
             },
         }
     )
+
+
+def data() -> dict[str, Any]:
+    """The options of all data sets; each reads those that concern it."""
+    return {
+        "name": "digits",  # a file of jaxaug/data
+        "dir": "",  # the folder of data sets; "": the usual ones, see jaxaug/data/__init__.py
+        "download": True,  # fetch the official archive where no copy is found
+        "validation_size": 0.0,  # below 1 a share of train, else a number of rows; cut off class by class
+        "seed": 0,  # of that cut
+        "extra": False,  # svhn: train on its 531,131 extra images too
+        "statistics": "isda",  # cifar: mean and std as in ISDA's code, or "computed"
+        "path": "",  # npz: the file
+        "num_classes": 0,  # npz: 0 for what its labels say
+    }
+
+
+def protocols() -> dict[str, dict[str, Any]]:
+    """name -> the options of every robustness protocol that ships with jaxaug, with their defaults."""
+    return {name: defaults_of(find("robustness", name).protocol) for name in names("robustness")}

@@ -22,6 +22,10 @@ KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "models": ("a module with a class Model", lambda found: inspect.ismodule(found) and hasattr(found, "Model")),
     "losses": ("a function that returns a LossTransform", lambda found: callable(found)),
     "augment": ("a function that returns a part", lambda found: callable(found)),
+    "robustness": (
+        "a module with protocol(data, config)",
+        lambda found: inspect.ismodule(found) and hasattr(found, "protocol"),
+    ),
 }
 RETURNS = {"losses": "LossTransform", "augment": "Part"}
 

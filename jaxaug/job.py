@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxaug import devices, losses, models, optim, steps
+from jaxaug import devices, losses, models, optim, robustness, steps
 from jaxaug.augment import pipeline
 from jaxaug.data import Data
 from jaxaug.data.batches import training_rows
@@ -31,6 +31,7 @@ class Job:
     init: Callable[[jax.Array], TrainState]
     train_step: Callable
     predict: Callable[[TrainState, Batch], Outputs]
+    protocols: Mapping[str, robustness.Protocol]
 
     @property
     def total_steps(self) -> int:
@@ -70,7 +71,8 @@ def prepare(config: ConfigDict) -> Job:
         return steps.init_state(key, model, chain, tx, hyper, data.image_shape)
 
     train_step, predict = steps.make_train_step(objective, tx), steps.make_predict(model, augment)
-    job = Job(config, data, mesh, counts["steps_per_epoch"], schedule, init, train_step, predict)
+    protocols = robustness.build(config, data)
+    job = Job(config, data, mesh, counts["steps_per_epoch"], schedule, init, train_step, predict, protocols)
     job.abstract_state()  # a model that cannot take such images says so here
     return job
 

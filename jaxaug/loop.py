@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pathlib
 import time
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from jaxaug import devices, metrics, report, steps
+from jaxaug import devices, figures, metrics, report, steps, stress
 from jaxaug.errors import UsageError
 from jaxaug.evaluation import Evaluator
 from jaxaug.interrupt import Interrupted, Requests
@@ -18,9 +19,9 @@ from jaxaug.store import BEST, Store, all_finite
 from jaxaug.workdir import Workdir
 
 
-def run(config: ConfigDict, workdir: str | pathlib.Path, title: str = "") -> dict[str, float]:
-    """Train as the config says, or go on with the run in `workdir`; returns the figures (`report.result_of`), on the
-    main process; {} on others.
+def run(config: ConfigDict, workdir: str | pathlib.Path, title: str = "") -> dict[str, Any]:
+    """Train as the config says, or go on with the run in `workdir`; returns the figures (`report.result_of`,
+    `stress.examine`), on the main process; {} on others.
 
     A complete run is not repeated. Raises UsageError (bad input, a non-finite loss) and Interrupted (saved, after
     SIGTERM or Ctrl-C).
@@ -36,13 +37,15 @@ def run(config: ConfigDict, workdir: str | pathlib.Path, title: str = "") -> dic
             training = Training(job, folder, store, requests, title)
             folder.begin()
             history = training.run()
+            final = stress.examine(job, training.state, training.evaluators["test"], folder, requests, title)
     finally:
         store.close()
         folder.close()
     if not devices.is_main():
         return {}
-    result = report.result_of(history)
+    result = report.result_of(history) | final
     report.curves(folder.path / "curves.png", {title: [history]})
+    figures.draw(folder.path, {title: [result]})
     folder.finish(result)
     return result
 
@@ -65,7 +68,7 @@ class Training:
         self._dispatch = jax.jit(
             steps.make_dispatch(job.train_step), donate_argnums=(0, 1), out_shardings=(everywhere, everywhere)
         )
-        self._evaluators = {
+        self.evaluators = {
             name: Evaluator(job, split)
             for name, split in (("test", job.data.test), ("validation", job.data.validation))
             if len(split.label)
@@ -126,7 +129,7 @@ class Training:
         record["learning_rate"] = float(self.job.schedule(jnp.asarray(step - 1)))
         record["images_per_second"] = figures.pop("images_per_second")
         record |= {f"train_{name}": value for name, value in figures.items()}
-        for name, evaluator in self._evaluators.items():
+        for name, evaluator in self.evaluators.items():
             record |= {f"{name}_{metric}": value for metric, value in evaluator(self.state).items()}
         record["seconds"] = time.perf_counter() - self._began
         self.folder.log(record)

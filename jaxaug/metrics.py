@@ -61,7 +61,10 @@ def of_evaluation(logits: jax.Array, labels: jax.Array) -> Totals:
             "top1": (jnp.sum(hit[:, 0]), count),
             "top5": (jnp.sum(hit), count),
             "nll": (jnp.sum(nll), count),
-            "calibration": (binned(hit[:, 0] - confidence), binned(jnp.ones_like(confidence))),
+            "calibration": (
+                jnp.stack([binned(hit[:, 0] - confidence), binned(hit[:, 0])]),
+                binned(jnp.ones_like(confidence)),
+            ),
         },
         jnp.asarray(NEVER, jnp.int32),
     )
@@ -75,7 +78,19 @@ def summary(totals: Totals) -> dict[str, float]:
     found = {}
     for name, (total, count) in jax.device_get(totals.sums).items():
         if name == "calibration":
-            found["ece"] = float(np.abs(total).sum() / max(count.sum(), 1))
+            found["ece"] = float(np.abs(total[0]).sum() / max(count.sum(), 1))
         else:
             found[name] = float(total / max(count, 1))
     return found
+
+
+def reliability(totals: Totals) -> dict[str, list[float]]:
+    """What a reliability diagram draws, for each bin (b/10, (b+1)/10] of confidence, as plain numbers.
+
+    accuracy and (mean) confidence of the bin's rows, 0 in an empty bin; share of all rows that the bin holds. Then
+    ece = sum(share * |accuracy - confidence|).
+    """
+    sums, count = jax.tree.map(lambda x: np.asarray(x, np.float64), totals.sums["calibration"])
+    (gap, hits), rows = sums, np.maximum(count, 1)
+    found = {"accuracy": hits / rows, "confidence": (hits - gap) / rows, "share": count / max(count.sum(), 1)}
+    return {name: values.tolist() for name, values in found.items()}

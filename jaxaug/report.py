@@ -92,13 +92,15 @@ ROWS = (
 )
 
 
-def table(title: str, results: Mapping[str, Sequence[Mapping[str, float]]]) -> Table:
+def table(title: str, results: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
     """One line for each figure, one column for each variant: mean +- standard deviation over its seeds."""
     drawn = Table(title=title)
     drawn.add_column("test set, final epoch unless said")
     for name, runs in results.items():
         drawn.add_column(f"{name} (n={len(runs)})", justify="right")
-    for label, key, scale, digits in ROWS:
+    # What a robustness protocol sums up to is told by its name's end.
+    errors = dict.fromkeys(key for runs in results.values() for r in runs for key in r if key.endswith("_error"))
+    for label, key, scale, digits in (*ROWS, *((f"{key.replace('_', ' ')} %", key, 100, 2) for key in errors)):
         cells = [spread([scale * r[key] for r in runs if key in r], digits) for runs in results.values()]
         if any(cells):
             drawn.add_row(label, *cells)

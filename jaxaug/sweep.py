@@ -5,25 +5,26 @@ from __future__ import annotations
 import copy
 import json
 import pathlib
+from typing import Any
 
 from ml_collections import ConfigDict
 
-from jaxaug import devices, loop, report
+from jaxaug import devices, figures, loop, report
 from jaxaug.errors import UsageError
 from jaxaug.files import write_whole
 from jaxaug.job import prepare
 from jaxaug.workdir import Workdir, environment
 
 
-def run(config: ConfigDict, workdir: str | pathlib.Path) -> dict[str, list[dict[str, float]]]:
-    """Run the config, show its table and leave `table.json` and `curves.png` in `workdir`; name -> results by seed.
+def run(config: ConfigDict, workdir: str | pathlib.Path) -> dict[str, list[dict[str, Any]]]:
+    """Run the config, show its table and leave `table.json` and the figures in `workdir`; name -> results by seed.
 
     config.seeds: how many seeds, from config.seed on. config.variants: name -> changes; {} for the config alone. Runs
     lie in `<variant>/seed_<n>` below `workdir` and are resumed or skipped if they were begun before.
     """
     path = pathlib.Path(workdir).resolve()
     configs = expand(config)
-    results: dict[str, list[dict[str, float]]] = {name: [] for name in configs}
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in configs}
     histories: dict[str, list] = {name: [] for name in configs}
     if len(configs) > 1:
         # A mistake in the last variant must not show after hours of the first.
@@ -41,6 +42,7 @@ def run(config: ConfigDict, workdir: str | pathlib.Path) -> dict[str, list[dict[
         report.show(report.table(f"{config.data.name}, {config.model.name}", results))
         write_whole(path / "table.json", json.dumps({"environment": environment(), "results": results}, indent=1))
         report.curves(path / "curves.png", histories)
+        figures.draw(path, results)
         print(f"curves: {path / 'curves.png'}\neverything else: {path}")
     return results
 

@@ -1,7 +1,7 @@
 """The folder of a run: its config, code version and environment, its log and its result.
 
 config.json, environment.json, metrics.jsonl (one line for each evaluated epoch), tensorboard/, checkpoints/,
-curves.png, result.json (only when the run is complete).
+curves.png, reliability.png, robustness.json and .png (if asked for), result.json (only when the run is complete).
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Workdir:
         """Whether the run has its result."""
         return devices.anyone(devices.is_main() and (self.path / "result.json").exists())
 
-    def result(self) -> dict[str, float]:
+    def result(self) -> dict[str, Any]:
         """The result of a complete run."""
         return json.loads((self.path / "result.json").read_text()) if devices.is_main() else {}
 
@@ -98,7 +98,7 @@ class Workdir:
             if name not in ("step", "epoch"):
                 self._board.add_scalar(name, value, int(record["step"]))
 
-    def finish(self, result: dict[str, float]) -> None:
+    def finish(self, result: dict[str, Any]) -> None:
         """Write result.json, which marks the run as complete."""
         if devices.is_main():
             write_whole(self.path / "result.json", json.dumps(result, indent=1))

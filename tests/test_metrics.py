@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import GOLDEN
 
 from jaxaug import metrics
 
@@ -45,6 +46,20 @@ def test_certain_and_right_is_calibrated():
     found = metrics.summary(metrics.of_evaluation(logits, jnp.ones(4, jnp.int32)))
     assert found["ece"] == 0
     assert found["top1"] == 1
+
+
+@pytest.mark.parametrize("classes", [10, 100])
+def test_calibration_is_that_of_the_reference(classes):
+    """Soft Augmentation's ECE, and its bins, from its own code; float32 sums."""
+    with np.load(GOLDEN / "soft_augmentation.npz") as golden:
+        logits, labels, value, confidences, accuracies, counts = (
+            golden[f"ece_C{classes}_{name}"] for name in ("logits", "labels", "value", "confs", "accs", "counts")
+        )
+    totals = metrics.of_evaluation(jnp.asarray(logits), jnp.asarray(labels))
+    assert metrics.summary(totals)["ece"] == pytest.approx(float(value), abs=2e-6)
+    # The reference has one bin more, of confidences up to 0, which is always empty.
+    for name, expected in {"confidence": confidences, "accuracy": accuracies, "share": counts / counts.sum()}.items():
+        np.testing.assert_allclose(metrics.reliability(totals)[name], expected[1:], rtol=0, atol=2e-6, err_msg=name)
 
 
 def test_first_bad_step():

@@ -24,6 +24,8 @@ FLOORS = {
     "optim": 2,
     "store": 2,
     "report": 2,
+    "figures": 2,
+    "robustness": 3,
     "defaults": 3,
     "metrics": 3,
     "workdir": 3,
@@ -31,8 +33,9 @@ FLOORS = {
     "steps": 5,
     "job": 6,
     "evaluation": 7,
-    "loop": 8,
-    "sweep": 9,
+    "stress": 8,
+    "loop": 9,
+    "sweep": 10,
 }
 
 

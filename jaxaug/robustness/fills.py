@@ -1,0 +1,41 @@
+"""What stands where an image shows nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxaug.data import Data
+from jaxaug.find import choose
+
+# (key, image [H W C]) -> an array of the image's dtype that broadcasts against it.
+Paint = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+def painter(data: Data, fill: str) -> Paint:
+    """fill: "mean", the training set's mean colour, rounded to whole grey levels; "black"; or "noise", each value of
+    each pixel uniform over 0..255. Raises UsageError for another word.
+    """
+    colour = np.round(255 * np.asarray(data.mean, np.float64))
+
+    def mean(key: jax.Array, image: jax.Array) -> jax.Array:
+        return jnp.asarray(colour, image.dtype)
+
+    def black(key: jax.Array, image: jax.Array) -> jax.Array:
+        return jnp.zeros((), image.dtype)
+
+    def noise(key: jax.Array, image: jax.Array) -> jax.Array:
+        return jax.random.randint(key, image.shape, 0, 256).astype(image.dtype)
+
+    return choose("fill", fill, {"mean": mean, "black": black, "noise": noise})
+
+
+def whole_numbers(key: jax.Array, count: jax.Array) -> jax.Array:
+    """Uniform over 0..count - 1, for count [n] int32 >= 1: floor(u * count), with u from the key alone, so that the
+    same key gives corresponding places whatever the count.
+    """
+    share = jax.random.uniform(key, count.shape, jnp.float32)
+    return jnp.minimum((share * count).astype(jnp.int32), count - 1)

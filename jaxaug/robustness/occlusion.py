@@ -1,0 +1,46 @@
+"""Error against the hidden share of the image: jaxaug's own protocol, not that of the Soft Augmentation paper.
+
+The paper (Liu et al. 2023) reports errors under occlusion; neither code nor description of its protocol could be had,
+so figures of this one do not compare with the paper's.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from jaxaug.data import Data
+from jaxaug.errors import UsageError
+from jaxaug.robustness import Level, Protocol, fills
+from jaxaug.types import Tree
+
+SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+
+
+def protocol(
+    data: Data, config: ConfigDict, shares: tuple[float, ...] = SHARES, fill: str = "mean", seed: int = 0
+) -> Protocol:
+    """One patch, wholly inside the image, at a uniformly random place that is the same for every model.
+
+    shares: of the image's area, in 0..1. The patch has the image's proportions (square in a square image) and whole
+    pixels: side = round(sqrt(share) * side of the image). `severity` is the share it truly hides; shares that round to
+    the same patch are one level. fill: see `fills.painter`. Raises UsageError for a share outside 0..1.
+    """
+    if not all(0 <= share <= 1 for share in shares):
+        raise UsageError(f"config.protocol.occlusion.shares must lie in 0..1, got {tuple(shares)}")
+    extent = np.asarray(data.image_shape[:2])
+    sizes = sorted({tuple(np.floor(np.sqrt(share) * extent + 0.5).astype(int).tolist()) for share in shares})
+    paint = fills.painter(data, fill)
+
+    def perturb(key: jax.Array, image: jax.Array, size: Tree) -> jax.Array:
+        of_place, of_fill = jax.random.split(key)
+        corner = fills.whole_numbers(of_place, jnp.asarray(extent, jnp.int32) - size + 1)
+        rows, columns = (jnp.arange(extent[axis]) - corner[axis] for axis in (0, 1))
+        hidden = ((rows >= 0) & (rows < size[0]))[:, None] & ((columns >= 0) & (columns < size[1]))[None]
+        return jnp.where(hidden[:, :, None], paint(of_fill, image), image)
+
+    levels = [Level("occlusion", height * width / extent.prod(), (height, width)) for height, width in sizes]
+    placed = tuple(level._replace(strength=np.asarray(level.strength, np.int32)) for level in levels)
+    return Protocol("hidden share of the image", "occluded_error", placed, perturb, seed)

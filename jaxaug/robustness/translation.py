@@ -1,0 +1,42 @@
+"""Error against random translation: jaxaug's own protocol."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from jaxaug.data import Data
+from jaxaug.errors import UsageError
+from jaxaug.robustness import Level, Protocol, fills
+from jaxaug.types import Tree
+
+REACHES = (0.0, 0.125, 0.25, 0.375)
+
+
+def protocol(
+    data: Data, config: ConfigDict, reaches: tuple[float, ...] = REACHES, fill: str = "mean", seed: int = 0
+) -> Protocol:
+    """The image moves by up to n pixels along each axis: uniform over 2n + 1 whole numbers, the same for all models.
+
+    reaches: n as a share of the side, in 0..1; n = round(reach * side). `severity` is n as a share of the height, after
+    rounding; reaches that round to the same n are one level. fill: see `fills.painter`. Raises UsageError for a reach
+    outside 0..1.
+    """
+    if not all(0 <= reach <= 1 for reach in reaches):
+        raise UsageError(f"config.protocol.translation.reaches must lie in 0..1, got {tuple(reaches)}")
+    extent = np.asarray(data.image_shape[:2])
+    furthest = sorted({tuple(np.floor(reach * extent + 0.5).astype(int).tolist()) for reach in reaches})
+    paint = fills.painter(data, fill)
+
+    def perturb(key: jax.Array, image: jax.Array, most: Tree) -> jax.Array:
+        of_shift, of_fill = jax.random.split(key)
+        shift = fills.whole_numbers(of_shift, 2 * most + 1) - most
+        rows, columns = (jnp.arange(extent[axis]) - shift[axis] for axis in (0, 1))
+        shown = ((rows >= 0) & (rows < extent[0]))[:, None] & ((columns >= 0) & (columns < extent[1]))[None]
+        moved = jnp.take(jnp.take(image, rows, axis=0, mode="clip"), columns, axis=1, mode="clip")
+        return jnp.where(shown[:, :, None], moved, paint(of_fill, image))
+
+    levels = tuple(Level("translation", most[0] / extent[0], np.asarray(most, np.int32)) for most in furthest)
+    return Protocol("largest shift, share of the height", "translated_error", levels, perturb, seed)
