@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxaug.augment import exact, host
 from jaxaug.augment.ops import OPS
-from jaxaug.augment.policies import Policy
+from jaxaug.augment.policies import Array, Policy
 from jaxaug.augment.records import Draw
 
 
@@ -19,8 +19,8 @@ class Table(flax.struct.PyTreeNode):
     """Every value a policy can draw, computed on the host: values [S L R 2] float32 and the 16.16 numbers of the moves
     [S L R 2 6] int32, plain and mirrored."""
 
-    values: jax.Array
-    fixed: jax.Array
+    values: Array
+    fixed: Array
 
 
 def known(policy: Policy, height: int, width: int) -> Table | None:

@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-DTYPE = jnp.uint8
 LUMA = (19595, 38470, 7471)  # of 65536: ITU-R 601 as in Pillow's Convert.c
 ONE = 65536  # of 16.16 fixed point, Pillow's Geometry.c
 

@@ -153,14 +153,10 @@ def _cutout(numbers, value, random, height, width):
 
 
 def _around(y, x, value, height, width):
-    """The square of side `value` around (y, x), cut off at the image's edges."""
+    """The square of side `value` around (y, x), cut off at the image's edges; none at 0."""
     half = value / 2
-    return (
-        jnp.maximum(0.0, y - half),
-        jnp.minimum(height, y + half),
-        jnp.maximum(0.0, x - half),
-        jnp.minimum(width, x + half),
-    )
+    top = jnp.where(value > 0, jnp.maximum(0.0, y - half), height + 1.0)
+    return top, jnp.minimum(height, y + half), jnp.maximum(0.0, x - half), jnp.minimum(width, x + half)
 
 
 @hide("RandCutout", 0.0, 60.0, unit="pixels", neutral=0.0, source=DEEPAA + " (16; on images above 120 pixels 60)")

@@ -12,7 +12,6 @@ from jax.lax import stop_gradient
 
 from jaxaug.augment import exact
 
-DTYPE = jnp.float32
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
 SOFTNESS = 8.0  # grey levels over which the derivative of a threshold is spread; a choice of ours
 

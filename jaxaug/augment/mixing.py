@@ -1,0 +1,106 @@
+"""Parts that mix each row with the one before it (row 0 with the last); `losses.targets.mixed` mixes their targets.
+
+They come last in the pipeline, and only one of them: a third image in a row would need a third share. On the 0..255
+scale and after normalisation they do the same, up to the rounding of uint8 images.
+"""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from jaxaug.augment import pixels
+from jaxaug.augment.parts import Part, closing_phase
+from jaxaug.errors import UsageError
+from jaxaug.types import Batch, Progress, Tree
+
+
+def mixup(alpha: float = 1.0, per: str = "batch", probability: float = 1.0, closing: float = 0.0) -> Part:
+    """image = mix * image + (1 - mix) * the one before, mix from Beta(alpha, alpha) (Zhang et al. 2018, section 2).
+
+    alpha > 0. per: "batch", one mix for all rows (the papers' code), or "example", one for each. probability in 0..1:
+    of mixing at all, drawn as often as mix. closing: no mixing in that last share of the epochs (Soft Augmentation's
+    code: the last 20 of 500). Raises UsageError for other options.
+    """
+    _check("mixing.mixup", alpha, per, probability, closing)
+
+    def part(key: jax.Array, batch: Batch, hyper: Tree, progress: Progress) -> Batch:
+        _refuse_second(batch)
+        mix = _draw_mix(key, batch, progress, alpha, per, probability, closing)
+        return batch.replace(image=pixels.blend(batch.image, jnp.roll(batch.image, 1, axis=0), mix), mix=mix)
+
+    return part
+
+
+def cutmix(alpha: float = 1.0, per: str = "batch", probability: float = 1.0, closing: float = 0.0) -> Part:
+    """Paste a box of the image before into each image; mix is the share that stays (Yun et al. 2019, equation 2).
+
+    The box has the image's sides times sqrt(1 - lambda), rounded down, lambda from Beta(alpha, alpha); its centre is
+    uniform over the pixels, and what falls outside is cut off. Options as for `mixup`; "batch" draws one box for
+    all rows.
+    """
+    _check("mixing.cutmix", alpha, per, probability, closing)
+
+    def part(key: jax.Array, batch: Batch, hyper: Tree, progress: Progress) -> Batch:
+        _refuse_second(batch)
+        of_mix, of_row, of_column = jax.random.split(key, 3)
+        count, height, width = batch.image.shape[:3]
+        side = jnp.sqrt(1.0 - _draw_mix(of_mix, batch, progress, alpha, per, probability, closing))
+
+        def centre(key: jax.Array, size: int) -> jax.Array:
+            return jnp.broadcast_to(jax.random.randint(key, _draws(per, count), 0, size), (count,))
+
+        pasted = pixels.boxes(
+            (height, width),
+            centre(of_row, height),
+            centre(of_column, width),
+            (height * side).astype(jnp.int32),
+            (width * side).astype(jnp.int32),
+        )
+        image = jnp.where(pasted[..., None], jnp.roll(batch.image, 1, axis=0), batch.image)
+        return batch.replace(image=image, mix=1.0 - jnp.mean(pasted, axis=(1, 2), dtype=jnp.float32))
+
+    return part
+
+
+def symmetric_beta(key: jax.Array, alpha: float, shape: tuple[int, ...]) -> jax.Array:
+    """Beta(alpha, alpha), alpha > 0, float32 of the given shape, from two uniform numbers and without rejection.
+
+    With u, v uniform, t = sqrt(n (u^(-2/n) - 1)) cos(2 pi v) is Student's t with n degrees of freedom (Bailey 1994),
+    and (1 + t / sqrt(n + t^2)) / 2 is Beta(n / 2, n / 2).
+    """
+    # `jax.random.beta` takes six times as long to compile.
+    of_u, of_v = jax.random.split(key)
+    log_power = jnp.log(jax.random.uniform(of_u, shape, jnp.float32)) / alpha
+    cosine = jnp.cos(2.0 * math.pi * jax.random.uniform(of_v, shape, jnp.float32))
+    # n / t^2 = odds / cosine^2 with n = 2 alpha; in this form nothing overflows for small alpha.
+    odds = jnp.exp(log_power) / -jnp.expm1(log_power)
+    return 0.5 + 0.5 * cosine / jnp.sqrt(odds + cosine**2)
+
+
+def _draws(per: str, count: int) -> tuple[int]:
+    return (1,) if per == "batch" else (count,)
+
+
+def _draw_mix(key, batch, progress, alpha, per, probability, closing) -> jax.Array:
+    """[B] float32: Beta(alpha, alpha), or 1 where nothing is to be mixed."""
+    of_mix, of_chance = jax.random.split(key)
+    count = len(batch.label)
+    mix = symmetric_beta(of_mix, alpha, _draws(per, count))
+    applied = jax.random.bernoulli(of_chance, probability, mix.shape) & ~closing_phase(progress, closing)
+    return jnp.broadcast_to(jnp.where(applied, mix, 1.0), (count,))
+
+
+def _refuse_second(batch: Batch) -> None:
+    if batch.mix is not None:
+        raise UsageError("the rows are mixed already: keep one part of `mixing` in config.augment.train and .after")
+
+
+def _check(what: str, alpha: float, per: str, probability: float, closing: float) -> None:
+    if alpha <= 0 or per not in ("batch", "example") or not 0 <= probability <= 1 or closing < 0:
+        raise UsageError(
+            f"augment {what!r}: alpha must be above 0, per 'batch' or 'example', probability in 0..1 and closing at "
+            f"least 0, got {alpha}, {per!r}, {probability} and {closing}"
+        )

@@ -1,0 +1,86 @@
+"""Soft Augmentation's crop (Liu et al., CVPR 2023): the image moves by a random number of pixels, and `Batch.mass`
+says how much of it is still seen, from which `losses.targets.soften` makes the targets.
+"""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from jaxaug.augment import pixels
+from jaxaug.augment.parts import Part, closing_phase, mass_of
+from jaxaug.errors import UsageError
+from jaxaug.types import Batch, Progress, Tree
+
+FILLS = ("zero", "constant", "noise", "mean")
+
+
+def soft_crop(
+    sigma: float = 12.0,
+    relative: bool = False,
+    fill: str = "constant",
+    fill_std: float = 0.01,
+    closing: float = 0.04,
+    closing_ratio: float = 1000.0,
+    soften: bool = True,
+) -> Part:
+    """Move each image by its own offsets in rows and columns, drawn by `draw_offsets`.
+
+    sigma: spread of the offsets, in pixels, or with `relative` in sides of the image: 12 pixels of 32 in the released
+        code, 0.3 relative in the paper's listing.
+    fill: what comes in from outside. "zero"; "constant": for each image and channel one number from
+        N(0, fill_std^2), as released; "noise": one for each pixel; "mean": the image's own mean colour. Numbers are
+        on the scale of the images: in `augment.after` (as released) zero is the data set's mean colour, in
+        `augment.train` it is black; uint8 images round them and clip them to 0..255.
+    closing: in that last share of the epochs sigma and fill_std are divided by closing_ratio, which leaves the images
+        where they are: 21 of 501 epochs in the released code, 0 for never.
+    soften: move `Batch.mass` along; without it this is an ordinary hard crop with Gaussian offsets.
+    Raises UsageError for a negative sigma, fill_std or closing, another fill, or a closing_ratio below 1.
+    """
+    if fill not in FILLS or min(sigma, fill_std, closing) < 0 or closing_ratio < 1:
+        raise UsageError(
+            f"augment 'soft_crop.soft_crop': fill must be one of {FILLS}, sigma, fill_std and closing at least 0, "
+            f"closing_ratio at least 1, got {fill!r}, {sigma}, {fill_std}, {closing} and {closing_ratio}"
+        )
+
+    def part(key: jax.Array, batch: Batch, hyper: Tree, progress: Progress) -> Batch:
+        of_rows, of_columns, of_fill = jax.random.split(key, 3)
+        shrink = jnp.where(closing_phase(progress, closing), 1.0 / closing_ratio, 1.0)
+        count, height, width = batch.image.shape[:3]
+        rows = draw_offsets(of_rows, count, height, shrink * sigma * (height if relative else 1))
+        columns = draw_offsets(of_columns, count, width, shrink * sigma * (width if relative else 1))
+        outside = _outside(of_fill, batch.image, fill, shrink * fill_std)
+        image = pixels.shift(batch.image, rows, columns, outside)
+        if not soften:
+            return batch.replace(image=image)
+        mass = pixels.shift(mass_of(batch)[..., None], rows, columns, jnp.zeros((count, 1)))[..., 0]
+        return batch.replace(image=image, mass=mass)
+
+    return part
+
+
+def draw_offsets(key: jax.Array, count: int, size: int, sigma: jax.Array) -> jax.Array:
+    """[count] int32 in -(size - 1)..size - 1: N(0, sigma^2) given |x| < size, cut to a whole number toward 0.
+
+    So P(0) = 2 (Phi(1 / sigma) - Phi(0)) / Z and P(k) = (Phi((|k| + 1) / sigma) - Phi(|k| / sigma)) / Z with
+    Z = Phi(size / sigma) - Phi(-size / sigma). sigma [] >= 0, in pixels; 0 gives 0.
+    """
+    of_size, of_sign = jax.random.split(key)
+    scale = jnp.asarray(sigma) * math.sqrt(2.0)
+    # The inverse distribution function of |x|: at worst, u = 0, it gives 0, where that of x would give an empty image.
+    u = jax.random.uniform(of_size, (count,))
+    distance = scale * jax.lax.erf_inv(u * jax.lax.erf(size / scale))
+    whole = jnp.minimum(distance.astype(jnp.int32), size - 1)
+    return jnp.where(jax.random.bernoulli(of_sign, 0.5, (count,)), whole, -whole)
+
+
+def _outside(key: jax.Array, image: jax.Array, fill: str, std: jax.Array) -> jax.Array:
+    """What lies outside the images [B H W C]: [B C] or [B H W C]."""
+    if fill == "mean":
+        return jnp.mean(image, axis=(1, 2), dtype=jnp.float32)
+    colour = (image.shape[0], image.shape[-1])
+    if fill == "zero":
+        return jnp.zeros(colour, image.dtype)
+    return std * jax.random.normal(key, colour if fill == "constant" else image.shape)
