@@ -85,7 +85,7 @@ def _random_flip(numbers, value, random, height, width):
     return -2 * mirrored, 0, mirrored * width, 0, 0, 0
 
 
-@move("RandCrop", 0.0, 16.0, unit="pixels of padding", neutral=0.0, fill="cover", source=DEEPAA + " (padding 4)")
+@move("RandCrop", 0.0, 16.0, unit="pixels of padding", neutral=0.0, fill="cover", smooth_value=False, source=DEEPAA)
 def _random_crop(numbers, value, random, height, width):
     # One of 2 v + 1 whole offsets in each direction.
     down, right = (jnp.floor(random[i] * (2 * value + 1)) - value for i in (0, 1))
@@ -171,7 +171,9 @@ def _random_cutout_60(numbers, value, random, height, width):
     return _around(top + random[1] * high, left + random[0] * wide, value, height, width)
 
 
-@resample("RandResizeCrop", 0.08, 1.0, unit="least share of the area", neutral=1.0, heavy=True, source=DEEPAA)
+@resample(
+    "RandResizeCrop", 0.08, 1.0, unit="least share of area", neutral=1.0, heavy=True, smooth_value=False, source=DEEPAA
+)
 def _random_resize_crop(numbers, value, random, height, width):
     """(top, left, rows, columns) of the crop that is resized to the whole image.
 
