@@ -108,9 +108,10 @@ def make(
     without probability, unknown noise.
     """
     ranges = ranges or {}
-    names = tuple(dict.fromkeys(["Identity", *(b[0] for sub in branches for layer in sub for b in layer)]))
-    for name in (*names, *signed):
+    used = {"Identity", *(branch[0] for sub in branches for layer in sub for branch in layer)}
+    for name in sorted({*used, *signed}):
         find_op(name)
+    names = tuple(name for name in OPS if name in used)
     if any(kind not in NOISES for kind in noise):
         raise UsageError(f"the noise of a policy must be among {NOISES}, got {noise}")
     if len({len(sub) for sub in branches}) != 1:

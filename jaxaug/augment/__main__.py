@@ -1,0 +1,69 @@
+"""Augment a folder of images: `python -m jaxaug.augment --policy=deepaa_cifar_2 --images=IN --out=OUT --copies=3`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pathlib
+import sys
+from collections.abc import Sequence
+
+import jax
+
+from jaxaug.augment import folder, plots, presets
+from jaxaug.errors import UsageError
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run with the arguments of the command line: 0, or 2 after a mistake of the user's."""
+    chosen = _parser().parse_args(arguments)
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        cache = pathlib.Path("~/.cache/jaxaug/compiled").expanduser()
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+    try:
+        policy = folder.policy_of(chosen.policy, chosen.layers, chosen.magnitude)
+        if bool(chosen.images) != bool(chosen.out) or not (chosen.images or chosen.plot):
+            raise UsageError("say --images=FOLDER and --out=FOLDER, or --plot=FILE.png, or all three")
+        if chosen.plot:
+            _plot(policy, pathlib.Path(chosen.plot))
+        if chosen.images:
+            names = ("copies", "seed", "exact", "batch_size", "overwrite")
+            options = {name: getattr(chosen, name) for name in names}
+            written = folder.augment_folder(policy, chosen.images, chosen.out, **options)
+            print(f"{len(written)} images and {folder.TABLE} are in {chosen.out}")
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _plot(policy: folder.Policy, path: pathlib.Path) -> None:
+    try:
+        plots.plot_policy(policy, path)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot draw the policy into {path}: {error}") from None
+    print(f"the policy is drawn in {path}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    # Not absl: its flags are one table for the whole process, and whoever looks for parts imports this module too.
+    parser = argparse.ArgumentParser("python -m jaxaug.augment", description=__doc__, allow_abbrev=False)
+    parser.add_argument(
+        "--policy", required=True, help=f"a file that Policy.save wrote, or one of: {', '.join(presets.every())}"
+    )
+    parser.add_argument("--images", help="the folder with the images, sub-folders included")
+    parser.add_argument("--out", help="the folder to write to: <name>_<copy>.png and visible.csv")
+    parser.add_argument("--copies", type=int, default=1, help="augmented versions of each image (default: 1)")
+    parser.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
+    parser.add_argument("--batch_size", type=int, default=64, help="images of one size at a time (default: 64)")
+    parser.add_argument("--exact", action="store_true", default=True, help="PIL's results (the default)")
+    parser.add_argument("--noexact", dest="exact", action="store_false", help="the differentiable form, rounded")
+    parser.add_argument("--overwrite", action="store_true", help="write into a folder that is not empty")
+    parser.add_argument("--plot", help="draw the policy into this file, for example policy.png")
+    parser.add_argument("--layers", type=int, default=2, help="of randaugment and uniformaugment (default: 2)")
+    parser.add_argument("--magnitude", type=int, default=9, help="of randaugment, 0 to 30 (default: 9)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
