@@ -57,7 +57,8 @@ def data() -> dict[str, Any]:
         "dir": "",  # the folder of data sets; "": the usual ones, see jaxaug/data/__init__.py
         "download": True,  # fetch the official archive where no copy is found
         "validation_size": 0.0,  # below 1 a share of train, else a number of rows; cut off class by class
-        "seed": 0,  # of that cut
+        "train_size": 0,  # keep so many training rows, each class by its share; 0: all
+        "seed": 0,  # of these cuts
         "extra": False,  # svhn: train on its 531,131 extra images too
         "statistics": "isda",  # cifar: mean and std as in ISDA's code, or "computed"
         "path": "",  # npz: the file

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from jaxaug import devices, losses, models, optim, robustness, steps
 from jaxaug.augment import pipeline
-from jaxaug.data import Data
+from jaxaug.data import Data, fewer_rows
 from jaxaug.data.batches import training_rows
 from jaxaug.errors import UsageError
 from jaxaug.find import find
@@ -54,7 +54,7 @@ def prepare(config: ConfigDict) -> Job:
     """Read the data and build every part. Raises UsageError for whatever is wrong with the config."""
     mesh = devices.make_mesh()
     _check_sizes(config, mesh.size)
-    data = find("data", config.data.name).load(config.data)
+    data = fewer_rows(find("data", config.data.name).load(config.data), config.data.train_size, config.data.seed)
     rows = len(data.train.label)
     if not len(data.test.label):
         raise UsageError(f"{data.name} has no test rows, so that no figure could be reported")

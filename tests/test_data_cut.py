@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from prepared import small
 
-from jaxaug.data import cut, seeds
+from jaxaug import defaults
+from jaxaug.data import cut, digits, fewer_rows, seeds
 from jaxaug.errors import UsageError
 
 LABELS = st.lists(st.integers(0, 6), min_size=2, max_size=200).map(lambda values: np.array(values, np.int32))
@@ -61,3 +62,19 @@ def test_cut_must_leave_rows(size):
 def test_negative_seed():
     with pytest.raises(UsageError, match="seed"):
         seeds.generator(-1, 0)
+
+
+def test_fewer_rows():
+    """Each class by its share, the same rows for one seed, the index kept, nothing else touched."""
+    data = digits.load(defaults.config().data)
+    few, again, other = (fewer_rows(data, 100, seed) for seed in (3, 3, 4))
+    assert len(few.train) == 100
+    assert set(np.bincount(few.train.label)) <= {9, 10, 11}
+    np.testing.assert_array_equal(few.train.index, again.train.index)
+    assert (few.train.index != other.train.index).any()
+    np.testing.assert_array_equal(few.train.image, data.train.image[few.train.index])
+    assert few.test is data.test
+    assert fewer_rows(data, 0, 0) is data
+    for size in (-1, 1348):
+        with pytest.raises(UsageError, match="train_size"):
+            fewer_rows(data, size, 0)

@@ -13,6 +13,8 @@ else a source needs is imported when it loads.
 A new source reads its arrays and ends with `return assemble(...)`.
 """
 
+import dataclasses
+
 import numpy as np
 
 from jaxaug.data.cut import rows_in_cut, stratified_cut
@@ -21,7 +23,7 @@ from jaxaug.data.records import Data, Split
 from jaxaug.data.statistics import channel_statistics
 from jaxaug.errors import UsageError
 
-__all__ = ["Data", "Places", "Split", "assemble", "find_places"]
+__all__ = ["Data", "Places", "Split", "assemble", "fewer_rows", "find_places"]
 
 
 def assemble(
@@ -61,6 +63,23 @@ def assemble(
         statistics_source = f"computed from the {len(kept)} training rows"
     mean, std, names = tuple(mean), tuple(std), tuple(class_names)
     return Data(name, kept, cut, tested, num_classes, mean, std, statistics_source, names)
+
+
+def fewer_rows(data: Data, size: int, seed: int) -> Data:
+    """The data set with `size` of its training rows, each class by its share; 0 keeps all of them.
+
+    The rows depend on the labels, the size and the seed only and keep their index; mean and std stay those of the whole
+    set.
+
+    Raises:
+      UsageError: a negative size, or one larger than the training rows.
+    """
+    rows = len(data.train)
+    if not 0 <= size <= rows:
+        raise UsageError(f"config.data.train_size={size} must be in 0..{rows}, the training rows of {data.name}")
+    if size in (0, rows):
+        return data
+    return dataclasses.replace(data, train=_rows(data.train, stratified_cut(data.train.label, size, seed)[1]))
 
 
 def _statistics(image: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
