@@ -12,6 +12,7 @@ from prepared import register, write_archives
 from jaxaug import defaults, loop, losses, models, optim
 from jaxaug.augment import pipeline
 
+SHAPES = {"digits": (8, 8, 1), "fashion_mnist": (28, 28, 1), "cifar10": (32, 32, 3), "cifar100": (32, 32, 3)}
 FILES = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
 
 
@@ -44,7 +45,7 @@ def test_every_part_exists(name, row):
     """Model, losses, augmentation, optimiser and schedule are built; the model's shapes are computed."""
     get_config = module_of(name).get_config
     config = get_config() if row is None else get_config(row)
-    shape = {"digits": (8, 8, 1), "fashion_mnist": (28, 28, 1), "cifar10": (32, 32, 3)}[config.data.name]
+    shape = SHAPES[config.data.name]
     model = models.build(config.model, 10)
     params, _ = jax.eval_shape(lambda: models.init(model, jax.random.key(0), shape))
     assert params["head"]["kernel"].shape[1] == 10
@@ -80,6 +81,25 @@ def test_cifar_recipe():
         "labels": "dominant",
     }
     assert (config.optim.weight_decay, config.optim.decay, config.optim.nesterov) == (5e-4, "all", True)
+
+
+@pytest.mark.parametrize("row", ["baseline", "ra", "sa", "ra_sa"])
+def test_soft_augmentation_recipe(row):
+    """The released code's 501 epochs: rates, decay, crop, weight, and 21 epochs without the crop."""
+    config = module_of("softaug_cifar").get_config(row)
+    _, schedule = optim.build(config.optim, steps_per_epoch=391, epochs=config.epochs)
+    steps = np.array([1, 2, 1000, 97_946, 195_890, 195_891])  # counted from 1, as there
+    rates = [float(schedule(jax.numpy.asarray(i - 1))) for i in steps]
+    np.testing.assert_allclose(rates, 0.05 * (1 + np.cos(np.pi * steps / 195_892)), atol=1e-8)
+    assert (config.optim.weight_decay, config.optim.decay, config.optim.nesterov) == (5e-4, "all", True)
+    assert ("policy.policy" in config.augment.train) == ("ra" in row)
+    soft = "sa" in row
+    assert (config.augment.after, config.loss.chain) == (
+        (("soft_crop.soft_crop",), ("targets.soften", "targets.divergence")) if soft else ((), ())
+    )
+    assert ("parts.pad_and_crop" in config.augment.train) != soft
+    assert config.augment.soft_crop.closing == 21 / 501
+    assert (config.augment.soft_crop.sigma, config.loss.soften.weight) == (12.0, "batch")
 
 
 def test_cifar_config_trains_on_the_official_archive(tmp_path, monkeypatch):

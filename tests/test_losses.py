@@ -38,7 +38,7 @@ MEMBERS = [
 
 
 def test_members_are_found():
-    assert {"isda.isda", "targets.smooth", "weights.focal"} <= set(MEMBERS)
+    assert {"isda.isda", "targets.smooth", "targets.soften", "targets.mixed", "weights.focal"} <= set(MEMBERS)
 
 
 @pytest.mark.parametrize("name", MEMBERS)
@@ -51,11 +51,12 @@ def test_every_member(name):
     apply = jax.jit(transform.apply)
     after, result = apply(state, terms)
     assert jax.tree.structure(after) == jax.tree.structure(state)
-    for field in ("logits", "targets", "weight"):
+    for field in ("logits", "targets", "weight", "extra"):
         assert getattr(result, field).shape == getattr(terms, field).shape
         assert getattr(result, field).dtype == jnp.float32
     np.testing.assert_array_equal(result.targets[4:], 0)
     np.testing.assert_array_equal(result.weight[4:], 0)
+    np.testing.assert_array_equal(result.extra[4:], 0)
     few = jax.tree.map(lambda x: x[:4] if x.ndim and len(x) == 6 else x, terms)
     np.testing.assert_allclose(losses.reduce(transform.apply(state, few)[1]), losses.reduce(result), rtol=1e-5)
     again = apply(state, terms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 
 from jaxaug.errors import UsageError
@@ -22,11 +23,124 @@ def smooth(amount: float = 0.1, *, over: str = "all") -> LossTransform:
         )
 
     def apply(terms: Terms) -> Terms:
-        mass = jnp.sum(terms.targets, axis=-1, keepdims=True)
-        if over == "all":
-            spread = mass / terms.targets.shape[-1]
-        else:
-            spread = (mass - terms.targets) / (terms.targets.shape[-1] - 1)
+        spread = jnp.mean(terms.targets, axis=-1, keepdims=True) if over == "all" else _others(terms.targets)
         return terms.replace(targets=(1.0 - amount) * terms.targets + amount * spread)
 
     return stateless(apply)
+
+
+def soften(
+    power: float = 2.0,
+    threshold: float = 1.0,
+    top: float = 1.0,
+    floor: float = -1.0,
+    share: str = "fraction",
+    target: bool = True,
+    weight: str = "sample",
+) -> LossTransform:
+    """Soft Augmentation (Liu et al., CVPR 2023): be as sure of a row as the visible part of its image allows.
+
+    p = `confidence` of `Batch.visible`, which parts with `soften` write; power > 0, threshold >= 0, top in (0, 1],
+        floor and share are its options.
+    target: each class keeps p of its target, the rest goes to the other classes in equal parts: a one-hot row ends at
+        p and (1 - p) / (K - 1).
+    weight: "sample" multiplies a row's weight by its own p (the paper), "batch" all weights by the mean of p over
+        the rows with a label (what the released code computes), "none" leaves them.
+    Rows without a label stay 0. Raises UsageError for other options.
+    """
+    if share not in ("fraction", "iou") or weight not in ("sample", "batch", "none"):
+        raise UsageError(
+            "losses 'targets.soften': share must be 'fraction' or 'iou' and weight 'sample', 'batch' or 'none', "
+            f"got {share!r} and {weight!r}"
+        )
+    if power <= 0 or threshold < 0 or not 0 < top <= 1 or floor > 1:
+        raise UsageError(
+            "losses 'targets.soften': power must be above 0, threshold at least 0, top in (0, 1] and floor at most 1 "
+            f"(below 0: chance), got {power}, {threshold}, {top} and {floor}"
+        )
+
+    def apply(terms: Terms) -> Terms:
+        known = terms.batch.label >= 0
+        seen = terms.batch.visible.astype(terms.targets.dtype)
+        num_classes = terms.targets.shape[-1]
+        p = confidence(seen, num_classes, power=power, threshold=threshold, top=top, floor=floor, share=share)
+        factor = {
+            "sample": p,
+            "batch": jnp.sum(jnp.where(known, p, 0.0)) / jnp.maximum(jnp.sum(known), 1),
+            "none": jnp.ones((), p.dtype),
+        }[weight]
+        targets = p[:, None] * terms.targets + (1.0 - p[:, None]) * _others(terms.targets)
+        return terms.replace(targets=targets if target else terms.targets, weight=terms.weight * factor)
+
+    return stateless(apply)
+
+
+def confidence(
+    visible: jax.Array,
+    num_classes: int,
+    *,
+    power: float = 2.0,
+    threshold: float = 1.0,
+    top: float = 1.0,
+    floor: float = -1.0,
+    share: str = "fraction",
+) -> jax.Array:
+    """How sure one may be of an image of which the share `visible` in 0..1 is seen; any shape, kept.
+
+    p = top - (top - floor) * ((threshold - v) / threshold)^power where v < threshold, else top. A floor below 0 is
+    chance, 1 / num_classes; top is at least floor. With threshold = top = 1 that is the paper's
+    1 - (1 - 1 / K) (1 - v)^k. share="fraction": v = visible; "iou": the overlap of two boxes of which this
+    share is common, v = visible / (2 - visible).
+    """
+    v = visible / (2.0 - visible) if share == "iou" else visible
+    floor = 1.0 / num_classes if floor < 0 else floor
+    top = max(top, floor)
+    # A threshold of 0 asks for a step there; 1e-10 is the released code's.
+    threshold = max(threshold, 1e-10)
+    return top - (top - floor) * jnp.clip((threshold - v) / threshold, 0.0, 1.0) ** power
+
+
+def mixed() -> LossTransform:
+    """Mix each row's targets and weight with those of the row before it, as `Batch.mix` says the images were.
+
+    The row's loss becomes mix * its own + (1 - mix) * the other's, weights included (Zhang et al. 2018), so softening
+    and smoothing come before this. A partner without a label gives no target and no weight; a row without one stays
+    0. Nothing happens if no part mixed.
+    """
+
+    def apply(terms: Terms) -> Terms:
+        mix = terms.batch.mix
+        if mix is None:
+            return terms
+        mix = mix.astype(terms.weight.dtype)
+        own, other = mix * terms.weight, (1.0 - mix) * jnp.roll(terms.weight, 1)
+        weight = own + other
+        # Targets mix in the ratio of the weighted shares, so that each label counts with the weight of its own row.
+        part = jnp.where(weight > 0, own / jnp.where(weight > 0, weight, 1.0), mix)[:, None]
+        targets = part * terms.targets + (1.0 - part) * jnp.roll(terms.targets, 1, axis=0)
+        known = terms.batch.label >= 0
+        return terms.replace(targets=jnp.where(known[:, None], targets, 0.0), weight=jnp.where(known, weight, 0.0))
+
+    return stateless(apply)
+
+
+def divergence() -> LossTransform:
+    """Report KL(targets || softmax(logits)) instead of the cross-entropy: less the targets' entropy, 0 log 0 = 0.
+
+    Gradients of the logits do not change; the value of a perfect answer becomes 0 (Soft Augmentation's code). It comes
+    after the other transforms of targets.
+    """
+
+    def apply(terms: Terms) -> Terms:
+        # The inner `where` keeps the derivative of log finite at 0.
+        positive = terms.targets > 0
+        logs = jnp.log(jnp.where(positive, terms.targets, 1.0))
+        return terms.replace(extra=terms.extra + jnp.sum(terms.targets * logs, axis=-1))
+
+    return stateless(apply)
+
+
+def _others(targets: jax.Array) -> jax.Array:
+    """[B K]: for each class the mean target of the other classes of its row; 0 if there is only one."""
+    total = jnp.sum(targets, axis=-1, keepdims=True)
+    return (total - targets) / max(targets.shape[-1] - 1, 1)
