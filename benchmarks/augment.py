@@ -1,0 +1,189 @@
+"""How fast RandAugment(2, 9) runs on uint8 batches on this machine's CPU: jaxaug beside PIL, kornia, torchvision,
+timm, albumentations, dm-pix, augmax and Keras.
+
+    python3 -m venv /tmp/peers
+    /tmp/peers/bin/pip install torch torchvision kornia timm albumentations augmax dm-pix keras pillow
+    python benchmarks/augment.py --python /tmp/peers/bin/python --output benchmarks/results/augment_cpu.json
+
+PIL and jaxaug run in the Python that runs this file, the others in that of --python; what does not import there is
+listed as absent, with the reason. Every contender lives in a process of its own. In each round the processes take
+turns, in an order that is reversed every round, so that other load on the machine falls on all alike. NumPy images
+[B H W 3] on the host go in and come back: drawing the parameters and changing layouts and types are part of a call,
+importing and compiling are not (they stand apart). Reported: medians of images a second of wall time and of CPU time
+(of all threads of the process), and medians over the rounds of the ratio to one PIL thread and to kornia's best path
+with operations of each image's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pathlib
+import platform
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+from typing import Any
+
+from augmentation.contenders import CONTENDERS, HOME
+
+HERE = pathlib.Path(__file__).resolve().parent
+BATCHES = {32: 512, 224: 64}
+
+
+class Worker:
+    """The process of one contender at one size; `report` is what it said once it had started."""
+
+    def __init__(self, name: str, size: int, python: str):
+        contender = CONTENDERS[name]
+        self.batch = contender.batches.get(size, BATCHES.get(size, 64))
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed in `stop`)
+        parts = [contender.module, str(size), str(self.batch), json.dumps(dict(contender.options))]
+        self._process = subprocess.Popen(
+            [python, "-m", "augmentation.worker", *parts],
+            cwd=HERE,
+            env={**os.environ, "PYTHONPATH": str(HERE.parent), "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+        )
+        self.report = self._read()
+
+    def turn(self, seed: int, seconds: float) -> Any:
+        """[wall, CPU] seconds of a call, or {"absent": reason} if the process ended."""
+        assert self._process.stdin
+        print(json.dumps([seed, seconds]), file=self._process.stdin, flush=True)
+        return self._read()
+
+    def stop(self) -> None:
+        assert self._process.stdin
+        self._process.stdin.close()
+        self._process.wait()
+        self._errors.close()
+
+    def _read(self) -> Any:
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        if line:
+            return json.loads(line)
+        self._errors.seek(0)
+        last = (self._errors.read().strip().splitlines() or ["no message"])[-1]
+        return {"absent": f"the process ended with code {self._process.wait()}: {last}"}
+
+
+def measure(size: int, names: list[str], pythons: dict[str, str], rounds: int, seconds: float) -> dict[str, Any]:
+    """The result for one size."""
+    workers, absent = {}, {}
+    for name in names:
+        worker = Worker(name, size, pythons[name])
+        if "absent" in worker.report:
+            absent[name] = worker.report["absent"]
+            worker.stop()
+        else:
+            workers[name] = worker
+        print(f"  {name}: {absent.get(name, 'ready')}", file=sys.stderr, flush=True)
+    took: dict[str, list[list[float]]] = {name: [] for name in workers}
+    for r in range(rounds):
+        for name in list(workers) if r % 2 == 0 else list(reversed(workers)):
+            answer = workers[name].turn(1000 * (r + 1), seconds)
+            if isinstance(answer, list):
+                took[name].append(answer)
+            else:
+                absent[name] = f"in round {r + 1}: {answer['absent']}"
+                workers.pop(name).stop()
+        print(f"  round {r + 1} of {rounds}", file=sys.stderr, flush=True)
+    for worker in workers.values():
+        worker.stop()
+    rates = {name: [[workers[name].batch / t for t in turn] for turn in took[name]] for name in workers}
+    return {**summary(rates, workers), "absent": absent}
+
+
+def summary(rates: dict[str, list[list[float]]], workers: dict[str, Worker]) -> dict[str, Any]:
+    """Medians of `rates` (name -> [rounds][wall, CPU] in images a second) and of their ratios, round by round."""
+    median = {name: [statistics.median(column) for column in zip(*rows, strict=True)] for name, rows in rates.items()}
+    paths = [name for name in rates if name.startswith("kornia") and CONTENDERS[name].per_image]
+    kornia = max(paths, key=lambda name: median[name][0], default="")
+    rows = {}
+    for name, worker in workers.items():
+        rows[name] = {
+            "images_per_second": median[name][0],
+            "images_per_cpu_second": median[name][1],
+            **ratios("pil", rates[name], rates.get("pil")),
+            **ratios("kornia", rates[name], rates.get(kornia)),
+            "batch": worker.batch,
+            "operations_per_image": CONTENDERS[name].per_image,
+            "note": CONTENDERS[name].note,
+            **worker.report,
+            "rounds_images_per_second": [wall for wall, _ in rates[name]],
+            "rounds_images_per_cpu_second": [cpu for _, cpu in rates[name]],
+        }
+    return {"kornia_best": kornia, "contenders": rows}
+
+
+def ratios(other: str, rows: list[list[float]], base: list[list[float]] | None) -> dict[str, float]:
+    """{times_OTHER_wall, times_OTHER_cpu}; nothing if the base is absent."""
+    if base is None:
+        return {}
+    pairs = list(zip(rows, base, strict=True))
+    return {
+        f"times_{other}_{kind}": statistics.median(ours[i] / theirs[i] for ours, theirs in pairs)
+        for i, kind in enumerate(("wall", "cpu"))
+    }
+
+
+def show(size: int, result: dict[str, Any]) -> None:
+    print(f"{size} x {size}; kornia's best path: {result['kornia_best'] or 'absent'}")
+    print(f"  {'images a second of':20s} {'wall':>9s} {'CPU':>9s}   x PIL wall, CPU   x kornia wall, CPU   first call")
+    for name, row in result["contenders"].items():
+        times = [row.get(f"times_{key}", float("nan")) for key in ("pil_wall", "pil_cpu", "kornia_wall", "kornia_cpu")]
+        print(
+            f"  {name:20s} {row['images_per_second']:9.0f} {row['images_per_cpu_second']:9.0f}  "
+            f"{times[0]:8.3f} {times[1]:8.3f}  {times[2]:9.3f} {times[3]:9.3f}  {row['first_call_seconds'][0]:9.1f} s"
+            f"{'' if row['operations_per_image'] else '  (not operations per image)'}"
+        )
+    for name, reason in result["absent"].items():
+        print(f"  {name:20s} absent: {reason}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[32, 224])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=0.5, help="the least length of a turn")
+    parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=list(CONTENDERS), metavar="NAME")
+    parser.add_argument("--python", action="append", default=[], metavar="[NAME=]PATH", help="of all peers, or of one")
+    parser.add_argument("--output", default="")
+    arguments = parser.parse_args()
+    given = dict(value.rpartition("=")[::2] for value in arguments.python)
+    pythons = {n: given.get(n, sys.executable if n in HOME else given.get("", sys.executable)) for n in CONTENDERS}
+    result: dict[str, Any] = {"command": shlex.join(["python", *sys.argv]), **machine(), "sizes": {}}
+    for size in arguments.sizes:
+        print(f"{size} x {size}", file=sys.stderr)
+        row = measure(size, arguments.only, pythons, arguments.rounds, arguments.seconds)
+        result["sizes"][str(size)] = row
+        show(size, row)
+    if arguments.output:
+        pathlib.Path(arguments.output).write_text(json.dumps(result, indent=1) + "\n")
+
+
+def machine() -> dict[str, Any]:
+    from jaxaug.workdir import environment
+
+    information = pathlib.Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "")
+    told = environment()
+    return {
+        "hardware": f"{platform.machine()}, {os.cpu_count()} CPU cores, {model}",
+        "load_at_start": list(os.getloadavg()),
+        "code": told["code"],
+        "versions": {"python": told["python"], **told["packages"]},
+    }
+
+
+if __name__ == "__main__":
+    main()
