@@ -19,6 +19,7 @@ def get_config():
     config.batch_size = 64
     config.save_every = 30
     config.data.name = "digits"
+    config.robustness = ("occlusion", "translation")
     config.augment.pad_and_crop.update(padding=1, fill="zero")
     # Half the paper's 0.3, as a digit fills its image: the best of 0.1, 0.15, 0.2 and 0.3 on 300 validation rows.
     config.augment.soft_crop.update(sigma=0.15, relative=True, closing=0.1)
