@@ -24,8 +24,8 @@ def drawn(ops, values, random=None, fixed=None, gate=None):
     return Draw(jnp.asarray(position), jnp.asarray(values, dtype), jnp.asarray(random, dtype), fixed, gate)
 
 
-def settings(scheduler="map", exact=True, softens=()):
-    return Settings(NAMES, tuple(softens), pil_oracle.COVER, exact, scheduler)
+def settings(scheduler="map", exact=True):
+    return Settings(NAMES, pil_oracle.COVER, exact, scheduler)
 
 
 def through(images, draw, scheduler="map", exact=True):

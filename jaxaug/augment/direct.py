@@ -14,10 +14,11 @@ from jaxaug.augment import exact as pil
 from jaxaug.augment import host
 from jaxaug.augment.draws import draw, known
 from jaxaug.augment.executors import execute
-from jaxaug.augment.ops import check, find_op
+from jaxaug.augment.geometry import mass_after
+from jaxaug.augment.ops import OPS, check, find_op
 from jaxaug.augment.policies import Policy
-from jaxaug.augment.policy import ALL, begin, settings_of
-from jaxaug.augment.records import Draw, Sample, Settings
+from jaxaug.augment.policy import begin, settings_of
+from jaxaug.augment.records import Draw, Settings
 from jaxaug.errors import UsageError
 
 
@@ -31,14 +32,14 @@ def augment_batch(
     """
     _check_images(images, exact)
     on_cpu = jax.default_backend() == "cpu"
-    settings = settings_of(policy, exact, ALL, "map" if on_cpu else "fused")
+    settings = settings_of(policy, exact, "map" if on_cpu else "fused")
     for name in policy.names:
         check(name, images.shape[3])
     table = known(policy, *images.shape[1:3]) if exact else None
     drawn = _draw(key, policy, len(images), table)
     if not on_cpu or isinstance(images, jax.core.Tracer) or isinstance(key, jax.core.Tracer):
         return _execute(settings, drawn, images)
-    return _on_every_core(functools.partial(_execute, settings), drawn, images)
+    return _on_every_core(settings, drawn, images)
 
 
 def apply_op(name: str, images: jax.Array, value: jax.Array, *, exact: bool = True) -> jax.Array:
@@ -69,47 +70,40 @@ def _draw(key: jax.Array, policy: Policy, count: int, table) -> Draw:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _execute(settings: Settings, drawn: Draw, images: jax.Array) -> tuple[jax.Array, jax.Array | None]:
-    sample = execute(settings, drawn, begin(images, settings))
-    return sample.image.transpose(0, 2, 3, 1), _visible(sample) if settings.softens else None
+def _execute(settings: Settings, drawn: Draw, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+    image = execute(settings, drawn, begin(images, settings)).image.transpose(0, 2, 3, 1)
+    count, height, width, channels = images.shape
+    mass = mass_after(settings, drawn, tuple(OPS), (channels, height, width))
+    return image, jnp.clip(jnp.mean(jnp.broadcast_to(mass, (count, height, width)), axis=(1, 2)), 0.0, 1.0)
 
 
-def _visible(sample: Sample) -> jax.Array:
-    assert sample.mass is not None
-    if sample.scale is None:
-        return jnp.clip(jnp.mean(sample.mass, axis=(1, 2)), 0.0, 1.0)
-    height, width = sample.mass.shape[1:]
-    # In the smallest type that holds the sum of a column: converting each pixel first costs four times as much.
-    columns = jnp.sum(sample.mass, axis=1, dtype=jnp.uint8 if height < 256 else jnp.uint16)
-    share = jnp.sum(columns, axis=1, dtype=jnp.int32) / (height * width)
-    return jnp.clip(share * sample.scale, 0.0, 1.0)
-
-
-def _on_every_core(run, drawn: Draw, images: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """run(drawn, images) on equal parts of the batch, each in a thread of its own: XLA's CPU loops use one core."""
+def _on_every_core(settings: Settings, drawn: Draw, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """`_execute` on equal parts of the batch, each in a thread of its own: XLA's CPU loops use one core."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     count = len(images)
     size = -(-count // min(cores, count))
     starts = range(0, count, size)
     if len(starts) == 1:
-        return run(drawn, images)
+        return _execute(settings, drawn, images)
 
     drawn, images = jax.tree.map(np.asarray, (drawn, images))
-    results: list[np.ndarray] = []
+    augmented, visible = np.empty(images.shape, np.uint8 if settings.exact else np.float32), np.empty(count, np.float32)
 
     def part(start: int) -> None:
         # The last part is filled up with rows from before it, so that all have one shape and one compilation.
         first = min(start, count - size)
-        here = slice(first, first + size)
-        found = jax.tree.map(np.asarray, run(jax.tree.map(lambda x: x[here], drawn), images[here]))
-        for whole, own in zip(results, found, strict=True):
-            whole[start : first + size] = own[start - first :]
+        here, own = slice(first, first + size), slice(start, first + size)
+        found = _execute(settings, jax.tree.map(lambda x: x[here], drawn), images[here])
+        augmented[own], visible[own] = (np.asarray(x)[start - first :] for x in found)
 
-    shapes = jax.eval_shape(run, drawn, images)
-    results.extend(np.empty(shape.shape, shape.dtype) for shape in shapes)
-    with concurrent.futures.ThreadPoolExecutor(len(starts)) as pool:
-        list(pool.map(part, starts))
-    return jnp.asarray(results[0]), jnp.asarray(results[1])
+    list(_threads(len(starts)).map(part, starts))
+    return jnp.asarray(augmented), jnp.asarray(visible)
+
+
+@functools.lru_cache(maxsize=1)
+def _threads(count: int) -> concurrent.futures.ThreadPoolExecutor:
+    # Kept: JAX takes a millisecond to set itself up in a new thread, a batch takes ten.
+    return concurrent.futures.ThreadPoolExecutor(count, thread_name_prefix="jaxaug")
 
 
 def _check_images(images: jax.Array, exact: bool) -> None:

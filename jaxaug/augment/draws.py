@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import flax.struct
@@ -23,6 +24,7 @@ class Table(flax.struct.PyTreeNode):
     fixed: Array
 
 
+@functools.lru_cache(maxsize=64)
 def known(policy: Policy, height: int, width: int) -> Table | None:
     """The table of a policy with known levels for images of that size, or None if its values are drawn or learned."""
     if not isinstance(policy.level, np.ndarray) or set(policy.noise) - {"sign"} or policy.mix.ndim != 1:

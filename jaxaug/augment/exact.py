@@ -125,14 +125,35 @@ def fixed(displacement: tuple) -> tuple:
     return (ONE + _fix(ax), _fix(bx), right, _fix(ay), ONE + _fix(by), down)
 
 
-def where_from(coefficients: tuple, height: int, width: int) -> tuple[jax.Array, jax.Array]:
-    """(index [H W] into the flat image, inside [H W] bool) of the pixel that each output pixel shows."""
+def source(coefficients: tuple, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """(column, row) int32 of the pixel that is seen at the pixels x, y int32."""
     ax, bx, cx, ay, by, cy = coefficients
-    x, y = jnp.arange(width, dtype=jnp.int32)[None], jnp.arange(height, dtype=jnp.int32)[:, None]
-    column, row = (ax * x + bx * y + cx) >> 16, (ay * x + by * y + cy) >> 16
-    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    return (ax * x + bx * y + cx) >> 16, (ay * x + by * y + cy) >> 16
+
+
+def inside(column: jax.Array, row: jax.Array, height: int, width: int) -> jax.Array:
+    """Whether a pixel is one of the image's."""
+    return (column >= 0) & (column < width) & (row >= 0) & (row < height)
+
+
+def where_from(coefficients: tuple, height: int, width: int) -> tuple[jax.Array, ...]:
+    """(index [H W] into the flat image, inside [H W] bool) of the pixel that each output pixel shows.
+
+    For a translation, known as one when compiled: (columns [], rows [], inside).
+    """
+    x, y = grid(height, width)
+    column, row = source(coefficients, x, y)
+    within = jnp.broadcast_to(inside(column, row, height, width), (height, width))
+    ax, bx, cx, ay, by, cy = coefficients
+    if all(isinstance(c, int) for c in (ax, bx, ay, by)) and (ax, bx, ay, by) == (ONE, 0, 0, ONE):
+        return *(jnp.asarray(c, jnp.int32) >> 16 for c in (cx, cy)), within
     index = jnp.clip(row, 0, height - 1) * width + jnp.clip(column, 0, width - 1)
-    return jnp.broadcast_to(index, (height, width)), jnp.broadcast_to(inside, (height, width))
+    return jnp.broadcast_to(index, (height, width)), within
+
+
+def grid(height: int, width: int) -> tuple[jax.Array, jax.Array]:
+    """(x [1 W], y [H 1]) int32 of all pixels."""
+    return jnp.arange(width, dtype=jnp.int32)[None], jnp.arange(height, dtype=jnp.int32)[:, None]
 
 
 def area(coefficients: tuple) -> jax.Array:
@@ -141,10 +162,14 @@ def area(coefficients: tuple) -> jax.Array:
     return jnp.abs(ax * by - bx * ay)
 
 
-def take(plane: jax.Array, found: tuple[jax.Array, jax.Array], fill: jax.Array | float) -> jax.Array:
+def take(plane: jax.Array, found: tuple[jax.Array, ...], fill: jax.Array | float) -> jax.Array:
     """The plane [H W] of any dtype seen through `where_from`; `fill` where nothing is."""
-    index, inside = found
-    return jnp.where(inside, plane.reshape(-1).at[index].get(mode="promise_in_bounds"), jnp.asarray(fill, plane.dtype))
+    if len(found) == 3:
+        # Two copies of whole rows instead of a look-up for each pixel.
+        seen = jnp.roll(jnp.roll(plane, -found[1], axis=0), -found[0], axis=1)
+    else:
+        seen = plane.reshape(-1).at[found[0]].get(mode="promise_in_bounds")
+    return jnp.where(found[-1], seen, jnp.asarray(fill, plane.dtype))
 
 
 def corner(position: jax.Array) -> jax.Array:
@@ -152,10 +177,9 @@ def corner(position: jax.Array) -> jax.Array:
     return jnp.floor(position)
 
 
-def covered(box: tuple, height: int, width: int) -> jax.Array:
-    """[H W] in {0, 1}: the pixels of the box (top, bottom, left, right), ends included and cut to whole numbers."""
+def covered(box: tuple, x: jax.Array, y: jax.Array) -> jax.Array:
+    """In {0, 1}: are the pixels x, y in the box (top, bottom, left, right), ends included and cut to whole numbers?"""
     top, bottom, left, right = (jnp.floor(edge) for edge in box)
-    y, x = jnp.arange(height)[:, None], jnp.arange(width)[None]
     return ((y >= top) & (y <= bottom) & (x >= left) & (x <= right)).astype(jnp.float32)
 
 

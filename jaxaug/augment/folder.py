@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
@@ -81,7 +82,7 @@ def augment_folder(
             rows = [(path, copy) for path in paths for copy in range(copies)]
             of_group = jax.random.fold_in(key, i)
             for j, part in enumerate(_batches(rows, batch_size)):
-                pixels = np.stack(list(pool.map(lambda row, form=form: _read(row[0], form), part)))
+                pixels = jnp.stack(list(pool.map(lambda row, form=form: _read(row[0], form), part)))
                 after, share = augment_batch(jax.random.fold_in(of_group, j), pixels, policy, exact=exact)
                 whole = np.clip(np.round(after), 0, 255).astype(np.uint8)
                 # The last batch is filled up with its first rows, so that each size is compiled once.

@@ -24,7 +24,7 @@ NOISES = ("uniform", "normal", "sign")
 RGB_MEAN = (125.0, 123.0, 114.0)  # of CIFAR-10, the cover colour of the AutoAugment family
 
 
-class Policy(flax.struct.PyTreeNode):
+class Policy(flax.struct.PyTreeNode, eq=False):  # hashed by identity, as arrays cannot be
     """What may happen to an image: S sub-policies, L layers, R branches (N: one policy per training row, or none).
 
     mix [*N S]: log of the odds of the sub-policies. logits [*N S L R]: of the branches of a layer. level [*N S L R] in

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 
@@ -9,6 +11,7 @@ from jaxaug.augment import presets
 from jaxaug.augment.draws import draw, known
 from jaxaug.augment.exact import rounded
 from jaxaug.augment.executors import execute
+from jaxaug.augment.geometry import mass_after
 from jaxaug.augment.ops import OPS, check, find_op
 from jaxaug.augment.parts import Part, mass_of
 from jaxaug.augment.policies import Policy
@@ -36,53 +39,45 @@ def policy(
     image, the default on one CPU device), "fused" (the default elsewhere) or "auto".
     """
     found = Policy.load(file) if file else presets.named(preset, layers, magnitude)
-    settings = settings_of(found, exact, softens, scheduler)
+    settings, counted = settings_of(found, exact, scheduler), softening(softens)
 
     def part(key: jax.Array, batch: Batch, hyper: Tree, progress: Progress) -> Batch:
-        return augmented(key, batch, found, settings)
+        return augmented(key, batch, found, settings, counted)
 
     return part
 
 
-def settings_of(policy: Policy, exact: bool, softens: tuple[str, ...], scheduler: str) -> Settings:
-    """The settings with which a policy is executed. Raises UsageError for unknown names."""
+def settings_of(policy: Policy, exact: bool, scheduler: str) -> Settings:
+    """The settings with which a policy is executed. Raises UsageError for an unknown scheduler."""
     if scheduler not in SCHEDULERS:
         raise UsageError(f"scheduler must be one of {SCHEDULERS}, got {scheduler!r}")
-    names = tuple(OPS) if tuple(softens) == ALL else tuple(find_op(name).name for name in softens)
     if scheduler == "auto":
         scheduler = "map" if jax.default_backend() == "cpu" and jax.device_count() == 1 else "fused"
-    return Settings(policy.names, names, policy.cover, exact, scheduler)
+    return Settings(policy.names, policy.cover, exact, scheduler)
 
 
-def augmented(key: jax.Array, batch: Batch, policy: Policy, settings: Settings) -> Batch:
+def softening(names: Sequence[str]) -> tuple[str, ...]:
+    """The ops named, all of them for ("all",). Raises UsageError for unknown ones."""
+    return tuple(OPS) if tuple(names) == ALL else tuple(find_op(name).name for name in names)
+
+
+def augmented(key: jax.Array, batch: Batch, policy: Policy, settings: Settings, softens: tuple[str, ...] = ()) -> Batch:
     """The batch [B H W C] on the 0..255 scale after one draw of the policy for each row."""
     height, width, channels = batch.image.shape[1:]
     for name in policy.names:
         check(name, channels)
-    table = known(policy, height, width) if settings.exact else None
-    drawn = draw(key, policy, batch.index, table)
+    drawn = draw(key, policy, batch.index, known(policy, height, width) if settings.exact else None)
     label = batch.label if batch.label.ndim == 3 else None
-    sample = begin(batch.image, settings, label)
-    if settings.softens and batch.mass is not None:
-        sample = sample.replace(mass=mass_of(batch), scale=None)
-    sample = execute(settings, drawn, sample)
-    batch = batch.replace(image=sample.image.transpose(0, 2, 3, 1))
+    sample = execute(settings, drawn, begin(batch.image, settings, label))
+    if softens:
+        before = None if batch.mass is None else mass_of(batch)
+        batch = batch.replace(mass=mass_after(settings, drawn, softens, (channels, height, width), before))
     batch = batch if label is None else batch.replace(label=sample.label)
-    return batch.replace(mass=shown(sample)) if settings.softens else batch
+    return batch.replace(image=sample.image.transpose(0, 2, 3, 1))
 
 
 def begin(images: jax.Array, settings: Settings, label: jax.Array | None = None) -> Sample:
-    """Images [B H W C] as a sample in the dtype that the numbers want, all of their mass in place if it counts."""
+    """Images [B H W C] as a sample, in the dtype that the numbers want."""
     if settings.exact and images.dtype != jnp.uint8:
         images = rounded(images)
-    image = images.transpose(0, 3, 1, 2).astype(jnp.uint8 if settings.exact else jnp.float32)
-    if not settings.softens:
-        return Sample(image, label=label)
-    mass = jnp.ones(images.shape[:3], image.dtype)
-    return Sample(image, mass, jnp.ones(len(images)) if settings.exact else None, label)
-
-
-def shown(sample: Sample) -> jax.Array:
-    """[B H W] float32: the mass of a sample."""
-    assert sample.mass is not None, "only where something softens"
-    return sample.mass if sample.scale is None else sample.mass * sample.scale[:, None, None]
+    return Sample(images.transpose(0, 3, 1, 2).astype(jnp.uint8 if settings.exact else jnp.float32), label)

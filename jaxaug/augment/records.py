@@ -16,15 +16,9 @@ from jaxaug.errors import UsageError
 
 
 class Sample(flax.struct.PyTreeNode):
-    """Images channels first: image [.. C H W], label map [.. H W] int32 or None.
-
-    mass [.. H W] is how much of the original area each pixel shows, None where nobody asks: float32, or a faster mask
-    of uint8 that is to be multiplied by scale [..], which takes up what moves enlarge.
-    """
+    """Images channels first: image [.. C H W], label map [.. H W] int32 or None."""
 
     image: jax.Array
-    mass: jax.Array | None = None
-    scale: jax.Array | None = None
     label: jax.Array | None = None
 
 
@@ -47,12 +41,11 @@ class Draw(flax.struct.PyTreeNode):
 class Settings:
     """What is known before anything is drawn.
 
-    names: of the ops. softens: names of the ops whose moves and hides count in `Sample.mass`. cover: the colour, one
-    number per channel or one for all, of cutouts and of what a crop uncovers; other moves uncover black.
+    names: of the ops. cover: the colour, one number per channel or one for all, of cutouts and of what a crop uncovers;
+    other moves uncover black. exact: the numbers of PIL. scheduler: "map" or "fused".
     """
 
     names: tuple[str, ...]
-    softens: tuple[str, ...] = ()
     cover: tuple[float, ...] = (0.0,)
     exact: bool = True
     scheduler: str = "map"

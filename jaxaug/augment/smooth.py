@@ -92,14 +92,29 @@ def fixed(displacement: tuple) -> tuple:
     return displacement
 
 
-def where_from(coefficients: tuple, height: int, width: int) -> tuple[jax.Array, jax.Array]:
-    """(column, row) [H W] float32: the source of each output pixel, in pixels from the first pixel's centre."""
+def source(coefficients: tuple, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """(column, row) float32 that is seen at x, y; all of them counted from the centre of the first pixel."""
     ax, bx, cx, ay, by, cy = coefficients
-    x, y = jnp.arange(width)[None], jnp.arange(height)[:, None]
-    # Half a pixel on both sides: displacements count from the image's corner.
-    middle_x, middle_y = x + 0.5, y + 0.5
-    column, row = x + ax * middle_x + bx * middle_y + cx, y + ay * middle_x + by * middle_y + cy
+    # Half a pixel more: displacements count from the image's corner.
+    right, down = x + 0.5, y + 0.5
+    return x + ax * right + bx * down + cx, y + ay * right + by * down + cy
+
+
+def inside(column: jax.Array, row: jax.Array, height: int, width: int) -> jax.Array:
+    """In 0..1: how much of the bilinear weights at (column, row) lies on the image."""
+    across = jnp.clip(jnp.minimum(column + 1.0, width - column), 0.0, 1.0)
+    return across * jnp.clip(jnp.minimum(row + 1.0, height - row), 0.0, 1.0)
+
+
+def where_from(coefficients: tuple, height: int, width: int) -> tuple[jax.Array, jax.Array]:
+    """(column, row) [H W] float32 of what each output pixel shows."""
+    column, row = source(coefficients, *grid(height, width))
     return jnp.broadcast_to(column, (height, width)), jnp.broadcast_to(row, (height, width))
+
+
+def grid(height: int, width: int) -> tuple[jax.Array, jax.Array]:
+    """(x [1 W], y [H 1]) float32 of all pixels."""
+    return jnp.arange(width, dtype=jnp.float32)[None], jnp.arange(height, dtype=jnp.float32)[:, None]
 
 
 def area(coefficients: tuple) -> jax.Array:
@@ -134,15 +149,14 @@ def corner(position: jax.Array) -> jax.Array:
     return position
 
 
-def covered(box: tuple, height: int, width: int) -> jax.Array:
-    """[H W] in 0..1: the share of each pixel in the box (top, bottom, left, right), its last pixels included."""
+def covered(box: tuple, x: jax.Array, y: jax.Array) -> jax.Array:
+    """In 0..1: the share of the pixels at x, y in the box (top, bottom, left, right), its last pixels included."""
 
-    def share(first, last, side):
-        at = jnp.arange(side)
-        return jnp.clip(jnp.minimum(at + 1, last + 1) - jnp.maximum(at, first), 0.0, 1.0)
+    def share(first, last, at):
+        return jnp.clip(jnp.minimum(at + 1.0, last + 1.0) - jnp.maximum(at, first), 0.0, 1.0)
 
     top, bottom, left, right = box
-    return share(top, bottom, height)[:, None] * share(left, right, width)[None]
+    return share(top, bottom, y) * share(left, right, x)
 
 
 def cover(image: jax.Array, amount: jax.Array, colour: jax.Array) -> jax.Array:
