@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -16,7 +17,7 @@ from jaxaug.data.batches import training_rows
 from jaxaug.errors import UsageError
 from jaxaug.find import find
 from jaxaug.objective import make_objective
-from jaxaug.types import Batch, Outputs, TrainState
+from jaxaug.types import Batch, Outputs, Progress, TrainState, Tree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +75,19 @@ def prepare(config: ConfigDict) -> Job:
     protocols = robustness.build(config, data)
     job = Job(config, data, mesh, counts["steps_per_epoch"], schedule, init, train_step, predict, protocols)
     job.abstract_state()  # a model that cannot take such images says so here
+    _trace_augmentation(config, data, augment, hyper)
     return job
+
+
+def _trace_augmentation(config: ConfigDict, data: Data, augment: Callable, hyper: Tree) -> None:
+    """Parts in an order that cannot be, or that do not take such images, say so here. Computes nothing."""
+
+    def one_batch() -> Batch:
+        rows, share = jnp.zeros(config.batch_size, jnp.int32), jnp.zeros(())
+        image = jnp.zeros((config.batch_size, *data.image_shape), data.train.image.dtype)
+        return augment(Batch(image, rows, rows), hyper, jax.random.key(0), Progress(share, share), train=True)
+
+    jax.eval_shape(one_batch)
 
 
 def _check_sizes(config: ConfigDict, size: int) -> None:

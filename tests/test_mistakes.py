@@ -20,6 +20,10 @@ def change(path, value):
     return apply
 
 
+def policy_of(preset):
+    return {"train": ("policy.policy",), "after": (), "views": 1, "policy": {"preset": preset}}
+
+
 MISTAKES = {
     "unknown data set": (change("data.name", "digit"), "did you mean 'digits'"),
     "unknown model": (change("model.name", "convnets"), "did you mean 'convnet'"),
@@ -32,6 +36,10 @@ MISTAKES = {
     "negative seed": (change("seed", -1), "seed must be at least 0"),
     "warm-up too long": (change("optim.schedule.warmup", 1.0), "warmup is 1.0 epochs"),
     "unknown part": (change("augment.train", ("parts.crop",)), "unknown augment name 'parts.crop'"),
+    "mixing before softening": (change("augment.after", ("mixing.mixup", "soft_crop.soft_crop")), "come before those"),
+    "unknown policy": (change("augment", policy_of("deepaa_cifar")), "did you mean 'deepaa_cifar_2'"),
+    "unknown protocol": (change("robustness", ("occlusions",)), "did you mean 'occlusion'"),
+    "too few rows": (change("data.train_size", 5000), "train_size=5000 must be in 0..1347"),
     "unknown optimizer": (change("optim.name", "adam"), "did you mean 'adamw'"),
     "batch and devices": (change("batch_size", 63), "cannot be divided among 2 devices: use 62 or 64"),
     "batch too large": (change("batch_size", 2000), "1347 training rows"),
