@@ -13,7 +13,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-TINY = {"isda": {"epochs": 1, "seeds": 1}}
+TINY = {"isda": {"epochs": 1, "seeds": 1}, "augmentations": {"height": 32, "images": 3, "policies": ("randaugment",)}}
 BADGE = "https://colab.research.google.com/github/jaxaug/jaxaug/blob/main/notebooks/"
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -41,7 +41,14 @@ def kernel_of_this_interpreter(folder: pathlib.Path) -> AsyncKernelManager:
         "display_name": "tests",
         "language": "python",
         # One device, as a reader has; conftest.py gives the tests two.
-        "env": {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "", "IPYTHONDIR": str(folder / "ipython")},
+        "env": {
+            "JAX_PLATFORMS": "cpu",
+            "XLA_FLAGS": "",
+            "IPYTHONDIR": str(folder / "ipython"),
+            # What an earlier call of the tests compiled need not be compiled again.
+            "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".pytest_cache" / "compiled"),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
+        },
     }
     (folder / "tests").mkdir()
     (folder / "tests" / "kernel.json").write_text(json.dumps(spec))

@@ -1,0 +1,169 @@
+"""Parts that cut a rectangle out: enlarged to the whole image (random_resized_crop), or erased (random_erasing)."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from jaxaug.augment import pixels
+from jaxaug.augment.parts import Part, mass_of
+from jaxaug.augment.resize import crop_and_resize
+from jaxaug.errors import UsageError
+from jaxaug.types import Batch, Progress, Tree
+
+FILLS = ("zero", "noise", "mean")
+ERASING_ATTEMPTS = 10  # torchvision's
+
+
+def random_resized_crop(
+    scale: tuple[float, float] = (0.08, 1.0),
+    ratio: tuple[float, float] = (3 / 4, 4 / 3),
+    attempts: int = 10,
+    soften: bool = False,
+) -> Part:
+    """Cut out a random box and resize it to the whole image (Szegedy et al. 2015), as torchvision draws it.
+
+    scale: range of the box's share of the area, uniform; ratio: range of columns / rows, its logarithm uniform; the
+    corner is uniform. The first of `attempts` boxes that fits is taken, else the largest one in the middle with a
+    ratio in the range. Resizing is Pillow's antialiased bicubic. soften: write down that only the box is seen.
+    Raises UsageError for ranges that are not 0 < low <= high (scale: at most 1), or attempts below 1.
+    """
+    _check_range("crops.random_resized_crop", "scale", scale, 1.0)
+    _check_range("crops.random_resized_crop", "ratio", ratio, math.inf)
+    if attempts < 1:
+        raise UsageError(f"augment 'crops.random_resized_crop': attempts must be at least 1, got {attempts}")
+
+    def part(key: jax.Array, batch: Batch, hyper: Tree, progress: Progress) -> Batch:
+        height, width = batch.image.shape[1:3]
+        keys = jax.random.split(key, len(batch.label))
+
+        def box(key: jax.Array) -> tuple[jax.Array, ...]:
+            fits, rows, columns, top, left = draw_box(key, height, width, scale, ratio, attempts)
+            middle = largest_in_the_middle(height, width, ratio)
+            drawn = (top, left, rows, columns)
+            return tuple(jnp.where(fits, d, m).astype(jnp.float32) for d, m in zip(drawn, middle, strict=True))
+
+        boxes = jax.vmap(box)(keys)
+        image = jax.vmap(crop_and_resize)(batch.image.transpose(0, 3, 1, 2), boxes).transpose(0, 2, 3, 1)
+        batch = batch.replace(image=pixels.cast(jnp.clip(image, 0.0, 255.0), batch.image.dtype))
+        return batch.replace(mass=jax.vmap(_enlarged)(mass_of(batch), boxes)) if soften else batch
+
+    return part
+
+
+def random_erasing(
+    probability: float = 0.5,
+    area: tuple[float, float] = (0.02, 0.33),
+    ratio: tuple[float, float] = (0.3, 3.3),
+    fill: str = "zero",
+    soften: bool = False,
+) -> Part:
+    """Erase a random box of each image with the given probability in 0..1 (Zhong et al. 2020), as torchvision draws it.
+
+    area: range of the box's share of the image, uniform; ratio: range of rows / columns, its logarithm uniform. The
+    first of 10 boxes smaller than the image on both sides is taken; where there is none, nothing is erased.
+    fill: "zero", "noise" (each number uniform in 0..255: the paper's best) or "mean" (the image's own mean colour;
+    the paper's is the data set's, which is what "zero" means in `augment.after`). soften: write the hole down.
+    Raises UsageError for other options.
+    """
+    _check_range("crops.random_erasing", "area", area, 1.0)
+    _check_range("crops.random_erasing", "ratio", ratio, math.inf)
+    if fill not in FILLS or not 0 <= probability <= 1:
+        raise UsageError(
+            f"augment 'crops.random_erasing': fill must be one of {FILLS} and probability in 0..1, got {fill!r} and "
+            f"{probability}"
+        )
+
+    def part(key: jax.Array, batch: Batch, hyper: Tree, progress: Progress) -> Batch:
+        of_chance, of_box, of_fill = jax.random.split(key, 3)
+        height, width = batch.image.shape[1:3]
+        inverse = (1.0 / ratio[1], 1.0 / ratio[0])
+        keys = jax.random.split(of_box, len(batch.label))
+        fits, rows, columns, top, left = jax.vmap(
+            lambda key: draw_box(key, height, width, area, inverse, ERASING_ATTEMPTS, smaller=True)
+        )(keys)
+        erased = fits & jax.random.bernoulli(of_chance, probability, batch.label.shape)
+        hidden = (
+            pixels.boxes((height, width), top + rows // 2, left + columns // 2, rows, columns) & erased[:, None, None]
+        )
+        image = jnp.where(hidden[..., None], _colour(of_fill, batch.image, fill), batch.image)
+        if not soften:
+            return batch.replace(image=image)
+        return batch.replace(image=image, mass=jnp.where(hidden, 0.0, mass_of(batch)))
+
+    return part
+
+
+def draw_box(
+    key: jax.Array,
+    height: int,
+    width: int,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+    attempts: int,
+    *,
+    smaller: bool = False,
+) -> tuple[jax.Array, ...]:
+    """(fits [] bool, rows, columns, top, left [] int32): the first box of `attempts` that fits, fits False if none.
+
+    scale: of the area; ratio: of columns / rows. smaller: than the image on both sides, else at most as large.
+    """
+    of_area, of_ratio, of_top, of_left = jax.random.split(key, 4)
+    area = height * width * jax.random.uniform(of_area, (attempts,), minval=scale[0], maxval=scale[1])
+    logs = jax.random.uniform(of_ratio, (attempts,), minval=math.log(ratio[0]), maxval=math.log(ratio[1]))
+    columns = jnp.round(jnp.sqrt(area * jnp.exp(logs))).astype(jnp.int32)
+    rows = jnp.round(jnp.sqrt(area * jnp.exp(-logs))).astype(jnp.int32)
+    most = (height - 1, width - 1) if smaller else (height, width)
+    fits = (rows > 0) & (columns > 0) & (rows <= most[0]) & (columns <= most[1])
+    first = jnp.argmax(fits)
+    rows, columns = (jnp.where(fits[first], x[first], 1) for x in (rows, columns))
+    top = jax.random.randint(of_top, (), 0, height - rows + 1)
+    left = jax.random.randint(of_left, (), 0, width - columns + 1)
+    return fits[first], rows, columns, top, left
+
+
+def largest_in_the_middle(height: int, width: int, ratio: tuple[float, float]) -> tuple[int, int, int, int]:
+    """(top, left, rows, columns) of the largest central box whose columns / rows lie in `ratio`."""
+    rows, columns = height, width
+    if width / height < ratio[0]:
+        rows = round(width / ratio[0])
+    elif width / height > ratio[1]:
+        columns = round(height * ratio[1])
+    rows, columns = max(rows, 1), max(columns, 1)
+    return (height - rows) // 2, (width - columns) // 2, rows, columns
+
+
+def _enlarged(mass: jax.Array, box: tuple[jax.Array, ...]) -> jax.Array:
+    """[H W]: which part of the mass [H W] each pixel shows once the box (top, left, rows, columns) fills the image.
+
+    Each pixel gets the mass on the area it was made from, so that the sum is that of the box.
+    """
+    top, left, rows, columns = box
+
+    def overlap(side: int, start: jax.Array, length: jax.Array) -> jax.Array:
+        edge = start + jnp.arange(side + 1) * (length / side)
+        pixel = jnp.arange(side)
+        shared = jnp.minimum(edge[1:, None], pixel + 1.0) - jnp.maximum(edge[:-1, None], pixel)
+        return jnp.clip(shared, 0.0, 1.0)
+
+    down, across = overlap(mass.shape[0], top, rows), overlap(mass.shape[1], left, columns)
+    return jnp.einsum("yi,ij,xj->yx", down, mass, across, precision="highest")
+
+
+def _colour(key: jax.Array, image: jax.Array, fill: str) -> jax.Array:
+    """What erased pixels show: broadcasts to the images [B H W C], in their dtype."""
+    if fill == "noise":
+        if jnp.issubdtype(image.dtype, jnp.integer):
+            return jax.random.randint(key, image.shape, 0, 256).astype(image.dtype)
+        return jax.random.uniform(key, image.shape, image.dtype, 0.0, 255.0)
+    if fill == "mean":
+        return pixels.cast(jnp.mean(image, axis=(1, 2), keepdims=True, dtype=jnp.float32), image.dtype)
+    return jnp.zeros((), image.dtype)
+
+
+def _check_range(what: str, name: str, pair: tuple[float, float], most: float) -> None:
+    if len(pair) != 2 or not 0 < pair[0] <= pair[1] <= most:
+        limit = "" if math.isinf(most) else f" <= {most:g}"
+        raise UsageError(f"augment {what!r}: {name} must be two numbers 0 < low <= high{limit}, got {pair}")
