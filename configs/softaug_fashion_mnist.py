@@ -3,8 +3,8 @@
     python main.py --config=configs/softaug_fashion_mnist.py               # a convnet on 10,000 rows, for two CPU cores
     python main.py --config=configs/softaug_fashion_mnist.py:wide_resnet   # WRN-16-4 on all 60,000, for a GPU
 
-Variants side by side: the standard crop (by up to 4 pixels), the aggressive hard crop (by up to half the side, as 16 of 32
-in the paper's first figure), and the soft crop with softened targets and weights, at the sigma that digits chose on
+Variants side by side: the standard crop (by up to 4 pixels), the aggressive hard crop (by up to half the side, as 16 of
+32 in the paper's first figure), and the soft crop with softened targets and weights, at the sigma that digits chose on
 validation (0.15 of the side) and at the paper's (0.3). All of them flip.
 Paper: none (Soft Augmentation has no results on Fashion-MNIST). Ours: see README.md (the convnet).
 Cost: 4 variants x 5 seeds; the convnet takes about 2 minutes a run on two CPU cores.

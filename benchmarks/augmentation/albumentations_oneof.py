@@ -17,6 +17,7 @@ def make(size):
     slope, pixels, angle = np.degrees(np.arctan(magnitude["shear_x"])), magnitude["translate_x"], magnitude["rotate"]
     factors = (1 - magnitude["color"], 1 + magnitude["color"])
     still = {"brightness": (1, 1), "contrast": (1, 1), "saturation": (1, 1), "hue": (0, 0), "p": 1}
+    enhancers = [albumentations.ColorJitter(**{**still, k: factors}) for k in ("brightness", "saturation", "contrast")]
 
     def warp(**options):
         return albumentations.Affine(interpolation=0, p=1, **options)
@@ -30,10 +31,7 @@ def make(size):
                 warp(translate_px={"x": (-int(pixels), int(pixels)), "y": (0, 0)}),
                 warp(translate_px={"x": (0, 0), "y": (-int(pixels), int(pixels))}),
                 albumentations.Rotate((-angle, angle), interpolation=0, p=1),
-                *(
-                    albumentations.ColorJitter(**{**still, k: factors})
-                    for k in ("brightness", "saturation", "contrast")
-                ),
+                *enhancers,
                 albumentations.Sharpen(alpha=(0.1, 0.3), p=1),
                 albumentations.Posterize(operations.POSTERIZE_BITS, p=1),
                 albumentations.Solarize((magnitude["solarize"] / 255,) * 2, p=1),

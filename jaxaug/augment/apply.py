@@ -31,7 +31,7 @@ def apply_one(settings: Settings, op: Op, drawn: Draw, sample: Sample) -> Sample
         # Bicubic with antialiasing; the label map by its nearest pixels.
         box = op.apply(numbers, drawn.value, drawn.random, height, width)
         after = moved(settings, sample, enlarged(settings, op, drawn, height, width), np.zeros(channels))
-        after = after.replace(image=numbers.rounded(crop_and_resize(sample.image, box)))
+        after = after.replace(image=numbers.rounded(crop_and_resize(sample.image, box, numbers.rounded)))
     return gated(drawn.gate, sample, after)
 
 

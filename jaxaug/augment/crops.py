@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxaug.augment import pixels
+from jaxaug.augment.exact import rounded
 from jaxaug.augment.parts import Part, mass_of
 from jaxaug.augment.resize import crop_and_resize
 from jaxaug.errors import UsageError
@@ -46,7 +47,9 @@ def random_resized_crop(
             return tuple(jnp.where(fits, d, m).astype(jnp.float32) for d, m in zip(drawn, middle, strict=True))
 
         boxes = jax.vmap(box)(keys)
-        image = jax.vmap(crop_and_resize)(batch.image.transpose(0, 3, 1, 2), boxes).transpose(0, 2, 3, 1)
+        between = rounded if batch.image.dtype == jnp.uint8 else jnp.asarray
+        resize = jax.vmap(lambda image, box: crop_and_resize(image, box, between))
+        image = resize(batch.image.transpose(0, 3, 1, 2), boxes).transpose(0, 2, 3, 1)
         batch = batch.replace(image=pixels.cast(jnp.clip(image, 0.0, 255.0), batch.image.dtype))
         return batch.replace(mass=jax.vmap(_enlarged)(mass_of(batch), boxes)) if soften else batch
 

@@ -16,15 +16,13 @@ from jaxaug.augment.draws import draw, known
 from jaxaug.augment.executors import execute
 from jaxaug.augment.geometry import mass_after
 from jaxaug.augment.ops import OPS, check, find_op
-from jaxaug.augment.policies import Policy
+from jaxaug.augment.policies import Array, Policy
 from jaxaug.augment.policy import begin, settings_of
 from jaxaug.augment.records import Draw, Settings
 from jaxaug.errors import UsageError
 
 
-def augment_batch(
-    key: jax.Array, images: jax.Array, policy: Policy, *, exact: bool = True
-) -> tuple[jax.Array, jax.Array]:
+def augment_batch(key: jax.Array, images: Array, policy: Policy, *, exact: bool = True) -> tuple[jax.Array, jax.Array]:
     """(augmented images [B H W C], visible [B] in 0..1): every image by its own draw of the policy.
 
     images: uint8 if exact (PIL's results), else uint8 or float32 on the 0..255 scale, which gives float32. Jitted
@@ -42,7 +40,7 @@ def augment_batch(
     return _on_every_core(settings, drawn, images)
 
 
-def apply_op(name: str, images: jax.Array, value: jax.Array, *, exact: bool = True) -> jax.Array:
+def apply_op(name: str, images: Array, value: Array, *, exact: bool = True) -> jax.Array:
     """One op on images [B H W C] with physical values [B] (degrees, fractions, factors, bits: `OPS[name].unit`).
 
     exact: uint8, bit for bit what PIL gives; else float32, differentiable in the images and the values. Ops with chance
@@ -70,14 +68,14 @@ def _draw(key: jax.Array, policy: Policy, count: int, table) -> Draw:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _execute(settings: Settings, drawn: Draw, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _execute(settings: Settings, drawn: Draw, images: Array) -> tuple[jax.Array, jax.Array]:
     image = execute(settings, drawn, begin(images, settings)).image.transpose(0, 2, 3, 1)
     count, height, width, channels = images.shape
     mass = mass_after(settings, drawn, tuple(OPS), (channels, height, width))
     return image, jnp.clip(jnp.mean(jnp.broadcast_to(mass, (count, height, width)), axis=(1, 2)), 0.0, 1.0)
 
 
-def _on_every_core(settings: Settings, drawn: Draw, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _on_every_core(settings: Settings, drawn: Draw, images: Array) -> tuple[jax.Array, jax.Array]:
     """`_execute` on equal parts of the batch, each in a thread of its own: XLA's CPU loops use one core."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     count = len(images)
@@ -106,7 +104,7 @@ def _threads(count: int) -> concurrent.futures.ThreadPoolExecutor:
     return concurrent.futures.ThreadPoolExecutor(count, thread_name_prefix="jaxaug")
 
 
-def _check_images(images: jax.Array, exact: bool) -> None:
+def _check_images(images: Array, exact: bool) -> None:
     if images.ndim != 4 or (exact and images.dtype != jnp.uint8):
         wanted = "uint8 [B H W C] (or exact=False)" if exact else "[B H W C]"
         raise UsageError(f"images must be {wanted}, got {images.dtype} of shape {tuple(images.shape)}")

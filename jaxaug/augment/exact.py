@@ -6,11 +6,11 @@ function here takes one image and gives, bit for bit, what PIL (Pillow) computes
 
 from __future__ import annotations
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from jaxaug.augment.tables import equalized, look_up, stretched
 
 LUMA = (19595, 38470, 7471)  # of 65536: ITU-R 601 as in Pillow's Convert.c
 ONE = 65536  # of 16.16 fixed point, Pillow's Geometry.c
@@ -64,32 +64,13 @@ def keep_bits(image: jax.Array, bits: jax.Array) -> jax.Array:
 
 
 def stretch(image: jax.Array) -> jax.Array:
-    """ImageOps.autocontrast: each channel's range to 0..255, as int(i * scale + offset) in float64 gives it."""
-    low, high = jnp.min(image, axis=(1, 2)), jnp.max(image, axis=(1, 2))
-    width = (high - low).astype(jnp.float32)[:, None]
-    level = jnp.arange(256, dtype=jnp.int32)
-    above = jnp.clip(level - low.astype(jnp.int32)[:, None], 0, 255)
-    # The half keeps the quotient of integers away from whole numbers: compilers divide through a reciprocal.
-    table = jnp.floor((above * 255 + 0.5) / jnp.maximum(width, 1.0)).astype(jnp.int32)
-    words = jnp.asarray(_short_of_floor())[low.astype(jnp.int32), high.astype(jnp.int32)]
-    short = (words[:, level // 32] >> (level % 32).astype(jnp.uint32)) & 1
-    table = jnp.clip(table - short.astype(jnp.int32), 0, 255)
-    table = jnp.where(width > 0, table, level)
-    return _look_up(table.astype(jnp.uint8), image)
+    """ImageOps.autocontrast."""
+    return look_up(stretched(image), image)
 
 
 def equalize(image: jax.Array) -> jax.Array:
-    """ImageOps.equalize: per channel, through the integer steps of Pillow."""
-
-    count, height, width = image.shape
-    planes = jnp.arange(count)[:, None] * 256 + image.reshape(count, -1).astype(jnp.int32)
-    counts = jnp.zeros(count * 256, jnp.int32).at[planes.reshape(-1)].add(1, mode="promise_in_bounds")
-    counts = counts.reshape(count, 256)
-    highest = 255 - jnp.argmax(counts[:, ::-1] > 0, axis=1)
-    step = (height * width - jnp.take_along_axis(counts, highest[:, None], axis=1)) // 255
-    before = jnp.cumsum(counts, axis=1) - counts
-    levels = jnp.minimum((step // 2 + before) // jnp.maximum(step, 1), 255)
-    return _look_up(jnp.where(step > 0, levels, jnp.arange(256)).astype(jnp.uint8), image)
+    """ImageOps.equalize."""
+    return look_up(equalized(image), image)
 
 
 def pixels(value: jax.Array, side: int) -> jax.Array:
@@ -216,27 +197,3 @@ def _product(value: jax.Array, side: int) -> tuple[jax.Array, jax.Array, jax.Arr
     product = upper * side
     whole = jnp.floor(product)
     return whole, product - whole, lower * side
-
-
-def _look_up(tables: jax.Array, image: jax.Array) -> jax.Array:
-    """tables [C 256] applied channel by channel."""
-    # Written out by a scatter, which XLA's CPU backend does not repeat for each pixel as it does arithmetic.
-    tables = jnp.zeros_like(tables).at[:, jnp.arange(256)].set(tables, unique_indices=True, mode="promise_in_bounds")
-    look = jax.vmap(lambda table, plane: table.at[plane.astype(jnp.int32)].get(mode="promise_in_bounds"))
-    return look(tables, image)
-
-
-@functools.lru_cache(maxsize=1)
-def _short_of_floor() -> np.ndarray:
-    """[256 256 8] uint32: bit i of (low, high) tells that Pillow's float64 stretch of i is one below the exact floor.
-
-    That happens where the exact value is an integer and float64 falls short of it: 12,094 of 2.8 million cases.
-    """
-    level, high = np.arange(256)[None], np.arange(256)[:, None]
-    bits = np.zeros((256, 256, 256), bool)
-    for low in range(255):
-        width = np.maximum(high - low, 1)
-        scale = 255.0 / width
-        exact = (level - low) * 255 // width
-        bits[low] = (level >= low) & (level <= high) & ((level * scale - low * scale).astype(np.int64) < exact)
-    return np.packbits(bits.reshape(256, 256, 8, 32), axis=-1, bitorder="little").view(np.uint32)[..., 0]

@@ -14,7 +14,7 @@ from jaxaug.augment.executors import execute
 from jaxaug.augment.geometry import mass_after
 from jaxaug.augment.ops import OPS, check, find_op
 from jaxaug.augment.parts import Part, mass_of
-from jaxaug.augment.policies import Policy
+from jaxaug.augment.policies import Array, Policy
 from jaxaug.augment.records import Sample, Settings
 from jaxaug.errors import UsageError
 from jaxaug.types import Batch, Progress, Tree
@@ -76,8 +76,8 @@ def augmented(key: jax.Array, batch: Batch, policy: Policy, settings: Settings, 
     return batch.replace(image=sample.image.transpose(0, 2, 3, 1))
 
 
-def begin(images: jax.Array, settings: Settings, label: jax.Array | None = None) -> Sample:
+def begin(images: Array, settings: Settings, label: jax.Array | None = None) -> Sample:
     """Images [B H W C] as a sample, in the dtype that the numbers want."""
     if settings.exact and images.dtype != jnp.uint8:
-        images = rounded(images)
-    return Sample(images.transpose(0, 3, 1, 2).astype(jnp.uint8 if settings.exact else jnp.float32), label)
+        images = rounded(jnp.asarray(images))
+    return Sample(jnp.asarray(images).transpose(0, 3, 1, 2).astype(jnp.uint8 if settings.exact else jnp.float32), label)

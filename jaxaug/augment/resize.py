@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
 
-def crop_and_resize(image: jax.Array, box: tuple) -> jax.Array:
+def crop_and_resize(image: jax.Array, box: tuple, between: Callable[[jax.Array], jax.Array]) -> jax.Array:
     """The box (top, left, rows, columns) [] in pixels, resized to the whole image [C H W] float32.
 
-    The weights are those of Pillow's resize with a box: Keys' cubic (a = -1/2), widened where the image shrinks, cut at
-    the box's edges and normalised; not its two roundings to uint8.
+    What Pillow's `crop(box).resize(size, BICUBIC)` computes: Keys' cubic (a = -1/2), widened where the image shrinks,
+    cut at the box's edges and normalised; across, then `between` (Pillow rounds to uint8 there), then down.
     """
     top, left, rows, columns = box
     down, across = _weights(image.shape[1], top, rows), _weights(image.shape[2], left, columns)
     # Two products of small matrices, in full precision: TF32 would lose grey levels.
-    return jnp.einsum("yi,cij,xj->cyx", down, image.astype(jnp.float32), across, precision="highest")
+    wide = jnp.einsum("cij,xj->cix", image.astype(jnp.float32), across, precision="highest")
+    return jnp.einsum("yi,cix->cyx", down, between(wide).astype(jnp.float32), precision="highest")
 
 
 def _weights(side: int, start: jax.Array, length: jax.Array) -> jax.Array:
