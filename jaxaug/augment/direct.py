@@ -55,7 +55,7 @@ def apply_op(name: str, images: Array, value: Array, *, exact: bool = True) -> j
     fixed = None
     if exact and op.signed and not isinstance(value, jax.Array):
         displacement = op.apply(host, np.asarray(value, np.float64), None, *images.shape[1:3])
-        fixed = np.stack(np.broadcast_arrays(*pil.fixed(displacement)), axis=-1)[:, None].astype(np.int32)
+        fixed = jnp.stack(np.broadcast_arrays(*pil.fixed(displacement)), axis=-1)[:, None].astype(jnp.int32)
     value = jnp.asarray(value, jnp.float32)[:, None]
     drawn = Draw(jnp.zeros(value.shape, jnp.int32), value, jnp.full((*value.shape, 4), 0.5), fixed)
     scheduler = "map" if jax.default_backend() == "cpu" else "fused"
