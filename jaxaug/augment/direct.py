@@ -70,9 +70,9 @@ def _draw(key: jax.Array, policy: Policy, count: int, table) -> Draw:
 @functools.partial(jax.jit, static_argnums=0)
 def _execute(settings: Settings, drawn: Draw, images: Array) -> tuple[jax.Array, jax.Array]:
     image = execute(settings, drawn, begin(images, settings)).image.transpose(0, 2, 3, 1)
-    count, height, width, channels = images.shape
+    height, width, channels = images.shape[1:]
     mass = mass_after(settings, drawn, tuple(OPS), (channels, height, width))
-    return image, jnp.clip(jnp.mean(jnp.broadcast_to(mass, (count, height, width)), axis=(1, 2)), 0.0, 1.0)
+    return image, jnp.clip(jnp.mean(mass, axis=(1, 2)), 0.0, 1.0)
 
 
 def _on_every_core(settings: Settings, drawn: Draw, images: Array) -> tuple[jax.Array, jax.Array]:

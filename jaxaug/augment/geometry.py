@@ -78,16 +78,20 @@ def mass_after(
     """
     numbers = settings.numbers
     height, width = shape[1:]
+    kinds = {op.kind for op in settings.ops if op.name in softens}
 
     def one(draw: Draw, before: jax.Array | None) -> jax.Array:
         places = jax.vmap(lambda drawn: geometry(settings, drawn, shape, lambda op: op.name in softens))(draw)
         x, y = numbers.grid(height, width)
-        mass = jnp.ones((), jnp.float32)
+        mass = jnp.ones((height, width), jnp.float32)
         for layer in reversed(range(len(draw.op))):
             coefficients, box = tuple(places.coefficients[layer]), tuple(places.box[layer])
-            mass = mass * (1.0 - numbers.covered(box, x, y)) * numbers.area(coefficients)
+            if "hide" in kinds:
+                mass = mass * (1.0 - numbers.covered(box, x, y))
             x, y = numbers.source(coefficients, x, y)
             mass = mass * numbers.inside(x, y, height, width)
+            if "resample" in kinds:  # every move keeps areas
+                mass = mass * numbers.area(coefficients)
         if before is not None:
             # Far outside, where it no longer matters, the numbers could leave their range.
             x, y = jnp.clip(jnp.round(x), 0, width - 1), jnp.clip(jnp.round(y), 0, height - 1)
