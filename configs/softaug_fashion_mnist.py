@@ -1,20 +1,20 @@
 """Soft Augmentation against hard crops on Fashion-MNIST: real images of 28 x 28.
 
-    python main.py --config=configs/softaug_fashion_mnist.py               # a convnet on 10,000 rows, for two CPU cores
+    python main.py --config=configs/softaug_fashion_mnist.py               # a convnet on 5,000 rows, for two CPU cores
     python main.py --config=configs/softaug_fashion_mnist.py:wide_resnet   # WRN-16-4 on all 60,000, for a GPU
 
-Variants side by side: the standard crop (by up to 4 pixels), the aggressive hard crop (by up to half the side, as 16 of
-32 in the paper's first figure), and the soft crop with softened targets and weights, at the sigma that digits chose on
-validation (0.15 of the side) and at the paper's (0.3). All of them flip.
+Three variants side by side: the standard crop (by up to 4 pixels), the aggressive hard crop (by up to half the side, as
+16 of 32 in the paper's first figure), and the soft crop with softened targets and weights. All of them flip, and fill
+with black, which is the background of these images; so does the test of translation, the occluding patch is grey.
 Paper: none (Soft Augmentation has no results on Fashion-MNIST). Ours: see README.md (the convnet).
-Cost: 4 variants x 5 seeds; the convnet takes about 2 minutes a run on two CPU cores.
+Cost: 3 variants x 5 seeds; the convnet takes about 2 minutes a run on two CPU cores.
 """
 
 from jaxaug import defaults
 
 MODELS = {
     # word after the colon: (model, its options, epochs, training rows)
-    "convnet": ("convnet", {"widths": (16, 32, 64), "dropout_rate": 0.0}, 30, 10_000),
+    "convnet": ("convnet", {"widths": (16, 32, 64), "dropout_rate": 0.0}, 40, 5_000),
     "wide_resnet": ("wide_resnet", {"depth": 16, "widen_factor": 4, "dropout_rate": 0.0, "dtype": "bfloat16"}, 60, 0),
 }
 
@@ -26,20 +26,22 @@ def get_config(model="convnet"):
     config = defaults.config()
     config.seeds, config.epochs = 5, epochs
     config.batch_size, config.eval_batch_size = 128, 1000
-    config.eval_every, config.save_every = 5, 5
+    config.eval_every, config.save_every = 10, 10
     config.data.update(name="fashion_mnist", train_size=rows)
     config.robustness = ("occlusion", "translation")
+    config.protocol.translation.fill = "black"
     config.augment.pad_and_crop.update(padding=4, fill="zero")
-    config.augment.soft_crop.update(sigma=0.15, relative=True, closing=0.05)  # released: the last 21 of 501 epochs
+    # sigma: as on digits, chosen there on validation; closing: the released code's last 21 of 501 epochs
+    config.augment.soft_crop.update(sigma=0.15, relative=True, fill="zero", closing=0.05)
     config.model = {"name": name, "kw": options}
     config.optim.weight_decay = 5e-4
     crop = {"train": ("parts.pad_and_crop", "parts.flip")}
-    soft = {"train": ("parts.flip",), "after": ("soft_crop.soft_crop",)}
-    chain = {"chain": ("targets.soften", "targets.divergence")}
     config.variants = {
         "standard_crop": {"augment": crop},
         "hard_crop": {"augment": {**crop, "pad_and_crop": {"padding": 14}}},
-        "soft_crop": {"augment": soft, "loss": chain},
-        "soft_crop_wide": {"augment": {**soft, "soft_crop": {"sigma": 0.3}}, "loss": chain},
+        "soft_crop": {
+            "augment": {"train": ("soft_crop.soft_crop", "parts.flip")},
+            "loss": {"chain": ("targets.soften", "targets.divergence")},
+        },
     }
     return config
