@@ -117,6 +117,7 @@ def test_views():
         ({"after": ("parts.flop",)}, "did you mean 'parts.flip'"),
         ({"train": ("parts.flip",), "flip": {"probabillity": 1.0}}, "did you mean 'probability'"),
         ({"train": ("parts.pad_and_crop",), "pad_and_crop": {"fill": "mirror"}}, "fill must be one of"),
+        ({"after": ("colour.jitter",)}, "put it into config.augment.train"),
         ({"views": 0}, "views must be at least 1"),
     ],
 )

@@ -1,15 +1,16 @@
 """The public face: arrays in, arrays out; and the policy as a part of a pipeline."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pil_oracle
 import pytest
+from conftest import double_precision
 from ml_collections import ConfigDict
 
+from jaxaug import devices
 from jaxaug.augment import Policy, apply_op, augment_batch, direct, pipeline, presets
+from jaxaug.augment.policy import augmented, settings_of
 from jaxaug.augment.policy import policy as policy_part
 from jaxaug.errors import UsageError
 from jaxaug.types import Batch, Progress
@@ -63,6 +64,28 @@ def test_inside_jit_and_a_gradient():
 
     slopes = jax.grad(total, argnums=(0, 1))(jnp.asarray(turn.level, jnp.float32), jnp.asarray(images, jnp.float32))
     assert all(np.isfinite(slope).all() and np.abs(slope).sum() > 0 for slope in slopes)
+    alone = jax.grad(lambda level: total(level, jnp.asarray(images, jnp.float32)))(jnp.asarray(turn.level, jnp.float32))
+    np.testing.assert_allclose(alone, slopes[0], rtol=1e-4)
+
+
+def test_nothing_and_several_devices():
+    """An empty batch stays empty; a batch that is spread over devices stays spread, with the same pixels."""
+    image, visible = augment_batch(jax.random.key(0), images_of(0), SMALL)
+    assert image.shape == (0, 12, 16, 3)
+    assert visible.shape == (0,)
+    rows = devices.along(devices.make_mesh(), 0)
+    spread, _ = augment_batch(jax.random.key(0), jax.device_put(images_of(8), rows), SMALL)
+    assert len(spread.sharding.device_set) == 2
+    np.testing.assert_array_equal(spread, augment_batch(jax.random.key(0), images_of(8), SMALL)[0])
+
+
+def test_under_float64():
+    """A user who has switched JAX to float64 gets the same uint8 images and float32 ones."""
+    policy = presets.uniformaugment(1)
+    expected = augment_batch(jax.random.key(0), images_of(), policy)[0]
+    with double_precision():
+        np.testing.assert_array_equal(augment_batch(jax.random.key(0), images_of(), policy)[0], expected)
+        assert augment_batch(jax.random.key(0), images_of(), policy, exact=False)[0].dtype == jnp.float32
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -85,6 +108,9 @@ def test_apply_op(channels):
         (lambda: apply_op("Color", images_of(channels=2), np.zeros(13)), "1 or 3 channels"),
         (lambda: augment_batch(jax.random.key(0), images_of()[0], SMALL), "images must be uint8"),
         (lambda: augment_batch(jax.random.key(0), images_of(channels=2), SMALL), "cover has 3 numbers"),
+        (lambda: augment_batch(jax.random.key(0), images_of(), "randaugment"), "policy must be a Policy"),
+        (lambda: augment_batch(jax.random.key(0), images_of().astype(int), SMALL, exact=False), "uint8 or float32"),
+        (lambda: apply_op("Invert", np.zeros((1, 20_000, 1, 1), np.uint8), np.zeros(1)), "too large"),
         (lambda: policy_part(scheduler="threads"), "scheduler must be one of"),
         (lambda: policy_part(softens=("Rotat",)), "did you mean 'Rotate'"),
         (lambda: policy_part(preset="autoaugment"), "did you mean 'autoaugment_"),
@@ -119,10 +145,14 @@ def test_policy_is_a_part(scheduler, tmp_path):
 
 def test_mass_goes_on_through_two_policies():
     """What one part hid stays hidden in the next."""
-    part = functools.partial(policy_part, scheduler="map", softens=("all",))
-    batch = batch_of(images_of(8)).replace(mass=jnp.zeros((8, 12, 16)).at[:, 3:9].set(1.0))
-    seen = jax.jit(part(preset="randaugment", layers=1, magnitude=0))(jax.random.key(0), batch, {}, HALF)
-    np.testing.assert_allclose(seen.visible, batch.visible)
+    seen = np.zeros((8, 12, 16, 3), np.uint8)
+    seen[:, 3:9, 2:15] = 1
+    batch = batch_of(seen).replace(mass=jnp.asarray(seen[..., 0], jnp.float32))
+    turn = presets.make([[[("Rotate", 0.9, 0.5), ("ShearX", 0.9, 0.5)]] * 2], noise=("sign",))
+    settings = settings_of(turn, True, "map")
+    after = jax.jit(lambda key: augmented(key, batch, turn, settings, ("Rotate", "ShearX")))(jax.random.key(0))
+    np.testing.assert_allclose(after.mass, after.image[..., 0], atol=1e-6)
+    assert (np.asarray(after.mass) != np.asarray(batch.mass)).any()
 
 
 def test_label_maps_follow():

@@ -104,6 +104,16 @@ def test_only_named_ops_soften():
     np.testing.assert_allclose(share, [1 - 100 / SIDE**2, 1, 1], rtol=1e-6)
 
 
+def test_other_ops_take_the_mass_along():
+    """Between a cutout and a crop that count, a mirror that does not count still mirrors."""
+    ops = ["RandCutout", "Flip", "RandCrop"]
+    random = np.random.default_rng(0).random((40, 3, 4))
+    draw = drawn([ops] * 40, np.tile(np.float32([12, 0, 4]), (40, 1)), random)
+    some, everything = (share_of(settings(), draw, names, (3, SIDE, SIDE)) for names in (tuple(ops[::2]), NAMES))
+    np.testing.assert_array_equal(some, everything)
+    assert some.mean() < 0.9
+
+
 def visible_by_supersampling(ops, values, random, numbers, fine=16):
     """Share of the original area that is seen, from 16 x 16 points in each output pixel; every op keeps areas."""
     y, x = (np.mgrid[: SIDE * fine, : SIDE * fine] + 0.5) / fine

@@ -1,13 +1,15 @@
 """Exactness: every op equals the golden files and PIL itself, bit for bit, under both schedulers."""
 
+import jax.numpy as jnp
 import numpy as np
 import pil_oracle
 import pytest
 from conftest import GOLDEN
 from engine import NAMES, drawn, through, value_of
+from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from jaxaug.augment import apply_op
+from jaxaug.augment import apply_op, exact
 from jaxaug.augment.ops import OPS
 
 SCHEDULERS = ("map", "fused")
@@ -122,3 +124,28 @@ def test_neutral_value_changes_nothing(op):
     images = odd_images()
     draw = drawn([op] * 5, np.full(5, OPS[op].neutral, np.float32), np.full((5, 4), 0.3))
     np.testing.assert_array_equal(through(images, draw), images)
+
+
+def test_contrast_of_a_large_image():
+    """Twelve million bright pixels: the sum of their grey levels does not fit 31 bits."""
+    large = jnp.full((1, 3000, 4000), 201, jnp.uint8).at[0, 0].set(0)
+    wanted = int(np.mean(np.asarray(large), dtype=np.float64) + 0.5)
+    assert int(exact.mean(large)) == wanted
+
+
+def test_resized_crop_follows_pil():
+    """Pillow rounds its weights to fixed point: one grey level, in fewer than 0.1 % of the values."""
+    rng = np.random.default_rng(3)
+    random = rng.random((48, 4)).astype(np.float32)
+    images = np.repeat(odd_images(), 10, axis=0)[:48]
+    draw = drawn(["RandResizeCrop"] * 48, np.full(48, 0.08), random)
+    found = through(images, draw).astype(int)
+    wrong = 0
+    for image, chance, result in zip(images, draw.random[:, 0], found, strict=True):
+        box = OPS["RandResizeCrop"].apply(exact, jnp.float32(0.08), chance, *image.shape[:2])
+        top, left, rows, columns = (int(edge) for edge in box)
+        cut = Image.fromarray(image[top : top + rows, left : left + columns])
+        expected = np.asarray(cut.resize((image.shape[1], image.shape[0]), Image.Resampling.BICUBIC)).astype(int)
+        assert np.abs(expected - result).max() <= 1
+        wrong += (expected != result).sum()
+    assert wrong < 1e-3 * found.size

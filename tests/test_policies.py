@@ -42,6 +42,7 @@ def published(file):
 def test_preset(name, tmp_path):
     """Its size; levels and probabilities in range; the same policy after a round through JSON."""
     policy = PRESETS[name]()
+    assert set(SIZES) == set(PRESETS)
     assert policy.op.shape == SIZES[name]
     share, probability = policy.probabilities()
     np.testing.assert_allclose(share.sum(), 1)
@@ -59,10 +60,6 @@ def test_preset(name, tmp_path):
         for key, values in mine.items():
             np.testing.assert_allclose(theirs[key][s, layer][:count], values[s, layer][these], rtol=1e-12)
     np.testing.assert_allclose(again.probabilities()[0], share)
-
-
-def test_every_preset_is_tested():
-    assert set(SIZES) == set(PRESETS)
 
 
 def marginals(policy, layer):
@@ -203,6 +200,10 @@ def test_a_policy_per_row():
         (lambda: make([[[("ShearX", 0.5, 0)]]]), "not all 0"),
         (lambda: make([[[("ShearX", 0.5, 1)]]], noise=("signs",)), "noise of a policy"),
         (lambda: make([[[("Flip", 0, 1)]], [[("Flip", 0, 1)]] * 2]), "equally many layers"),
+        (lambda: make([[]]), "at least one"),
+        (lambda: make([[[("Flip", 0, 1)]]], shares=[-1]), "one number of at least 0"),
+        (lambda: presets.uniformaugment(0), "at least one"),
+        (lambda: presets.trivialaugment(bins=1), "bins must be at least 2"),
         (lambda: Policy.load("nowhere.json"), "cannot read the policy"),
     ],
 )

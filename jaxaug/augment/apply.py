@@ -21,7 +21,7 @@ def apply_one(settings: Settings, op: Op, drawn: Draw, sample: Sample) -> Sample
     numbers = settings.numbers
     channels, height, width = sample.image.shape
     if op.kind == "tint":
-        after = sample.replace(image=op.apply(numbers, sample.image, drawn.value).astype(sample.image.dtype))
+        after = sample.replace(image=op.apply(numbers, sample.image, drawn.value))
     elif op.kind == "hide":
         after = hidden(settings, sample, op.apply(numbers, drawn.value, drawn.random, height, width))
     elif op.kind == "move":
@@ -32,6 +32,7 @@ def apply_one(settings: Settings, op: Op, drawn: Draw, sample: Sample) -> Sample
         box = op.apply(numbers, drawn.value, drawn.random, height, width)
         after = moved(settings, sample, enlarged(settings, op, drawn, height, width), np.zeros(channels))
         after = after.replace(image=numbers.rounded(crop_and_resize(sample.image, box, numbers.rounded)))
+    after = after.replace(image=after.image.astype(sample.image.dtype))
     return gated(drawn.gate, sample, after)
 
 

@@ -29,15 +29,20 @@ def augment_batch(key: jax.Array, images: Array, policy: Policy, *, exact: bool 
     inside; on a CPU the batch is split over the cores. Raises UsageError for another shape or dtype.
     """
     _check_images(images, exact)
-    on_cpu = jax.default_backend() == "cpu"
-    settings = settings_of(policy, exact, "map" if on_cpu else "fused")
+    if not isinstance(policy, Policy):
+        raise UsageError(f"policy must be a Policy, as presets and Policy.load give it, got {type(policy).__name__}")
+    if not len(images):
+        return jnp.asarray(images), jnp.ones(0)
     for name in policy.names:
-        check(name, images.shape[3])
+        check(name, tuple(images.shape[1:]))
     table = known(policy, *images.shape[1:3]) if exact else None
     drawn = _draw(key, policy, len(images), table)
-    if not on_cpu or isinstance(images, jax.core.Tracer) or isinstance(key, jax.core.Tracer):
-        return _execute(settings, drawn, images)
-    return _on_every_core(settings, drawn, images)
+    # Arrays that are traced or spread over devices stay what they are.
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((drawn, images)))
+    spread = not traced and isinstance(images, jax.Array) and len(images.devices()) > 1
+    on_cpu = jax.default_backend() == "cpu" and not spread
+    settings = settings_of(policy, exact, "map" if on_cpu else "fused")
+    return _execute(settings, drawn, images) if traced or not on_cpu else _on_every_core(settings, drawn, images)
 
 
 def apply_op(name: str, images: Array, value: Array, *, exact: bool = True) -> jax.Array:
@@ -49,7 +54,7 @@ def apply_op(name: str, images: Array, value: Array, *, exact: bool = True) -> j
     """
     _check_images(images, exact)
     op = find_op(name)
-    check(name, images.shape[3])
+    check(name, tuple(images.shape[1:]))
     if jnp.shape(value) != (len(images),):
         raise UsageError(f"value must have one number per image, shape ({len(images)},), got {jnp.shape(value)}")
     fixed = None
@@ -105,6 +110,8 @@ def _threads(count: int) -> concurrent.futures.ThreadPoolExecutor:
 
 
 def _check_images(images: Array, exact: bool) -> None:
-    if images.ndim != 4 or (exact and images.dtype != jnp.uint8):
-        wanted = "uint8 [B H W C] (or exact=False)" if exact else "[B H W C]"
-        raise UsageError(f"images must be {wanted}, got {images.dtype} of shape {tuple(images.shape)}")
+    shape, dtype = getattr(images, "shape", ()), getattr(images, "dtype", type(images).__name__)
+    fits = len(shape) == 4 and (dtype == jnp.uint8 or (not exact and jnp.issubdtype(dtype, jnp.floating)))
+    if not fits:
+        wanted = "uint8 [B H W C] (or exact=False)" if exact else "uint8 or float32 [B H W C]"
+        raise UsageError(f"images must be {wanted}, got {dtype} of shape {tuple(shape)}")

@@ -50,39 +50,38 @@ def draw(key: jax.Array, policy: Policy, rows: jax.Array, table: Table | None = 
     layers, count = policy.op.shape[1], len(rows)
     own = policy.mix.ndim == 2
     mix, logits, level = (x[rows] if own else x[None] for x in (policy.mix, policy.logits, policy.level))
-    s = _choose(jax.random.uniform(of_sub, (count,)), jax.nn.softmax(jnp.asarray(mix, jnp.float32)))
+    s = _choose(_uniform(of_sub, (count,)), jax.nn.softmax(jnp.asarray(mix, jnp.float32)))
     row = jnp.arange(count) if own else jnp.zeros(count, jnp.int32)
-    sub = (
-        jnp.asarray(logits, jnp.float32)[row, s]
-        if own or policy.op.shape[0] > 1
-        else jnp.asarray(logits, jnp.float32)[0]
-    )
-    r = _choose(jax.random.uniform(of_branch, (count, layers)), jax.nn.softmax(sub))
+    logits = jnp.asarray(logits, jnp.float32)
+    sub = logits[row, s] if own or policy.op.shape[0] > 1 else logits[0]
+    r = _choose(_uniform(of_branch, (count, layers)), jax.nn.softmax(sub))
     branch = (s[:, None], jnp.arange(layers)[None], r)
     op = jnp.asarray(policy.op)[branch]
-    mirrored = (
-        jax.random.bernoulli(of_sign, 0.5, (count, layers)) if "sign" in policy.noise else jnp.zeros(op.shape, bool)
-    )
-    random = jax.random.uniform(of_random, (count, layers, 4))
+    mirrored = (_uniform(of_sign, op.shape) < 0.5) & ("sign" in policy.noise)
+    random = _uniform(of_random, (count, layers, 4))
     if table is not None:
         at = (*branch, mirrored.astype(jnp.int32))
         return Draw(op, jnp.asarray(table.values)[at], random, jnp.asarray(table.fixed)[at])
-    return Draw(
-        op, _noisy(policy, of_noise, op, jnp.asarray(level, jnp.float32)[(row[:, None], *branch)], mirrored), random
-    )
+    level = jnp.asarray(level, jnp.float32)[(row[:, None], *branch)]
+    return Draw(op, _noisy(policy, of_noise, op, level, mirrored), random)
 
 
 def _noisy(policy: Policy, key: jax.Array, op: jax.Array, level: jax.Array, mirrored: jax.Array) -> jax.Array:
     low, high = (jnp.asarray(side, jnp.float32)[op] for side in zip(*policy.ranges, strict=True))
-    neutral = jnp.asarray([OPS[name].neutral or 0.0 for name in policy.names])[op]
+    neutral = jnp.asarray([OPS[name].neutral or 0.0 for name in policy.names], jnp.float32)[op]
     value = low + level * (high - low)
     of_uniform, of_normal = jax.random.split(key)
     if "uniform" in policy.noise:
-        value = low + jax.random.uniform(of_uniform, op.shape) * (value - low)
+        value = low + _uniform(of_uniform, op.shape) * (value - low)
     if "normal" in policy.noise:
-        value = neutral + jax.random.normal(of_normal, op.shape) * (value - neutral)
+        value = neutral + jax.random.normal(of_normal, op.shape, jnp.float32) * (value - neutral)
     turned = mirrored & jnp.asarray([name in policy.signed for name in policy.names])[op]
     return jnp.where(turned, _mirrored(value, neutral), value)
+
+
+def _uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    # float32 also where the user has switched to float64: half of the engine's arithmetic is made for it.
+    return jax.random.uniform(key, shape, jnp.float32)
 
 
 def _mirrored(value: Any, neutral: Any) -> Any:

@@ -37,7 +37,9 @@ def grey(image: jax.Array) -> jax.Array:
 
 def mean(grey: jax.Array) -> jax.Array:
     """[] uint8: the mean, rounded half up, as ImageEnhance.Contrast takes it."""
-    return ((2 * jnp.sum(grey, dtype=jnp.int32) + grey.size) // (2 * grey.size)).astype(jnp.uint8)
+    # Doubling the sum instead would overflow; this one holds 16 million white pixels, which `ops.check` allows.
+    total = jnp.sum(grey, dtype=jnp.uint32)
+    return (total // grey.size + (2 * (total % grey.size) >= grey.size)).astype(jnp.uint8)
 
 
 def smoothed(image: jax.Array) -> jax.Array:
@@ -186,6 +188,7 @@ def _fix(value):
 
 def _halves(value: jax.Array) -> tuple[jax.Array, jax.Array]:
     """value = upper + lower, 12 significant bits each."""
+    value = value.astype(jnp.float32)
     bits = jax.lax.bitcast_convert_type(value, jnp.uint32) & jnp.uint32(0xFFFFF000)
     upper = jax.lax.bitcast_convert_type(bits, jnp.float32)
     return upper, value - upper

@@ -59,6 +59,7 @@ def _fused(settings: Settings, draw: Draw, sample: Sample) -> Sample:
 
 def _stage(settings: Settings, kinds: set[str], drawn: Draw, sample: Sample) -> Sample:
     """Every op that is not heavy, for one image under vmap: a gather, a select among all tints, a mask."""
+    dtype = sample.image.dtype
     place = geometry(settings, drawn, sample.image.shape, lambda op: not op.heavy)
     if "move" in kinds:
         sample = moved(settings, sample, tuple(place.coefficients), place.fill)
@@ -67,11 +68,12 @@ def _stage(settings: Settings, kinds: set[str], drawn: Draw, sample: Sample) -> 
 
         def tinted(op: Op) -> jax.Array:
             tint = op.kind == "tint" and not op.heavy
-            return op.apply(settings.numbers, image, drawn.value).astype(image.dtype) if tint else image
+            return op.apply(settings.numbers, image, drawn.value).astype(dtype) if tint else image
 
         branches = [functools.partial(tinted, op) for op in settings.ops]
         sample = sample.replace(image=jax.lax.switch(drawn.op, branches) if len(branches) > 1 else branches[0]())
-    return hidden(settings, sample, tuple(place.box)) if "hide" in kinds else sample
+    after = hidden(settings, sample, tuple(place.box)) if "hide" in kinds else sample
+    return after.replace(image=after.image.astype(dtype))
 
 
 def _heavy(settings: Settings, op: Op, chosen: jax.Array, drawn: Draw, sample: Sample) -> Sample:

@@ -73,29 +73,32 @@ def mass_after(
 ) -> jax.Array:
     """[B H W] float32: how much of the original area each pixel shows after the draw, of what it showed before [B H W].
 
-    Only the ops named in `softens` count. A pixel is followed back through the layers: it shows nothing if it was
-    uncovered by a move or hidden by a box on its way, else the area that its enlargements leave it.
+    Each pixel is followed back through the layers. If an op named in `softens` uncovered or hid it on its way it shows
+    nothing; what other ops uncover or hide goes on showing what is nearest to it.
     """
     numbers = settings.numbers
     height, width = shape[1:]
     kinds = {op.kind for op in settings.ops if op.name in softens}
+    counted = jnp.asarray([name in softens for name in settings.names])
+    everything = all(name in softens for name in settings.names)
 
     def one(draw: Draw, before: jax.Array | None) -> jax.Array:
-        places = jax.vmap(lambda drawn: geometry(settings, drawn, shape, lambda op: op.name in softens))(draw)
+        places = jax.vmap(lambda drawn: geometry(settings, drawn, shape, lambda op: True))(draw)
         x, y = numbers.grid(height, width)
         mass = jnp.ones((height, width), jnp.float32)
         for layer in reversed(range(len(draw.op))):
             coefficients, box = tuple(places.coefficients[layer]), tuple(places.box[layer])
+            shown = jnp.ones((), jnp.float32)
             if "hide" in kinds:
-                mass = mass * (1.0 - numbers.covered(box, x, y))
+                shown = 1.0 - numbers.covered(box, x, y)
             x, y = numbers.source(coefficients, x, y)
-            mass = mass * numbers.inside(x, y, height, width)
+            shown = shown * numbers.inside(x, y, height, width)
             if "resample" in kinds:  # every move keeps areas
-                mass = mass * numbers.area(coefficients)
+                shown = shown * numbers.area(coefficients)
+            mass = mass * (shown if everything else jnp.where(counted[draw.op[layer]], shown, 1.0))
+            x, y = jnp.clip(x, 0, width - 1), jnp.clip(y, 0, height - 1)
         if before is not None:
-            # Far outside, where it no longer matters, the numbers could leave their range.
-            x, y = jnp.clip(jnp.round(x), 0, width - 1), jnp.clip(jnp.round(y), 0, height - 1)
-            mass = mass * before[y.astype(jnp.int32), x.astype(jnp.int32)]
+            mass = mass * before[jnp.round(y).astype(jnp.int32), jnp.round(x).astype(jnp.int32)]
         return mass
 
     return jax.vmap(one)(draw.replace(gate=None), before)

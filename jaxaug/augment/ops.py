@@ -182,7 +182,7 @@ def _random_resize_crop(numbers, value, random, height, width):
     """
     area = height * width * (value + random[0] * (1.0 - value))
     ratio = jnp.exp(math.log(3 / 4) + random[1] * math.log(16 / 9))
-    columns, rows = jnp.round(jnp.sqrt(area * ratio)), jnp.round(jnp.sqrt(area / ratio))
+    columns, rows = (jnp.maximum(jnp.round(jnp.sqrt(side)), 1.0) for side in (area * ratio, area / ratio))
     fits = (columns <= width) & (rows <= height)
     columns, rows = jnp.where(fits, columns, width), jnp.where(fits, rows, height)
     top, left = jnp.floor(random[2] * (height - rows + 1)), jnp.floor(random[3] * (width - columns + 1))
@@ -194,8 +194,14 @@ def find_op(name: str) -> Op:
     return choose("operation", name, OPS)
 
 
-def check(name: str, channels: int) -> None:
-    """Raises UsageError unless the op exists and can work on images with that many channels."""
+def check(name: str, shape: tuple[int, ...]) -> None:
+    """Raises UsageError unless the op exists and can work on images [H W C] of that shape."""
     find_op(name)
+    height, width, channels = shape
+    if height * width > 2**24 or max(height, width) > 2**14:
+        raise UsageError(
+            f"images of {height} x {width} pixels are too large for 16.16 fixed point and sums of 32 bits: make them "
+            "smaller than 16,384 on a side and 16 million in all"
+        )
     if name in ("Contrast", "Color") and channels not in (1, 3):
         raise UsageError(f"operation {name!r} needs images with 1 or 3 channels (grey or RGB), got {channels}")

@@ -13,6 +13,8 @@ from jaxaug.find import call, find
 from jaxaug.types import Batch, Progress, Tree
 
 Augment = Callable[..., Batch]
+# Parts whose arithmetic is that of grey levels: on normalised images they would go wrong without a word.
+OF_GREY_LEVELS = ("policy.", "colour.", "crops.")
 
 
 def build(config: ConfigDict, mean: Sequence[float], std: Sequence[float]) -> tuple[Augment, Tree]:
@@ -28,6 +30,11 @@ def build(config: ConfigDict, mean: Sequence[float], std: Sequence[float]) -> tu
     """
     if config.views < 1:
         raise UsageError(f"config.augment.views must be at least 1, got {config.views}")
+    for address in config.after:
+        if address.startswith(OF_GREY_LEVELS):
+            raise UsageError(
+                f"augment {address!r} works on the 0..255 scale: put it into config.augment.train, not after"
+            )
     before, after = _parts(config, config.train), _parts(config, config.after)
 
     def augment(batch: Batch, hyper: Tree, key: jax.Array | None, progress: Progress | None, *, train: bool) -> Batch:

@@ -114,8 +114,8 @@ def make(
     names = tuple(name for name in OPS if name in used)
     if any(kind not in NOISES for kind in noise):
         raise UsageError(f"the noise of a policy must be among {NOISES}, got {noise}")
-    if len({len(sub) for sub in branches}) != 1:
-        raise UsageError("the sub-policies of a policy must have equally many layers")
+    if len({len(sub) for sub in branches}) != 1 or not all(sub and all(sub) for sub in branches):
+        raise UsageError("the sub-policies of a policy must have equally many layers, at least one, none of them empty")
     width = max(len(layer) for sub in branches for layer in sub)
     shape = (len(branches), len(branches[0]), width)
     op, level, probability = np.zeros(shape, np.int32), np.zeros(shape), np.zeros(shape)
@@ -126,6 +126,8 @@ def make(
     if not (level.min() >= 0 and level.max() <= 1 and probability.min() >= 0 and (probability.sum(-1) > 0).all()):
         raise UsageError("levels must be in [0, 1], probabilities at least 0 and not all 0 in a layer")
     share = np.ones(len(branches)) if shares is None else np.asarray(shares, np.float64)
+    if share.shape != (len(branches),) or not (share.min() >= 0 and share.sum() > 0):
+        raise UsageError(f"shares must be one number of at least 0 for each of {len(branches)} sub-policies: {shares}")
     with np.errstate(divide="ignore"):
         mix, logits = np.log(share), np.log(probability)
     pairs = tuple(ranges.get(name, (OPS[name].low, OPS[name].high)) for name in names)

@@ -65,13 +65,13 @@ def augmented(key: jax.Array, batch: Batch, policy: Policy, settings: Settings, 
     """The batch [B H W C] on the 0..255 scale after one draw of the policy for each row."""
     height, width, channels = batch.image.shape[1:]
     for name in policy.names:
-        check(name, channels)
+        check(name, (height, width, channels))
     drawn = draw(key, policy, batch.index, known(policy, height, width) if settings.exact else None)
     label = batch.label if batch.label.ndim == 3 else None
     sample = execute(settings, drawn, begin(batch.image, settings, label))
-    if softens:
-        before = None if batch.mass is None else mass_of(batch)
-        batch = batch.replace(mass=mass_after(settings, drawn, softens, (channels, height, width), before))
+    if softens or (batch.mass is not None and batch.mix is None):
+        mass = mass_after(settings, drawn, softens, (channels, height, width), mass_of(batch))
+        batch = batch.replace(mass=mass)
     batch = batch if label is None else batch.replace(label=sample.label)
     return batch.replace(image=sample.image.transpose(0, 2, 3, 1))
 

@@ -46,9 +46,10 @@ SIGNED = (*GEOMETRIC, *ENHANCERS)
 
 def randaugment(layers: int = 2, magnitude: int = 9, bins: int = 31) -> Policy:
     """RandAugment (Cubuk et al. 2020) as torchvision has it: `layers` ops of 14, all at `magnitude` of 0..bins - 1."""
-    if layers < 1 or not 0 <= magnitude < bins:
+    if layers < 1 or bins < 2 or not 0 <= magnitude < bins:
         raise UsageError(
-            f"randaugment: layers must be at least 1 and magnitude in 0..{bins - 1}: {layers}, {magnitude}"
+            f"randaugment: layers must be at least 1, bins at least 2 and magnitude in 0..{bins - 1}, got {layers}, "
+            f"{bins} and {magnitude}"
         )
     layer = [(name, _level(name, magnitude, bins, STANDARD), 1.0) for name in TORCHVISION]
     return make([[layer] * layers], STANDARD, signed=SIGNED, noise=("sign",), cover=BLACK)
@@ -56,6 +57,8 @@ def randaugment(layers: int = 2, magnitude: int = 9, bins: int = 31) -> Policy:
 
 def trivialaugment(space: str = "wide", bins: int = 31) -> Policy:
     """TrivialAugment (Müller and Hutter 2021): one op of 14 at a uniform level. space: "wide" or "standard"."""
+    if bins < 2:
+        raise UsageError(f"trivialaugment: bins must be at least 2, got {bins}")
     ranges = choose("space of trivialaugment", space, {"wide": WIDE, "standard": STANDARD})
     names = ["TranslateXAbs" if n == "ShiftX" and space == "wide" else n for n in TORCHVISION]
     names = ["TranslateYAbs" if n == "ShiftY" and space == "wide" else n for n in names]
