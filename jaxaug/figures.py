@@ -6,6 +6,8 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jaxaug import canvas
+
 Results = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
@@ -28,7 +30,7 @@ def reliability(path: pathlib.Path, curves: Mapping[str, Sequence[Mapping[str, S
     """
     import numpy as np
 
-    figure = _figure(5, 6)
+    figure = canvas.figure(5, 6)
     above, below = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
     above.plot([0, 1], [0, 1], color="grey", linestyle=":", label="calibrated")
     for place, (name, runs) in enumerate(curves.items()):
@@ -58,7 +60,7 @@ def robustness(path: pathlib.Path, curves: Mapping[str, Sequence[Mapping[str, Ma
     import numpy as np
 
     protocols = list(dict.fromkeys(protocol for runs in curves.values() for run in runs for protocol in run))
-    figure = _figure(5 * len(protocols), 4)
+    figure = canvas.figure(5 * len(protocols), 4)
     for axis, protocol in zip(figure.subplots(1, len(protocols), squeeze=False)[0], protocols, strict=True):
         for name, runs in curves.items():
             found = [run[protocol] for run in runs if protocol in run]
@@ -76,12 +78,3 @@ def robustness(path: pathlib.Path, curves: Mapping[str, Sequence[Mapping[str, Ma
         axis.grid(alpha=0.3)
         axis.legend()
     figure.savefig(path, dpi=120)
-
-
-def _figure(width: float, height: float) -> Any:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure

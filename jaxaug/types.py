@@ -21,6 +21,7 @@ class Batch(flax.struct.PyTreeNode):
 
     image: [B H W C], uint8 (or float on the same 0..255 scale) until `augment` normalises it to float32.
     label: [B] int32, 0..K-1; -1 marks a row without a label (padding), which no loss, statistic or metric counts.
+        Or a label map [B H W] with -1 for void pixels, which parts that move pixels take along.
     index: [B] int32, the stable number of the row in its data set.
     mass: [B H W] float32 or None: how much area of the original image each pixel still shows, in pixels. Parts that
         soften targets transport it (None: nothing was hidden).

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 import scipy.stats
+from conftest import double_precision
 from PIL import Image, ImageEnhance
 
 from jaxaug.augment import colour
@@ -153,6 +154,15 @@ def test_jitter_of_everything():
     single = same[..., :1]
     np.testing.assert_array_equal(changed(colour.jitter(0.0, 0.0, 0.4, 0.1, 1.0), single), single)
     assert (changed(colour.jitter(probability=1.0), single) != single).any(axis=(1, 2, 3)).all()
+
+
+@pytest.mark.parametrize("part", [colour.grey(1.0), colour.blur(1.0), colour.jitter(probability=1.0)])
+def test_double_precision(part):
+    """Arithmetic stays float32, the draws are the same: so is the image, to a rounding."""
+    image = pictures(4)
+    expected = changed(part, image).astype(int)
+    with double_precision():
+        assert np.abs(changed(part, image) - expected).max() <= 1
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """A folder of images through a policy: what is written, that it repeats, and every mistake told in one line."""
 
 import csv
+import struct
+import zlib
 
 import jax
 import numpy as np
@@ -10,10 +12,12 @@ from PIL import Image
 from jaxaug.augment import folder, policies
 from jaxaug.augment.__main__ import main
 from jaxaug.augment.direct import augment_batch
+from jaxaug.errors import UsageError
 
 # Few ops, so that little is compiled: a cutout that hides, a rotation, and nothing.
 POLICY = policies.make([[[("RandCutout", 0.1, 1.0), ("Rotate", 1.0, 1.0), ("Identity", 0.0, 1.0)]]])
 HALVED = policies.make([[[("TranslateX", 1.0, 1.0)]]], {"TranslateX": (0.0, 0.5)})
+NOTHING = policies.make([[[("Identity", 0.0, 1.0)]]])
 
 
 def picture(seed, *shape):
@@ -107,7 +111,7 @@ def test_images_are_turned_as_their_camera_says(tmp_path):
     exif[folder.ORIENTATION] = 6
     original = picture(0, 6, 8, 3)
     Image.fromarray(original).save(root / "a.png", exif=exif)
-    folder.augment_folder(policies.make([[[("Identity", 0.0, 1.0)]]]), root, tmp_path / "out", exact=False)
+    folder.augment_folder(NOTHING, root, tmp_path / "out", exact=False)
     np.testing.assert_array_equal(read(tmp_path / "out")["a_0.png"], np.rot90(original, -1))
 
 
@@ -121,11 +125,57 @@ def test_every_format_is_read(tmp_path):
     image.quantize(16).save(root / "c.gif", transparency=0)
     image.convert("L").save(root / "d.jpeg")
     image.convert("1").save(root / "e.bmp")
-    folder.augment_folder(policies.make([[[("Identity", 0.0, 1.0)]]]), root, tmp_path / "out", exact=False)
+    folder.augment_folder(NOTHING, root, tmp_path / "out", exact=False)
     found = read(tmp_path / "out")
     assert [found[f"{name}_0.png"].shape for name in "abcde"] == [(6, 8, 3)] * 3 + [(6, 8)] * 2
     for name, file in (("a", "a.jpg"), ("b", "b.webp"), ("c", "c.gif")):
         np.testing.assert_array_equal(found[f"{name}_0.png"], Image.open(root / file).convert("RGB"))
+
+
+def test_deep_and_transparent_grey_images(tmp_path):
+    """16 bits become 8, in every file format that has them; grey with transparency is grey."""
+    root = tmp_path / "in"
+    root.mkdir()
+    levels = np.array([[0, 128, 129, 257], [32768, 65406, 65407, 65535]], np.uint16)
+    for name in ("a.png", "b.tif"):
+        Image.fromarray(levels).save(root / name)
+    (root / "c.pgm").write_bytes(b"P5 4 2 65535 " + levels.astype(">u2").tobytes())
+    Image.fromarray(levels.astype(np.uint8)).convert("LA").save(root / "d.png")
+    folder.augment_folder(NOTHING, root, tmp_path / "out", exact=False)
+    found = read(tmp_path / "out")
+    for name in "abc":
+        np.testing.assert_array_equal(found[f"{name}_0.png"], [[0, 0, 1, 1], [128, 254, 255, 255]])
+    np.testing.assert_array_equal(found["d_0.png"], levels.astype(np.uint8))
+
+
+def chunk(kind, content):
+    """One piece of a PNG file."""
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def test_images_that_cannot_be_read(tmp_path):
+    """Told by name, before anything is written."""
+    root = tmp_path / "in"
+    root.mkdir()
+    Image.fromarray(picture(0, 6, 8, 3)).save(root / "a.png")
+    whole = (root / "a.png").read_bytes()
+    start, rest = whole[:33], whole[33:]  # signature and header, then pixels
+    broken = {  # Pillow raises, in this order, OSError, SyntaxError, ValueError and DecompressionBombError
+        "cut.png": whole[:-30],
+        "torn.png": start + chunk(b"IDAT", rest[8:40]) + bytes(12),
+        "text.png": start + chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2**21))) + rest,
+        "huge.png": whole[:8] + chunk(b"IHDR", struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)) + rest,
+    }
+    for name, content in broken.items():
+        (root / name).write_bytes(content)
+        with pytest.raises(UsageError, match=f"cannot read the image .*{name}, mend or remove it"):
+            folder.augment_folder(NOTHING, root, tmp_path / "out")
+        (root / name).unlink()
+    for mode in ("I", "F"):
+        Image.new(mode, (8, 6)).save(root / "map.tif")
+        with pytest.raises(UsageError, match=r"grey levels of .*map\.tif have no known range"):
+            folder.augment_folder(NOTHING, root, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_overwrite_deletes_nothing(tmp_path, images, capsys):
@@ -151,7 +201,7 @@ def test_plot_alone(tmp_path):
         (("--policy=randaugment", "--magnitude=31", "--plot=x.png"), "magnitude in 0..30"),
         (("--policy=randaugment",), "say --images=FOLDER and --out=FOLDER"),
         (("--policy=randaugment", "--images={0}"), "say --images=FOLDER and --out=FOLDER"),
-        (("--policy=randaugment", "--plot={0}/none/policy.png"), "cannot draw the policy"),
+        (("--policy=randaugment", "--plot={0}/none/policy.png"), "cannot draw into"),
         (("--policy=randaugment", "--images={0}/none", "--out={0}/out"), "there is no folder"),
         (("--policy=randaugment", "--images={0}/empty", "--out={0}/out"), "no image in"),
         (("--policy=randaugment", "--images={0}/broken", "--out={0}/out"), "cannot read the image"),

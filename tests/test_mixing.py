@@ -1,6 +1,7 @@
 """Mixup and CutMix: what is mixed with what, in which shares, and how the shares are drawn."""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -101,7 +102,17 @@ def test_symmetric_beta(alpha):
 
 
 @pytest.mark.parametrize("part", [mixup, cutmix])
-@pytest.mark.parametrize("options", [{"alpha": 0.0}, {"per": "row"}, {"probability": 1.1}, {"closing": -0.1}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"alpha": 0.0},
+        {"alpha": math.nan},
+        {"per": "row"},
+        {"probability": 1.1},
+        {"closing": -0.1},
+        {"closing": 20},
+    ],
+)
 def test_mistakes(part, options):
     with pytest.raises(UsageError, match=f"{part.__name__}.*{next(iter(options))}"):
         part(**options)

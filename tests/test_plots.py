@@ -126,3 +126,9 @@ def test_batch_figure(count, channels, tmp_path):
 def test_mistakes(arguments, message):
     with pytest.raises(UsageError, match=message):
         plots.plot_batch(*arguments)
+
+
+@pytest.mark.parametrize("name", ["none/policy.png", "policy.xyz"])
+def test_path_that_cannot_be_written(name, tmp_path):
+    with pytest.raises(UsageError, match=r"cannot draw into .*policy"):
+        plots.plot_policy(policies.make([[[("Invert", 0.0, 1.0)]]]), tmp_path / name)

@@ -17,6 +17,7 @@ FLOORS = {
     "types": 0,
     "find": 1,
     "devices": 1,
+    "canvas": 1,
     "losses": 2,
     "models": 2,
     "data": 2,

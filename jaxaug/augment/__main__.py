@@ -25,7 +25,8 @@ def main(arguments: Sequence[str]) -> int:
         if bool(chosen.images) != bool(chosen.out) or not (chosen.images or chosen.plot):
             raise UsageError("say --images=FOLDER and --out=FOLDER, or --plot=FILE.png, or all three")
         if chosen.plot:
-            _plot(policy, pathlib.Path(chosen.plot))
+            plots.plot_policy(policy, chosen.plot)
+            print(f"the policy is drawn in {chosen.plot}")
         if chosen.images:
             names = ("copies", "seed", "exact", "batch_size", "overwrite")
             options = {name: getattr(chosen, name) for name in names}
@@ -35,14 +36,6 @@ def main(arguments: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
-
-
-def _plot(policy: folder.Policy, path: pathlib.Path) -> None:
-    try:
-        plots.plot_policy(policy, path)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"cannot draw the policy into {path}: {error}") from None
-    print(f"the policy is drawn in {path}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -34,7 +34,7 @@ def grey(probability: float = 0.2) -> Part:
         # TF32 and bfloat16, the usual products of floats on accelerators, lose grey levels.
         with jax.default_matmul_precision("highest"):
             luma = dm_pix.rgb_to_grayscale(batch.image.astype(jnp.float32), keep_dims=True)
-        return _where(jax.random.bernoulli(key, probability, batch.label.shape), luma, batch)
+        return _where(jax.random.bernoulli(key, probability, (len(batch.label),)), luma, batch)
 
     return part
 
@@ -61,12 +61,12 @@ def blur(probability: float = 0.5, sigma: tuple[float, float] = (0.1, 2.0), kern
             raise UsageError(f"augment 'colour.blur': a kernel of {size} pixels is too large for {shorter} pixels")
         border = (size // 2, size // 2)
         mirrored = jnp.pad(batch.image.astype(jnp.float32), ((0, 0), border, border, (0, 0)), mode="reflect")
-        widths = jax.random.uniform(of_sigma, batch.label.shape, minval=low, maxval=high)
+        widths = jax.random.uniform(of_sigma, (len(batch.label),), jnp.float32, low, high)
         down, across = (
             jax.vmap(functools.partial(_gaussian, side, size // 2))(widths) for side in batch.image.shape[1:3]
         )
         blurred = jnp.einsum("byi,bijc,bxj->byxc", down, mirrored, across, precision="highest")
-        return _where(jax.random.bernoulli(of_chance, probability, batch.label.shape), blurred, batch)
+        return _where(jax.random.bernoulli(of_chance, probability, (len(batch.label),)), blurred, batch)
 
     return part
 
@@ -110,14 +110,14 @@ def jitter(
             return batch
         least = {name: max(0.0, 1.0 - most) for name, most in zip(CHANGES, strengths, strict=False)} | {"hue": -hue}
         most = {name: 1.0 + most for name, most in zip(CHANGES, strengths, strict=False)} | {"hue": hue}
-        low, high = (jnp.asarray([side[name] for name in names]) for side in (least, most))
+        low, high = (jnp.asarray([side[name] for name in names], jnp.float32) for side in (least, most))
         of_chance, of_order, of_amount = jax.random.split(key, 3)
         count = len(batch.label)
-        amount = jax.random.uniform(of_amount, (count, len(names)), minval=low, maxval=high)
+        amount = jax.random.uniform(of_amount, (count, len(names)), jnp.float32, low, high)
         order = jax.vmap(lambda k: jax.random.permutation(k, len(names)))(jax.random.split(of_order, count))
         image = batch.image.astype(jnp.float32).transpose(0, 3, 1, 2)
         changed = jax.vmap(functools.partial(_changed, names))(image, order, amount)
-        chosen = jax.random.bernoulli(of_chance, probability, batch.label.shape)
+        chosen = jax.random.bernoulli(of_chance, probability, (count,))
         return _where(chosen, changed.transpose(0, 2, 3, 1), batch)
 
     return part

@@ -9,12 +9,12 @@ import jax.numpy as jnp
 
 from jaxaug.augment import pixels
 from jaxaug.augment.exact import rounded
-from jaxaug.augment.parts import Part, mass_of
+from jaxaug.augment.parts import Part, mass_of, refuse_label_map
 from jaxaug.augment.resize import crop_and_resize
 from jaxaug.errors import UsageError
 from jaxaug.types import Batch, Progress, Tree
 
-FILLS = ("zero", "noise", "mean")
+_FILLS = ("zero", "noise", "mean")  # of random_erasing
 ERASING_ATTEMPTS = 10  # torchvision's
 
 
@@ -29,7 +29,7 @@ def random_resized_crop(
     scale: range of the box's share of the area, uniform; ratio: range of columns / rows, its logarithm uniform; the
     corner is uniform. The first of `attempts` boxes that fits is taken, else the largest one in the middle with a
     ratio in the range. Resizing is Pillow's antialiased bicubic. soften: write down that only the box is seen.
-    Raises UsageError for ranges that are not 0 < low <= high (scale: at most 1), or attempts below 1.
+    Raises UsageError for ranges that are not 0 < low <= high (scale: at most 1), attempts below 1, and label maps.
     """
     _check_range("crops.random_resized_crop", "scale", scale, 1.0)
     _check_range("crops.random_resized_crop", "ratio", ratio, math.inf)
@@ -37,6 +37,7 @@ def random_resized_crop(
         raise UsageError(f"augment 'crops.random_resized_crop': attempts must be at least 1, got {attempts}")
 
     def part(key: jax.Array, batch: Batch, hyper: Tree, progress: Progress) -> Batch:
+        refuse_label_map("crops.random_resized_crop", batch, "use the operation RandResizeCrop in a policy")
         height, width = batch.image.shape[1:3]
         keys = jax.random.split(key, len(batch.label))
 
@@ -68,14 +69,14 @@ def random_erasing(
     area: range of the box's share of the image, uniform; ratio: range of rows / columns, its logarithm uniform. The
     first of 10 boxes smaller than the image on both sides is taken; where there is none, nothing is erased.
     fill: "zero", "noise" (each number uniform in 0..255: the paper's best) or "mean" (the image's own mean colour;
-    the paper's is the data set's, which is what "zero" means in `augment.after`). soften: write the hole down.
-    Raises UsageError for other options.
+    the paper's is the data set's, which is what "zero" means in `augment.after`). soften: write the hole down. Label
+    maps stay as they are. Raises UsageError for other options.
     """
     _check_range("crops.random_erasing", "area", area, 1.0)
     _check_range("crops.random_erasing", "ratio", ratio, math.inf)
-    if fill not in FILLS or not 0 <= probability <= 1:
+    if fill not in _FILLS or not 0 <= probability <= 1:
         raise UsageError(
-            f"augment 'crops.random_erasing': fill must be one of {FILLS} and probability in 0..1, got {fill!r} and "
+            f"augment 'crops.random_erasing': fill must be one of {_FILLS} and probability in 0..1, got {fill!r} and "
             f"{probability}"
         )
 
@@ -87,7 +88,7 @@ def random_erasing(
         fits, rows, columns, top, left = jax.vmap(
             lambda key: draw_box(key, height, width, area, inverse, ERASING_ATTEMPTS, smaller=True)
         )(keys)
-        erased = fits & jax.random.bernoulli(of_chance, probability, batch.label.shape)
+        erased = fits & jax.random.bernoulli(of_chance, probability, (len(keys),))
         hidden = (
             pixels.boxes((height, width), top + rows // 2, left + columns // 2, rows, columns) & erased[:, None, None]
         )

@@ -7,13 +7,14 @@ import concurrent.futures
 import csv
 import io
 import pathlib
+import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from jaxaug.augment import presets
@@ -25,6 +26,8 @@ from jaxaug.files import write_whole
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 TABLE = "visible.csv"
 ORIENTATION = 0x0112  # the EXIF tag; 5 to 8 stand for a quarter turn
+# What Pillow's decoders raise for broken files; UnidentifiedImageError is an OSError.
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 
 
 class Form(NamedTuple):
@@ -58,13 +61,15 @@ def augment_folder(
 ) -> dict[str, float]:
     """{file: visible share}: writes `<name>_<copy>.png` for each image and copy, sub-folders kept, and `visible.csv`.
 
-    images: a folder with images of any size, as Pillow reads them: turned as their EXIF data say, grey ones kept grey,
-    all others as RGB without transparency. Images of one size share a batch; each size is compiled once. exact: PIL's
-    numbers, else the differentiable ones, rounded. The same seed, folder and batch_size give the same files.
+    images: a folder with images of any size, as Pillow reads them: turned as their EXIF data say, grey ones kept grey
+    (16 bits rounded to 8), all others as RGB, without transparency. Images of one size share a batch; each size is
+    compiled once. exact: PIL's numbers, else the differentiable ones, rounded. The same seed, folder and batch_size
+    give the same files.
     overwrite: write into a folder that has something in it; nothing is ever deleted from it.
 
-    Raises UsageError for a missing or empty folder, an image that cannot be read, a filled `out` without overwrite,
-    folders one of which contains the other, copies or batch_size below 1.
+    Raises UsageError for a missing or empty folder, an image that cannot be read or has grey levels of unknown range
+    (Pillow's modes I and F), a filled `out` without overwrite, folders one of which contains the other, copies or
+    batch_size below 1.
     """
     images, out = pathlib.Path(images), pathlib.Path(out)
     if copies < 1 or batch_size < 1:
@@ -126,19 +131,32 @@ def _form(path: pathlib.Path) -> Form:
         with Image.open(path) as image:
             width, height = image.size
             turned = image.getexif().get(ORIENTATION, 1) >= 5
-            mode = "L" if image.mode in ("1", "L") else "RGB"
-    except (OSError, UnidentifiedImageError) as error:
+            mode = "L" if image.mode in ("1", "L", "LA") or _has_16_bits(image) else "RGB"
+            known = image.mode not in ("I", "F") or _has_16_bits(image)
+    except BROKEN as error:
         raise _unreadable(path, error) from None
+    if not known:
+        raise UsageError(f"the grey levels of {path} have no known range: save it with 8 or 16 bits, or remove it")
     return Form(width, height, mode) if turned else Form(height, width, mode)
 
 
 def _read(path: pathlib.Path, form: Form) -> np.ndarray:
     try:
         with Image.open(path) as image:
-            found = np.asarray(ImageOps.exif_transpose(image).convert(form.mode))
-    except (OSError, UnidentifiedImageError) as error:
+            turned = ImageOps.exif_transpose(image)
+            if _has_16_bits(image):
+                found = ((np.asarray(turned).astype(np.int32) + 128) // 257).astype(np.uint8)
+            else:
+                found = np.asarray(turned.convert(form.mode))
+    except BROKEN as error:
         raise _unreadable(path, error) from None
     return found.reshape(form.height, form.width, -1)
+
+
+def _has_16_bits(image: Image.Image) -> bool:
+    """Is it grey with levels 0..65535? Pillow's `convert` would cut them off at 255."""
+    # "I;16" or a byte order of it; "I" for PNG files in older Pillows, and for PGM files, scaled to the whole range.
+    return image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
 
 
 def _unreadable(path: pathlib.Path, error: Exception) -> UsageError:

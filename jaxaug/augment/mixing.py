@@ -1,7 +1,7 @@
 """Parts that mix each row with the one before it (row 0 with the last); `losses.targets.mixed` mixes their targets.
 
 They come last in the pipeline, and only one of them: a third image in a row would need a third share. On the 0..255
-scale and after normalisation they do the same, up to the rounding of uint8 images.
+scale and after normalisation they do the same, up to the rounding of uint8 images. Label maps cannot be mixed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxaug.augment import pixels
-from jaxaug.augment.parts import Part, closing_phase
+from jaxaug.augment.parts import Part, closing_phase, refuse_label_map
 from jaxaug.errors import UsageError
 from jaxaug.types import Batch, Progress, Tree
 
@@ -22,12 +22,12 @@ def mixup(alpha: float = 1.0, per: str = "batch", probability: float = 1.0, clos
 
     alpha > 0. per: "batch", one mix for all rows (the papers' code), or "example", one for each. probability in 0..1:
     of mixing at all, drawn as often as mix. closing: no mixing in that last share of the epochs (Soft Augmentation's
-    code: the last 20 of 500). Raises UsageError for other options.
+    code: the last 20 of 500), 0..1. Raises UsageError for other options, for label maps and for rows mixed before.
     """
     _check("mixing.mixup", alpha, per, probability, closing)
 
     def part(key: jax.Array, batch: Batch, hyper: Tree, progress: Progress) -> Batch:
-        _refuse_second(batch)
+        _check_batch("mixing.mixup", batch)
         mix = _draw_mix(key, batch, progress, alpha, per, probability, closing)
         return batch.replace(image=pixels.blend(batch.image, jnp.roll(batch.image, 1, axis=0), mix), mix=mix)
 
@@ -44,7 +44,7 @@ def cutmix(alpha: float = 1.0, per: str = "batch", probability: float = 1.0, clo
     _check("mixing.cutmix", alpha, per, probability, closing)
 
     def part(key: jax.Array, batch: Batch, hyper: Tree, progress: Progress) -> Batch:
-        _refuse_second(batch)
+        _check_batch("mixing.cutmix", batch)
         of_mix, of_row, of_column = jax.random.split(key, 3)
         count, height, width = batch.image.shape[:3]
         side = jnp.sqrt(1.0 - _draw_mix(of_mix, batch, progress, alpha, per, probability, closing))
@@ -93,14 +93,15 @@ def _draw_mix(key, batch, progress, alpha, per, probability, closing) -> jax.Arr
     return jnp.broadcast_to(jnp.where(applied, mix, 1.0), (count,))
 
 
-def _refuse_second(batch: Batch) -> None:
+def _check_batch(what: str, batch: Batch) -> None:
+    refuse_label_map(what, batch, "leave it out of config.augment")
     if batch.mix is not None:
         raise UsageError("the rows are mixed already: keep one part of `mixing` in config.augment.train and .after")
 
 
 def _check(what: str, alpha: float, per: str, probability: float, closing: float) -> None:
-    if alpha <= 0 or per not in ("batch", "example") or not 0 <= probability <= 1 or closing < 0:
+    if not alpha > 0 or per not in ("batch", "example") or not 0 <= probability <= 1 or not 0 <= closing <= 1:
         raise UsageError(
-            f"augment {what!r}: alpha must be above 0, per 'batch' or 'example', probability in 0..1 and closing at "
-            f"least 0, got {alpha}, {per!r}, {probability} and {closing}"
+            f"augment {what!r}: alpha must be above 0, per 'batch' or 'example', probability in 0..1 and closing in "
+            f"0..1 (a share of the training, not epochs), got {alpha}, {per!r}, {probability} and {closing}"
         )

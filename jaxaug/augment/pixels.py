@@ -1,4 +1,7 @@
-"""The only code that moves pixels. Functions of whole batches [B H W C], uint8 or float, dtype kept."""
+"""How the parts move, hide and blend pixels: functions of whole batches [B H W C], uint8 or float, dtype kept.
+
+The operations of policies have their own, image by image, in `exact.py` and `smooth.py`; `resize.py` enlarges for both.
+"""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxaug import canvas
 from jaxaug.augment.ops import OPS
 from jaxaug.augment.policies import Policy
 from jaxaug.errors import UsageError
@@ -52,12 +53,13 @@ def plot_policy(policy: Policy, path: str | pathlib.Path | None = None) -> Any:
 
     The form of DeepAA's figures (Zheng et al. 2022): one column of panels a layer, sub-policies averaged by their
     shares. The range of an op's values, from level 0 to level 1, stands behind its name. path: where to save it.
+    Raises UsageError for a path that cannot be written.
     """
     names, operation, level = distribution(policy)
     layers = len(operation)
     valued = [i for i, name in enumerate(names) if OPS[name].neutral is not None]
     heights = [0.19 * count + 0.3 for count in (len(names), len(valued)) if count]
-    figure = _figure(2.4 + max(1.9 * layers, 3.5), sum(heights) + 1.4)
+    figure = canvas.figure(2.4 + max(1.9 * layers, 3.5), sum(heights) + 1.4)
     panels = figure.subplots(len(heights), layers, squeeze=False, sharey="row", height_ratios=heights)
     _draw_operations(panels[0], names, operation)
     if valued:
@@ -82,7 +84,7 @@ def plot_batch(
 
     visible: [B] in 0..1, the share still seen, written above each image after. target: [B K], the targets; the
     greatest of a row is written as "class: target". names: [K] what the classes are called. path: where to save it.
-    Raises UsageError for shapes that do not fit.
+    Raises UsageError for shapes that do not fit, and for a path that cannot be written.
     """
     before, after = _pixels(before), _pixels(after)
     count = len(before)
@@ -95,7 +97,7 @@ def plot_batch(
     columns = min(count, COLUMNS)
     blocks = -(-count // columns)
     height = 1.3 * before.shape[1] / before.shape[2]
-    figure = _figure(1.35 * columns + 0.4, 2 * blocks * (height + 0.25))
+    figure = canvas.figure(1.35 * columns + 0.4, 2 * blocks * (height + 0.25))
     panels = figure.subplots(2 * blocks, columns, squeeze=False)
     for axis in panels.flat:
         axis.set(xticks=[], yticks=[])
@@ -187,17 +189,10 @@ def _pixels(images: Any) -> np.ndarray:
     return np.clip(np.round(images), 0, 255).astype(np.uint8)
 
 
-def _figure(width: float, height: float) -> Any:
-    # Without pyplot a figure is not kept alive, and needs no display; a notebook shows the one that is returned.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
 def _saved(figure: Any, path: str | pathlib.Path | None) -> Any:
     if path is not None:
-        figure.savefig(path, dpi=120)
+        try:
+            figure.savefig(path, dpi=120)
+        except (OSError, ValueError) as error:  # ValueError: an ending that is no format of matplotlib's
+            raise UsageError(f"cannot draw into {path}, name a .png in a folder that is there: {error}") from None
     return figure

@@ -10,11 +10,12 @@ import jax
 import jax.numpy as jnp
 
 from jaxaug.augment import pixels
-from jaxaug.augment.parts import Part, closing_phase, mass_of
+from jaxaug.augment.apply import VOID
+from jaxaug.augment.parts import Part, closing_phase, mass_of, moved_label
 from jaxaug.errors import UsageError
 from jaxaug.types import Batch, Progress, Tree
 
-FILLS = ("zero", "constant", "noise", "mean")
+_FILLS = ("zero", "constant", "noise", "mean")
 
 
 def soft_crop(
@@ -37,12 +38,15 @@ def soft_crop(
     closing: in that last share of the epochs sigma and fill_std are divided by closing_ratio, which leaves the images
         where they are: 21 of 501 epochs in the released code, 0 for never.
     soften: move `Batch.mass` along; without it this is an ordinary hard crop with Gaussian offsets.
-    Raises UsageError for a negative sigma, fill_std or closing, another fill, or a closing_ratio below 1.
+    A label map moves with its image, -1 comes in from outside. Raises UsageError for a sigma or fill_std that is
+    negative or not finite, closing outside 0..1, another fill, or a closing_ratio below 1.
     """
-    if fill not in FILLS or min(sigma, fill_std, closing) < 0 or closing_ratio < 1:
+    spreads = all(0 <= x < math.inf for x in (sigma, fill_std))
+    if fill not in _FILLS or not spreads or not 0 <= closing <= 1 or not closing_ratio >= 1:
         raise UsageError(
-            f"augment 'soft_crop.soft_crop': fill must be one of {FILLS}, sigma, fill_std and closing at least 0, "
-            f"closing_ratio at least 1, got {fill!r}, {sigma}, {fill_std}, {closing} and {closing_ratio}"
+            f"augment 'soft_crop.soft_crop': fill must be one of {_FILLS}, sigma and fill_std finite and at least 0, "
+            "closing in 0..1 (a share of the training, not epochs) and closing_ratio at least 1, got "
+            f"{fill!r}, {sigma}, {fill_std}, {closing} and {closing_ratio}"
         )
 
     def part(key: jax.Array, batch: Batch, hyper: Tree, progress: Progress) -> Batch:
@@ -53,10 +57,12 @@ def soft_crop(
         columns = draw_offsets(of_columns, count, width, shrink * sigma * (width if relative else 1))
         outside = _outside(of_fill, batch.image, fill, shrink * fill_std)
         image = pixels.shift(batch.image, rows, columns, outside)
+        void = jnp.full((count, 1), VOID)
+        label = moved_label(batch, lambda label: pixels.shift(label, rows, columns, void))
         if not soften:
-            return batch.replace(image=image)
+            return batch.replace(image=image, label=label)
         mass = pixels.shift(mass_of(batch)[..., None], rows, columns, jnp.zeros((count, 1)))[..., 0]
-        return batch.replace(image=image, mass=mass)
+        return batch.replace(image=image, label=label, mass=mass)
 
     return part
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from jaxaug.augment import pixels
 from jaxaug.data import Data
 from jaxaug.errors import UsageError
 from jaxaug.robustness import Level, Protocol, fills
@@ -32,11 +33,9 @@ def protocol(
 
     def perturb(key: jax.Array, image: jax.Array, most: Tree) -> jax.Array:
         of_shift, of_fill = jax.random.split(key)
-        shift = fills.whole_numbers(of_shift, 2 * most + 1) - most
-        rows, columns = (jnp.arange(extent[axis]) - shift[axis] for axis in (0, 1))
-        shown = ((rows >= 0) & (rows < extent[0]))[:, None] & ((columns >= 0) & (columns < extent[1]))[None]
-        moved = jnp.take(jnp.take(image, rows, axis=0, mode="clip"), columns, axis=1, mode="clip")
-        return jnp.where(shown[:, :, None], moved, paint(of_fill, image))
+        rows, columns = most - fills.whole_numbers(of_shift, 2 * most + 1)
+        outside = jnp.broadcast_to(paint(of_fill, image), image.shape)
+        return pixels.shift(image[None], rows[None], columns[None], outside[None])[0]
 
     levels = tuple(Level("translation", most[0] / extent[0], np.asarray(most, np.int32)) for most in furthest)
     return Protocol("largest shift, share of the height", "translated_error", levels, perturb, seed)
