@@ -2,6 +2,7 @@
 
 They see images on the 0..255 scale, before normalisation. A part with `soften` writes down what it hid in `Batch.mass`,
 for `losses.targets.soften`; `flip` and policies carry a mass along, a crop without `soften` leaves it as it was.
+A label map, that is a `Batch.label` [B H W], moves with its image; where a move uncovers nothing it gets -1, no label.
 """
 
 from __future__ import annotations
