@@ -15,7 +15,7 @@ demo: $(INSTALLED)  ## set up, then compare cross-entropy and ISDA on real digit
 	$(RUN) main.py --config=configs/isda_digits.py
 
 test: $(INSTALLED)  ## set up, then run the tests
-	$(RUN) -m pytest -q --durations=10
+	$(RUN) -m pytest -q -n auto --dist loadfile --durations=10
 
 slow: $(INSTALLED)  ## the tests that train for minutes
 	$(RUN) -m pytest -q -m slow
