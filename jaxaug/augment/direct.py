@@ -10,9 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxaug.augment import exact as pil
-from jaxaug.augment import host
-from jaxaug.augment.draws import draw, known
+from jaxaug.augment.draws import draw, fixed_of, known
 from jaxaug.augment.executors import execute
 from jaxaug.augment.geometry import mass_after
 from jaxaug.augment.ops import OPS, check, find_op
@@ -59,8 +57,7 @@ def apply_op(name: str, images: Array, value: Array, *, exact: bool = True) -> j
         raise UsageError(f"value must have one number per image, shape ({len(images)},), got {jnp.shape(value)}")
     fixed = None
     if exact and op.signed and not isinstance(value, jax.Array):
-        displacement = op.apply(host, np.asarray(value, np.float64), None, *images.shape[1:3])
-        fixed = jnp.stack(np.broadcast_arrays(*pil.fixed(displacement)), axis=-1)[:, None].astype(jnp.int32)
+        fixed = jnp.asarray(fixed_of(op, value, *images.shape[1:3]))[:, None]
     value = jnp.asarray(value, jnp.float32)[:, None]
     drawn = Draw(jnp.zeros(value.shape, jnp.int32), value, jnp.full((*value.shape, 4), 0.5), fixed)
     scheduler = "map" if jax.default_backend() == "cpu" else "fused"

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxaug.augment import exact, host
+from jaxaug.augment.kinds import Op
 from jaxaug.augment.ops import OPS
 from jaxaug.augment.policies import Array, Policy
 from jaxaug.augment.records import Draw
@@ -36,9 +37,14 @@ def known(policy: Policy, height: int, width: int) -> Table | None:
         if name in policy.signed:
             values[chosen, 1] = _mirrored(values[chosen, 1], op.neutral)
         if op.signed:
-            displacement = op.apply(host, values[chosen], None, height, width)
-            fixed[chosen] = np.stack(np.broadcast_arrays(*exact.fixed(displacement)), axis=-1)
+            fixed[chosen] = fixed_of(op, values[chosen], height, width)
     return Table(values.astype(np.float32), fixed)
+
+
+def fixed_of(op: Op, values: np.ndarray, height: int, width: int) -> np.ndarray:
+    """[.. 6] int32: the 16.16 numbers of a signed move at physical values [..], computed in float64 as PIL does."""
+    displacement = op.apply(host, np.asarray(values, np.float64), None, height, width)
+    return np.stack(np.broadcast_arrays(*exact.fixed(displacement)), axis=-1).astype(np.int32)
 
 
 def draw(key: jax.Array, policy: Policy, rows: jax.Array, table: Table | None = None) -> Draw:
