@@ -36,6 +36,8 @@ def config() -> ConfigDict:
             },
             "model": {"name": "convnet", "kw": {}},  # a file of jaxaug/models and the fields of its Model
             "loss": {"chain": (), **options("losses")},
+            "search": search(),
+            "suspects": 0,  # after a search: list the rows it distrusts, and draw so many of the worst
             "optim": {
                 "name": "sgd",
                 "learning_rate": 0.1,
@@ -50,6 +52,30 @@ def config() -> ConfigDict:
     )
 
 
+def search() -> dict[str, Any]:
+    """How what transforms and parts declare as learned is learned, from rows of the validation split."""
+    return {
+        "name": "",  # "autodo", or "" for no search
+        "start": 5,  # epochs of training before it begins
+        "every": 0,  # 0: a pass over the training rows before each epoch; n: one step before every n-th training step
+        "batch_size": 256,
+        "validation_batch_size": 256,
+        "part": ("head",),  # path of the parameters the derivative goes through; () for all of them
+        "direction": "directions.conjugate_gradient",  # of jaxaug/search; options under its last word
+        "curvature": "fisher",  # or "hessian"
+        **options("search"),
+        "optim": {
+            "name": "rmsprop",  # or "adam"
+            "learning_rate": 0.05,
+            "decay": 0.99,  # of rmsprop's squares
+            "b1": 0.9,  # of adam
+            "b2": 0.999,
+            "eps": 1e-8,
+            "schedule": defaults_of(make_schedule),  # an epoch of it is a pass over the training rows
+        },
+    }
+
+
 def data() -> dict[str, Any]:
     """The options of all data sets; each reads those that concern it."""
     return {
@@ -58,11 +84,18 @@ def data() -> dict[str, Any]:
         "download": True,  # fetch the official archive where no copy is found
         "validation_size": 0.0,  # below 1 a share of train, else a number of rows; cut off class by class
         "train_size": 0,  # keep so many training rows, each class by its share; 0: all
-        "seed": 0,  # of these cuts
+        "seed": 0,  # of these cuts and of what follows; -1: that of the run
+        "subsample": 1.0,  # keep this share of the training rows, whatever their class
+        "imbalance": 1.0,  # rows of the lower half of the classes to one of the upper, of which rows are dropped
+        "noise": 0.0,  # share of the training rows whose label is drawn anew, uniformly over all classes
+        "rows": "train",  # what to train on: "train", "validation" (clean rows alone) or "both"
+        "ablation": "",  # "overfit": search on the test rows; "oversplit": train and search on all training rows
         "extra": False,  # svhn: train on its 531,131 extra images too
         "statistics": "isda",  # cifar: mean and std as in ISDA's code, or "computed"
-        "path": "",  # npz: the file
+        "path": "",  # npz: the file; folder: the folder of train/<class>/<image>
         "num_classes": 0,  # npz: 0 for what its labels say
+        "size": 0,  # folder: side of the images, cut square and resized; 0 where all have one size
+        "channels": 0,  # folder: 1 grey, 3 colour; 0 for what the first image has
     }
 
 

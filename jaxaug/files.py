@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import pathlib
+from collections.abc import Mapping
+
+import numpy as np
 
 
 def write_whole(path: pathlib.Path, text: str) -> None:
@@ -12,4 +15,12 @@ def write_whole(path: pathlib.Path, text: str) -> None:
         return
     part = path.with_name(f".{path.name}.part")
     part.write_text(text)
+    os.replace(part, path)
+
+
+def write_arrays(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write the arrays as a compressed .npz, whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    with part.open("wb") as file:
+        np.savez_compressed(file, **arrays)
     os.replace(part, path)

@@ -22,12 +22,13 @@ KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "models": ("a module with a class Model", lambda found: inspect.ismodule(found) and hasattr(found, "Model")),
     "losses": ("a function that returns a LossTransform", lambda found: callable(found)),
     "augment": ("a function that returns a part", lambda found: callable(found)),
+    "search": ("a function that returns a Direction", lambda found: callable(found)),
     "robustness": (
         "a module with protocol(data, config)",
         lambda found: inspect.ismodule(found) and hasattr(found, "protocol"),
     ),
 }
-RETURNS = {"losses": "LossTransform", "augment": "Part"}
+RETURNS = {"losses": "LossTransform", "augment": "Part", "search": "Direction"}
 
 
 def find(family: str, name: str) -> Any:
@@ -62,7 +63,8 @@ def names(family: str) -> list[str]:
         f"{name}.{key}"
         for name, module in modules.items()
         for key, value in vars(module).items()
-        if inspect.isfunction(value) and value.__module__ == module.__name__ and _returns(value) == RETURNS[family]
+        if inspect.isfunction(value) and value.__module__ == module.__name__
+        if not key.startswith("_") and _returns(value) == RETURNS[family]
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 
@@ -12,12 +13,13 @@ from ml_collections import ConfigDict
 
 from jaxaug import devices, losses, models, optim, robustness, steps
 from jaxaug.augment import pipeline
-from jaxaug.data import Data, fewer_rows
+from jaxaug.data import Data, biased, fewer_rows
 from jaxaug.data.batches import training_rows
 from jaxaug.errors import UsageError
-from jaxaug.find import find
-from jaxaug.objective import make_objective
-from jaxaug.types import Batch, Outputs, Progress, TrainState, Tree
+from jaxaug.find import choose, find
+from jaxaug.objective import make_objective, make_stages
+from jaxaug.search import autodo, rows
+from jaxaug.types import Batch, Hyper, Outputs, Progress, TrainState, united
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Job:
     train_step: Callable
     predict: Callable[[TrainState, Batch], Outputs]
     protocols: Mapping[str, robustness.Protocol]
+    search: autodo.Search | None = None
+    search_step: Callable | None = None
 
     @property
     def total_steps(self) -> int:
@@ -43,51 +47,109 @@ class Job:
         """What `init` takes: an argument rather than a constant, so that all seeds share one compilation."""
         return jax.random.key(self.config.seed)
 
+    def shardings(self) -> TrainState:
+        """Where the state lies: what belongs to training rows is spread over the devices, the rest is on all."""
+        everywhere, spread = devices.everywhere(self.mesh), devices.along(self.mesh, 0)
+        state = jax.tree.map(lambda x: everywhere, jax.eval_shape(self.init, self.key))
+        of_rows = {name: getattr(state.search, name) for name in ("ids", "seen", "moments")}
+        own, of_rows = jax.tree.map(lambda x: spread, (state.hyper.own, of_rows))
+        return state.replace(hyper=state.hyper.replace(own=own), search=state.search.replace(**of_rows))
+
     def abstract_state(self) -> TrainState:
         """Shapes, dtypes and shardings of the state: what `Store.restore` is given. Computes nothing."""
-        everywhere = devices.everywhere(self.mesh)
-        return jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), jax.eval_shape(self.init, self.key)
-        )
+
+        def one(x: jax.Array, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
+
+        return jax.tree.map(one, jax.eval_shape(self.init, self.key), self.shardings())
 
 
 def prepare(config: ConfigDict) -> Job:
     """Read the data and build every part. Raises UsageError for whatever is wrong with the config."""
     mesh = devices.make_mesh()
     _check_sizes(config, mesh.size)
-    data = fewer_rows(find("data", config.data.name).load(config.data), config.data.train_size, config.data.seed)
-    rows = len(data.train.label)
+    data = read(config)
+    size = len(data.train.label)
     if not len(data.test.label):
         raise UsageError(f"{data.name} has no test rows, so that no figure could be reported")
-    if config.batch_size > rows:
-        raise UsageError(f"config.batch_size is {config.batch_size}, but {data.name} has {rows} training rows")
-    counts = {"steps_per_epoch": rows // config.batch_size, "epochs": config.epochs}
+    if config.batch_size > size:
+        raise UsageError(f"config.batch_size is {config.batch_size}, but {data.name} has {size} training rows")
+    counts = {"steps_per_epoch": size // config.batch_size, "epochs": config.epochs}
     model = models.build(config.model, data.num_classes)
-    augment, hyper = pipeline.build(config.augment, data.mean, data.std)
+    augment, of_augment = pipeline.build(config.augment, data.mean, data.std)
     chain = losses.build(config.loss)
     tx, schedule = optim.build(config.optim, **counts)
-    objective = make_objective(model, augment, chain, **counts)
+    hyper = united([of_augment, chain.hyper(data.num_classes) if chain.hyper else Hyper()])
+    search = _search(config, data, hyper, {**counts, "devices": mesh.size})
+    rule = search.rule if search else None
 
     def init(key: jax.Array) -> TrainState:
-        return steps.init_state(key, model, chain, tx, hyper, data.image_shape)
+        of_shared = search.tx.init(hyper.shared) if search else ()
+        begun = rows.begin(hyper, data.train.index, rule.moments if rule else 0, of_shared, mesh.size)
+        return steps.init_state(key, model, chain, tx, *begun, data.image_shape)
 
-    train_step, predict = steps.make_train_step(objective, tx), steps.make_predict(model, augment)
-    protocols = robustness.build(config, data)
-    job = Job(config, data, mesh, counts["steps_per_epoch"], schedule, init, train_step, predict, protocols)
-    job.abstract_state()  # a model that cannot take such images says so here
-    _trace_augmentation(config, data, augment, hyper)
+    train_step = steps.make_train_step(make_objective(model, augment, chain, **counts), tx, rule)
+    search_step = None
+    if search:
+        stages = make_stages(model, augment, chain, search.part, **counts)
+        search_step = steps.make_search_step(
+            stages, search.rule, search.tx, search.direction, part=search.part, fisher=search.fisher
+        )
+    predict, protocols = steps.make_predict(model, augment), robustness.build(config, data)
+    job = Job(
+        config,
+        data,
+        mesh,
+        counts["steps_per_epoch"],
+        schedule,
+        init,
+        train_step,
+        predict,
+        protocols,
+        search,
+        search_step,
+    )
+    _trace(job, augment)
     return job
 
 
-def _trace_augmentation(config: ConfigDict, data: Data, augment: Callable, hyper: Tree) -> None:
+def read(config: ConfigDict) -> Data:
+    """The data set as the config wants it: cut, thinned out, distorted."""
+    seed, config = config.seed, copy.deepcopy(config.data)
+    config.seed = seed if config.seed < 0 else config.seed
+    return biased.distort(fewer_rows(find("data", config.name).load(config), config.train_size, config.seed), config)
+
+
+def _search(config: ConfigDict, data: Data, hyper: Hyper, counts: dict[str, int]) -> autodo.Search | None:
+    if not config.search.name:
+        return None
+    if not (hyper.own or hyper.shared):
+        raise UsageError(
+            "config.search has nothing to learn: add 'targets.learned_targets' or 'weights.learned_weights' to "
+            "config.loss.chain, or set `learned` of config.augment.policy, config.loss.soften or config.loss.isda"
+        )
+    build = choose("config.search.name", config.search.name, {"autodo": autodo.build})
+    trusted = len(data.validation.label)
+    return build(config.search, size=len(data.train.label), trusted=trusted, seed=config.seed, **counts)
+
+
+def _trace(job: Job, augment: Callable) -> None:
     """Parts in an order that cannot be, or that do not take such images, say so here. Computes nothing."""
 
-    def one_batch() -> Batch:
-        rows, share = jnp.zeros(config.batch_size, jnp.int32), jnp.zeros(())
-        image = jnp.zeros((config.batch_size, *data.image_shape), data.train.image.dtype)
-        return augment(Batch(image, rows, rows), hyper, jax.random.key(0), Progress(share, share), train=True)
+    def batch_of(size: int) -> Batch:
+        zeros = jnp.zeros(size, jnp.int32)
+        return Batch(jnp.zeros((size, *job.data.image_shape), job.data.train.image.dtype), zeros, zeros)
 
-    jax.eval_shape(one_batch)
+    def one_batch(state: TrainState) -> Batch:
+        batch, share = batch_of(job.config.batch_size), jnp.zeros(())
+        hyper = rows.look(None, state.hyper, state.search, batch.index)[0]
+        return augment(batch.replace(own=hyper.own), hyper.shared, state.key, Progress(share, share), train=True)
+
+    state = job.abstract_state()  # a model that cannot take such images says so here
+    jax.eval_shape(one_batch, state)
+    if job.search is not None and job.search_step is not None:
+        chosen, trusted = job.search.batch(0)
+        jax.eval_shape(job.search_step, state, batch_of(len(chosen)), batch_of(len(trusted)))
 
 
 def _check_sizes(config: ConfigDict, size: int) -> None:
@@ -105,10 +167,10 @@ def _check_sizes(config: ConfigDict, size: int) -> None:
 def chunks(job: Job, from_step: int) -> Iterator[tuple[int, np.ndarray]]:
     """(step, rows [n B]) to the end of the training, n = steps_per_dispatch, less where an epoch ends."""
     config, waiting = job.config, []
-    for step, rows in training_rows(len(job.data.train.label), config.batch_size, config.seed, from_step):
+    for step, chosen in training_rows(len(job.data.train.label), config.batch_size, config.seed, from_step):
         if step == job.total_steps:
             return
-        waiting.append(rows)
+        waiting.append(chosen)
         if len(waiting) == config.steps_per_dispatch or (step + 1) % job.steps_per_epoch == 0:
             yield step + 1 - len(waiting), np.stack(waiting)
             waiting = []

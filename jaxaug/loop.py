@@ -10,11 +10,13 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from jaxaug import devices, figures, metrics, report, steps, stress
+from jaxaug import devices, figures, findings, metrics, report, steps, stress
+from jaxaug.data import biased
 from jaxaug.errors import UsageError
 from jaxaug.evaluation import Evaluator
 from jaxaug.interrupt import Interrupted, Requests
 from jaxaug.job import Job, chunks, prepare
+from jaxaug.searching import Searching
 from jaxaug.store import BEST, Store, all_finite
 from jaxaug.workdir import Workdir
 
@@ -34,10 +36,13 @@ def run(config: ConfigDict, workdir: str | pathlib.Path, title: str = "") -> dic
     title = title or job.data.name
     try:
         with Requests() as requests:
+            _keep_rows(job, folder)
             training = Training(job, folder, store, requests, title)
             folder.begin()
             history = training.run()
             final = stress.examine(job, training.state, training.evaluators["test"], folder, requests, title)
+            if training.state.hyper.own:
+                findings.keep(job, training.state, training.source, folder)
     finally:
         store.close()
         folder.close()
@@ -50,6 +55,17 @@ def run(config: ConfigDict, workdir: str | pathlib.Path, title: str = "") -> dic
     return result
 
 
+def _keep_rows(job: Job, folder: Workdir) -> None:
+    """Write down which rows and labels the run has, or refuse to go on with others."""
+    if not devices.is_main() or (job.search is None and job.data.clean_label is None):
+        return
+    path = folder.path / "rows.npz"
+    if not path.exists():
+        biased.save(path, job.data)
+    elif not biased.same(path, job.data):
+        raise UsageError(f"{path} says that this run has other rows or labels: use another --workdir")
+
+
 class Training:
     """A run in progress: the state on the devices and what is being counted since the last record."""
 
@@ -59,15 +75,16 @@ class Training:
 
     def __init__(self, job: Job, folder: Workdir, store: Store, requests: Requests, title: str):
         self.job, self.folder, self.store, self.requests = job, folder, store, requests
-        everywhere = devices.everywhere(job.mesh)
+        everywhere, shardings = devices.everywhere(job.mesh), job.shardings()
         restored = store.restore(job.abstract_state())
-        self.state = jax.jit(job.init, out_shardings=everywhere)(job.key) if restored is None else restored
+        self.state = jax.jit(job.init, out_shardings=shardings)(job.key) if restored is None else restored
         self.history = folder.history(until_step=int(self.state.step))
         self.source = devices.place(job.data.train, everywhere)
         self._zeros = jax.jit(metrics.no_training, out_shardings=everywhere)
         self._dispatch = jax.jit(
-            steps.make_dispatch(job.train_step), donate_argnums=(0, 1), out_shardings=(everywhere, everywhere)
+            steps.make_dispatch(job.train_step), donate_argnums=(0, 1), out_shardings=(shardings, everywhere)
         )
+        self._searching = Searching(job, self.source, int(self.state.search.step)) if job.search else None
         self.evaluators = {
             name: Evaluator(job, split)
             for name, split in (("test", job.data.test), ("validation", job.data.validation))
@@ -81,6 +98,7 @@ class Training:
         job = self.job
         try:
             for step, rows in chunks(job, int(self.state.step)):
+                self._search(step)
                 placed = devices.place(rows, devices.along(job.mesh, 1))
                 self.state, self._totals = self._dispatch(self.state, self._totals, self.source, placed)
                 self._seen += rows.size
@@ -100,6 +118,15 @@ class Training:
             self._bar.close()
         return self.history
 
+    def _search(self, step: int) -> None:
+        """Take the search steps that are due before training step `step`."""
+        if self._searching is None:
+            return
+        for taken in self._searching.steps(step):
+            self.state = self._searching.step(self.state)
+            if taken % self.job.config.log_every == 0 and devices.anyone(self.requests.stop):
+                self._stop(step)
+
     def _due(self, step: int, every: int) -> bool:
         """Whether `step` ends an epoch whose number is a multiple of `every`, or the last one."""
         epoch, rest = divmod(step, self.job.steps_per_epoch)
@@ -107,6 +134,8 @@ class Training:
 
     def _begin_record(self) -> None:
         self._totals, self._seen, self._began = self._zeros(), 0, time.perf_counter()
+        if self._searching is not None:
+            self._searching.begin_record()
 
     def _figures(self) -> dict[str, float]:
         """Training figures since the last record. Raises UsageError if a loss was not finite."""
@@ -129,6 +158,7 @@ class Training:
         record["learning_rate"] = float(self.job.schedule(jnp.asarray(step - 1)))
         record["images_per_second"] = figures.pop("images_per_second")
         record |= {f"train_{name}": value for name, value in figures.items()}
+        record |= self._searching.figures() if self._searching is not None else {}
         for name, evaluator in self.evaluators.items():
             record |= {f"{name}_{metric}": value for metric, value in evaluator(self.state).items()}
         record["seconds"] = time.perf_counter() - self._began
@@ -146,7 +176,7 @@ class Training:
         return devices.anyone(devices.is_main() and record[BEST] > before)
 
     def _save(self, record: dict[str, float]) -> None:
-        if not bool(all_finite((self.state.params, self.state.stats, self.state.loss))):
+        if not bool(all_finite((self.state.params, self.state.stats, self.state.loss, self.state.hyper))):
             raise UsageError(
                 f"parameters or statistics are not finite at step {int(self.state.step)}; nothing was saved over the "
                 f"last good checkpoint (step {self.store.latest}). Lower config.optim.learning_rate or set "

@@ -41,6 +41,25 @@ def of_training(loss: jax.Array, logits: jax.Array, labels: jax.Array, step: jax
     return Totals({"loss": (loss, jnp.ones(())), "top1": (jnp.sum(right), jnp.sum(known))}, bad)
 
 
+def no_search() -> Totals:
+    """The empty sums that `of_search` is added to."""
+    names = ("search_loss", "search_residual", "search_indefinite")
+    return Totals({name: (jnp.zeros(()), jnp.zeros(())) for name in names}, jnp.asarray(NEVER, jnp.int32))
+
+
+def of_search(report: Mapping[str, jax.Array], gradient: Any, step: jax.Array) -> Totals:
+    """The report of `implicit.hypergradient`: loss on trusted rows, the solver's residual, how often it met a direction
+    without positive curvature; and whether a gradient was not finite."""
+    figures = {
+        "search_loss": report["validation_loss"],
+        "search_residual": report["residual"],
+        "search_indefinite": (report["curvature"] <= 0).astype(jnp.float32),
+    }
+    finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves((gradient, list(figures.values())))]))
+    bad = jnp.where(finite, NEVER, step).astype(jnp.int32)
+    return Totals({name: (value, jnp.ones(())) for name, value in figures.items()}, bad)
+
+
 def of_evaluation(logits: jax.Array, labels: jax.Array) -> Totals:
     """Top-1, top-5, negative log-likelihood and calibration bins: logits [B K], labels [B] (-1: not counted)."""
     num_classes = logits.shape[-1]

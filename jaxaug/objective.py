@@ -1,17 +1,22 @@
-"""The one objective: `(params, hyper, state, batch, key) -> (loss, aux)`. Training differentiates it in params."""
+"""The one objective: `(params, hyper, state, batch, key) -> (loss, aux)`, and the same in two stages for a search.
+
+Training differentiates it in params, a search in hyper.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import flax.struct
 import jax
 
 from jaxaug import losses, metrics, models
-from jaxaug.types import Batch, LossTransform, Progress, TrainState, Tree
+from jaxaug.types import Batch, Hyper, LossTransform, Progress, Terms, TrainState, Tree
 
 Objective = Callable[..., tuple[jax.Array, "Aux"]]
+HEAD = "head"
 
 
 class Aux(flax.struct.PyTreeNode):
@@ -32,17 +37,76 @@ def make_objective(
 ) -> Objective:
     """objective(params, hyper, state, batch, key): augment -> model -> loss chain -> one number.
 
-    batch: a raw `Batch`; key: of this step. Everything random in it comes from `key`.
+    batch: a raw `Batch`; hyper: that of its rows; key: of this step. Everything random in it comes from `key`.
     """
 
-    def objective(params: Tree, hyper: Tree, state: TrainState, batch: Batch, key: jax.Array):
+    def objective(params: Tree, hyper: Hyper, state: TrainState, batch: Batch, key: jax.Array):
         progress = progress_of(state.step, steps_per_epoch, epochs)
         of_augment, of_model = jax.random.split(key)
-        batch = augment(batch, hyper, of_augment, progress, train=True)
+        batch = augment(batch.replace(own=hyper.own), hyper.shared, of_augment, progress, train=True)
         out, stats = models.apply(model, params, state.stats, batch.image, train=True, key=of_model)
-        loss_state, terms = chain.apply(state.loss, losses.begin(out, batch, hyper, progress))
+        loss_state, terms = chain.apply(state.loss, losses.begin(out, batch, hyper.shared, progress))
         loss = losses.reduce(terms)
         totals = metrics.of_training(loss, out.logits, batch.label, state.step)
         return loss, Aux(stats, loss_state, totals)
 
     return objective
+
+
+class Stages(NamedTuple):
+    """The objective cut where the parameters that a search differentiates in begin to matter; the model as evaluated.
+
+    encode(hyper, state, batch, key) -> (numbers, rest): all that comes before, once for a search step. numbers: floats
+    that hyper may reach, with the features if the part is the head, else with the images; rest: the batch besides.
+    score(part, shared, numbers, rest, state) -> Terms.  trust(state, batch) -> (part -> []): plain cross-entropy on
+    rows whose labels are trusted, without augmentation.
+    """
+
+    encode: Callable[[Hyper, TrainState, Batch, jax.Array], tuple[dict[str, Any], Batch]]
+    score: Callable[[Tree, Tree, dict[str, Any], Batch, TrainState], Terms]
+    trust: Callable[[TrainState, Batch], Callable[[Tree], jax.Array]]
+
+
+def make_stages(
+    model: nn.Module,
+    augment: Callable,
+    chain: LossTransform,
+    part: tuple[str, ...],
+    *,
+    steps_per_epoch: int,
+    epochs: int,
+) -> Stages:
+    """The stages for a part of the parameters: a path such as ("head",) or ("head", "kernel"); () for all of them."""
+    head_only = part[:1] == (HEAD,)
+
+    def seen_by(state: TrainState, batch: Batch) -> jax.Array:
+        """What the part works on: features [B D] or images [B H W C]."""
+        if not head_only:
+            return batch.image
+        return models.apply(model, state.params, state.stats, batch.image, train=False)[0].features
+
+    def answer(part_params: Tree, state: TrainState, seen: jax.Array):
+        params = models.with_part(state.params, part, part_params)
+        if head_only:
+            return models.of_head(params[HEAD], seen)
+        return models.apply(model, params, state.stats, seen, train=False)[0]
+
+    def encode(hyper: Hyper, state: TrainState, batch: Batch, key: jax.Array):
+        progress = progress_of(state.step, steps_per_epoch, epochs)
+        batch = augment(batch.replace(own=hyper.own), hyper.shared, key, progress, train=True)
+        numbers = {"seen": seen_by(state, batch), "own": batch.own, "mass": batch.mass, "mix": batch.mix}
+        return numbers, batch.replace(own=None, mass=None, mix=None)
+
+    def score(part_params: Tree, shared: Tree, numbers: dict[str, Any], rest: Batch, state: TrainState) -> Terms:
+        batch = rest.replace(own=numbers["own"], mass=numbers["mass"], mix=numbers["mix"])
+        progress = progress_of(state.step, steps_per_epoch, epochs)
+        out = answer(part_params, state, numbers["seen"])
+        return chain.apply(state.loss, losses.begin(out, batch, shared, progress))[1]
+
+    def trust(state: TrainState, batch: Batch) -> Callable[[Tree], jax.Array]:
+        batch = augment(batch, state.hyper.shared, None, None, train=False)
+        seen = seen_by(state, batch)
+        progress = progress_of(state.step, steps_per_epoch, epochs)
+        return lambda part_params: losses.reduce(losses.begin(answer(part_params, state, seen), batch, {}, progress))
+
+    return Stages(encode, score, trust)

@@ -1,4 +1,4 @@
-"""Pure steps. `train_step` is the only place where parameters change."""
+"""Pure steps. `train_step` is the only place where parameters change, `search_step` where hyper does."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxaug import metrics, models
+from jaxaug import losses, metrics, models
 from jaxaug.data import Split
 from jaxaug.data.batches import take
-from jaxaug.objective import Objective
-from jaxaug.types import Batch, LossTransform, Outputs, TrainState, Tree
+from jaxaug.objective import Objective, Stages
+from jaxaug.search import implicit, rows
+from jaxaug.types import Batch, Hyper, LossTransform, Outputs, Terms, TrainState, Tree
+
+# Numbers that no step has: training steps use fold_in(key, step).
+OF_INIT, OF_SEARCH = 2**32 - 1, 2**32 - 2
 
 
 def init_state(
@@ -21,25 +25,26 @@ def init_state(
     model: nn.Module,
     chain: LossTransform,
     tx: optax.GradientTransformation,
-    hyper: Tree,
+    hyper: Hyper,
+    search: rows.SearchState,
     image_shape: tuple[int, ...],
 ) -> TrainState:
     """The state before the first step, a function of `key` alone."""
-    # The largest number, which no step has: steps use fold_in(key, step).
-    params, stats = models.init(model, jax.random.fold_in(key, 2**32 - 1), image_shape)
+    params, stats = models.init(model, jax.random.fold_in(key, OF_INIT), image_shape)
     num_features, num_classes = params["head"]["kernel"].shape
     loss = chain.init(num_classes, num_features)
-    return TrainState(jnp.zeros((), jnp.int32), params, stats, tx.init(params), loss, hyper, key)
+    return TrainState(jnp.zeros((), jnp.int32), params, stats, tx.init(params), loss, hyper, search, key)
 
 
 def make_train_step(
-    objective: Objective, tx: optax.GradientTransformation
+    objective: Objective, tx: optax.GradientTransformation, rule: rows.Rule | None = None
 ) -> Callable[[TrainState, Batch], tuple[TrainState, metrics.Totals]]:
-    """train_step(state, batch) -> (state, metrics): one optimiser step."""
+    """train_step(state, batch) -> (state, metrics): one optimiser step. rule: that of the search, if there is one."""
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, metrics.Totals]:
         key = jax.random.fold_in(state.key, state.step)
-        grads, aux = jax.grad(objective, has_aux=True)(state.params, state.hyper, state, batch, key)
+        hyper = rows.look(rule, state.hyper, state.search, batch.index)[0]
+        grads, aux = jax.grad(objective, has_aux=True)(state.params, hyper, state, batch, key)
         updates, opt = tx.update(grads, state.opt, state.params)
         params = optax.apply_updates(state.params, updates)
         state = state.replace(step=state.step + 1, params=params, opt=opt, stats=aux.stats, loss=aux.loss)
@@ -48,20 +53,79 @@ def make_train_step(
     return train_step
 
 
+def make_search_step(
+    stages: Stages,
+    rule: rows.Rule,
+    tx: optax.GradientTransformation,
+    direction: implicit.Direction,
+    *,
+    part: tuple[str, ...],
+    fisher: bool,
+) -> Callable[[TrainState, Batch, Batch], tuple[TrainState, metrics.Totals]]:
+    """search_step(state, batch, trusted) -> (state, metrics): hyper moves so that the trusted rows' loss falls.
+
+    The rows' own numbers follow `rule`, the shared ones `tx`. part: the parameters that the derivative goes through.
+    fisher: curvature by Gauss-Newton on the weighted cross-entropy, which is never negative; else by the Hessian.
+    """
+
+    def search_step(state: TrainState, batch: Batch, trusted: Batch) -> tuple[TrainState, metrics.Totals]:
+        key = jax.random.fold_in(jax.random.fold_in(state.key, OF_SEARCH), state.search.step)
+        seen = rows.look(rule, state.hyper, state.search, batch.index)
+        numbers, back, rest = jax.vjp(lambda h: stages.encode(h, state, batch, key), seen[0], has_aux=True)
+
+        def terms(params: Tree, shared: Tree, numbers: Tree) -> Terms:
+            return stages.score(params, shared, numbers, rest, state)
+
+        def train(params: Tree, given: tuple[Tree, Tree]) -> jax.Array:
+            return losses.reduce(terms(params, *given))
+
+        params, given = models.part_of(state.params, part), (seen[0].shared, numbers)
+        curvature = None
+        if fisher:
+            now, known = terms(params, *given), jnp.maximum(jnp.sum(rest.label >= 0), 1)
+            # What transforms add to the logits is held fixed: its curvature need not be positive.
+            added = jax.lax.stop_gradient(now.logits - now.out.logits)
+            curvature = implicit.softmax_fisher(lambda p: terms(p, *given).out.logits + added, now.weight, known)
+        trust = stages.trust(state, trusted)
+        (of_shared, of_numbers), report = implicit.hypergradient(train, trust, params, given, direction, curvature)
+        # What reaches hyper through the images and features, and what reaches it directly.
+        (gradient,) = back(of_numbers)
+        of_shared = jax.tree.map(jnp.add, gradient.shared, of_shared)
+        hyper, search = rows.learn(rule, state.hyper, state.search, seen, gradient.own)
+        updates, of_tx = tx.update(of_shared, search.shared, hyper.shared)
+        hyper = hyper.replace(shared=optax.apply_updates(hyper.shared, updates))
+        totals = metrics.of_search(report, (gradient.own, of_shared), state.step)
+        return state.replace(hyper=hyper, search=search.replace(shared=of_tx)), totals
+
+    return search_step
+
+
 def make_predict(model: nn.Module, augment: Callable) -> Callable[[TrainState, Batch], Outputs]:
     """predict(state, batch) -> Outputs, with running BatchNorm statistics and without augmentation."""
 
     def predict(state: TrainState, batch: Batch) -> Outputs:
-        batch = augment(batch, state.hyper, None, None, train=False)
+        batch = augment(batch, state.hyper.shared, None, None, train=False)
         return models.apply(model, state.params, state.stats, batch.image, train=False)[0]
 
     return predict
 
 
-def of_rows(source: Split, rows: jax.Array) -> Batch:
-    """The batch of `rows` [B] of a split that lives on the device; row -1 is padding and gets label -1."""
-    part = take(source, rows)
+def of_rows(source: Split, chosen: jax.Array) -> Batch:
+    """The batch of rows number `chosen` [B] of a split on the device; row -1 is padding and gets label -1."""
+    part = take(source, chosen)
     return Batch(part.image, part.label, part.index)
+
+
+def make_search_dispatch(search_step: Callable) -> Callable:
+    """dispatch(state, totals, source, rows [B], trusted source, trusted rows [V]) -> (state, totals): a search step."""
+
+    def dispatch(
+        state: TrainState, totals: metrics.Totals, source: Split, chosen: jax.Array, trusted: Split, few: jax.Array
+    ):
+        state, new = search_step(state, of_rows(source, chosen), of_rows(trusted, few))
+        return state, totals + new
+
+    return dispatch
 
 
 def make_dispatch(train_step: Callable) -> Callable:

@@ -6,7 +6,7 @@ K classes, D features. Every record is a pytree; none of them is ever changed in
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import flax.struct
@@ -14,6 +14,27 @@ import jax
 import jax.numpy as jnp
 
 Tree = Any
+
+
+class Hyper(flax.struct.PyTreeNode):
+    """The tunable description of the data: what a search may change, by name.
+
+    own: {name: tree of [N ...]}, one entry for each training row ([B ...] for the rows of a batch; without that axis
+    where a transform or a part says with what every row begins). shared: {name: tree}, the same for all rows.
+    """
+
+    own: dict[str, Tree] = flax.struct.field(default_factory=dict)
+    shared: dict[str, Tree] = flax.struct.field(default_factory=dict)
+
+
+def united(parts: Iterable[Hyper]) -> Hyper:
+    """One record of what several parts and transforms let a search change; each name is one's own."""
+    own: dict[str, Tree] = {}
+    shared: dict[str, Tree] = {}
+    for part in parts:
+        own |= part.own
+        shared |= part.shared
+    return Hyper(own, shared)
 
 
 class Batch(flax.struct.PyTreeNode):
@@ -27,6 +48,7 @@ class Batch(flax.struct.PyTreeNode):
         soften targets transport it (None: nothing was hidden).
     mix: [B] float32 or None: the share of a row's own label where it was mixed with the row before it, as
         `jnp.roll(x, 1, axis=0)` brings them together (None: not mixed).
+    own: {name: tree of [B ...]}: what a search may change about each row (`Hyper.own`; None: nothing).
     """
 
     image: jax.Array
@@ -34,6 +56,7 @@ class Batch(flax.struct.PyTreeNode):
     index: jax.Array
     mass: jax.Array | None = None
     mix: jax.Array | None = None
+    own: dict[str, Tree] | None = None
 
     @property
     def visible(self) -> jax.Array:
@@ -62,7 +85,8 @@ class Progress(flax.struct.PyTreeNode):
 class Terms(flax.struct.PyTreeNode):
     """One batch on its way to one number: sum(weight * (cross_entropy(targets, logits) + extra)) / rows with a label.
 
-    A loss transform may replace logits [B K], targets [B K], weight [B] and extra [B], and may read the rest.
+    A loss transform may replace logits [B K], targets [B K], weight [B] and extra [B], and may read the rest. hyper:
+    `Hyper.shared`.
     """
 
     logits: jax.Array
@@ -78,18 +102,21 @@ class Terms(flax.struct.PyTreeNode):
 class LossTransform(NamedTuple):
     """A pair of pure functions, as optax's GradientTransformation.
 
-    init: (num_classes, num_features) -> state;  apply: (state, Terms) -> (state, Terms).
+    init: (num_classes, num_features) -> state;  apply: (state, Terms) -> (state, Terms). hyper: num_classes -> what a
+    search may change of it, as it begins (None: nothing); apply finds it again in `Terms.batch.own` and `Terms.hyper`.
     """
 
     init: Callable[[int, int], Tree]
     apply: Callable[[Tree, Terms], tuple[Tree, Terms]]
+    hyper: Callable[[int], Hyper] | None = None
 
 
 class TrainState(flax.struct.PyTreeNode):
     """Everything a training needs to go on: all of it is checkpointed.
 
     step: [] int32, optimiser steps taken. params, stats: the model's parameters and BatchNorm statistics.
-    opt: optax state. loss: the states of the loss transforms. hyper: the tunable description of the data.
+    opt: optax state. loss: the states of the loss transforms. hyper: what a search may change, search: what the search
+    keeps besides (`search.rows.SearchState`).
     key: typed PRNG key of the run; step t uses `fold_in(key, t)`, which is what makes a resumed run exact.
     """
 
@@ -98,5 +125,6 @@ class TrainState(flax.struct.PyTreeNode):
     stats: Tree
     opt: Tree
     loss: Tree
-    hyper: Tree
+    hyper: Hyper
+    search: Tree
     key: jax.Array

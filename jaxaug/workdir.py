@@ -78,7 +78,7 @@ class Workdir:
         file = self.path / "metrics.jsonl"
         if not devices.is_main() or not file.exists():
             return []
-        records = [json.loads(line) for line in file.read_text().splitlines() if line.endswith("}")]
+        records = read_history(file)
         if until_step is not None:
             records = [r for r in records if r["step"] <= until_step]
             write_whole(file, "".join(json.dumps(r) + "\n" for r in records))
@@ -107,6 +107,22 @@ class Workdir:
         """Flush TensorBoard's file."""
         if self._board is not None:
             self._board.close()
+
+
+def read_config(folder: pathlib.Path) -> dict[str, Any]:
+    """The config of the run in a folder as it was given, with the tuples of which JSON makes lists.
+
+    Raises UsageError if there is none, or if it cannot be read.
+    """
+    try:
+        return _with_tuples(json.loads((folder / "config.json").read_text()))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{folder} is not the folder of a run, its config.json cannot be read: {error}") from None
+
+
+def read_history(file: pathlib.Path) -> list[dict[str, float]]:
+    """The records of a metrics.jsonl, without the last one if a killed process left it half written."""
+    return [json.loads(line) for line in file.read_text().splitlines() if line.endswith("}")]
 
 
 def environment() -> dict[str, Any]:
@@ -143,6 +159,12 @@ def _code_version() -> str:
 
 def _text(config: ConfigDict) -> str:
     return json.dumps(config.to_dict(), indent=1, sort_keys=True, default=list)
+
+
+def _with_tuples(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _with_tuples(value) for key, value in tree.items()}
+    return tuple(map(_with_tuples, tree)) if isinstance(tree, list) else tree
 
 
 def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:

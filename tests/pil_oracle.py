@@ -10,6 +10,11 @@ def affine(*matrix):
     return lambda image: image.transform(image.size, Image.Transform.AFFINE, matrix)
 
 
+def scaled(image, x, y):
+    """Enlarged about the centre."""
+    return affine(1 / x, 0, image.width / 2 * (1 - 1 / x), 0, 1 / y, image.height / 2 * (1 - 1 / y))(image)
+
+
 def rectangle(image, box):
     image = image.copy()
     colour = COVER if image.mode == "RGB" else Image.new("RGB", (1, 1), COVER).convert("L").getpixel((0, 0))
@@ -56,6 +61,8 @@ OPS = {
     "ShiftX": lambda image, v, r: affine(1, 0, -int(v * image.width), 0, 1, 0)(image),
     "ShiftY": lambda image, v, r: affine(1, 0, 0, 0, 1, -int(v * image.height))(image),
     "Rotate": lambda image, v, r: image.rotate(v),
+    "ScaleX": lambda image, v, r: scaled(image, v, 1.0),
+    "ScaleY": lambda image, v, r: scaled(image, 1.0, v),
     "Flip": lambda image, v, r: ImageOps.mirror(image),
     "FlipVertical": lambda image, v, r: ImageOps.flip(image),
     "RandFlip": lambda image, v, r: ImageOps.mirror(image) if r[0] > 0.5 else image,

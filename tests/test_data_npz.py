@@ -31,6 +31,44 @@ def test_npz(tmp_path):
     assert data.train.image.dtype == np.float32
 
 
+def test_trusted_rows(tmp_path):
+    """Validation rows of the file's own, numbered on from the training rows; without test rows they are the test."""
+    image, label = copies.rows(7, (6, 5, 3), 4, 5)
+    trusted = {"validation_image": image, "validation_label": label}
+    data = load_npz(tmp_path, **trusted)
+    np.testing.assert_array_equal(data.validation.image, image)
+    np.testing.assert_array_equal(data.validation.label, label)
+    np.testing.assert_array_equal(data.validation.index, np.arange(20, 27))
+    assert (len(data.train), len(data.test), data.clean_label) == (20, 8, None)
+    assert data.statistics_source == "computed from the 20 training rows"
+    none = {"test_image": None, "test_label": None}
+    alone = load_npz(tmp_path, **trusted, **none)
+    assert alone.test is alone.validation
+    cut = load_npz(tmp_path, {"validation_size": 5}, **none)
+    assert cut.test is cut.validation
+    assert (len(cut.train), len(cut.test)) == (15, 5)
+    for options, changes, message in (
+        ({"validation_size": 5}, trusted, "npz has validation rows of its own: set config.data.validation_size to 0"),
+        ({}, none, "neither test nor validation rows"),
+        ({}, trusted | {"validation_label": None}, "but not validation_label"),
+        ({}, trusted | {"validation_label": label[1:]}, "7 images need as many"),
+        ({}, trusted | {"validation_image": image.astype(np.float32) / 300}, "validation_image of .* lies in 0"),
+        ({}, trusted | {"validation_image": image[:, :5]}, "images of validation are"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            load_npz(tmp_path, options, **changes)
+
+
+def test_clean_labels(tmp_path):
+    clean = np.arange(20) % 6
+    data = load_npz(tmp_path, {"validation_size": 5}, train_clean_label=clean)
+    np.testing.assert_array_equal(data.clean_label, clean[data.train.index])
+    assert (data.num_classes, data.clean_label.dtype) == (6, np.int32)
+    for wrong, message in ((clean[1:], "20 images need"), (clean / 2, "clean. are float"), (clean - 1, "label -1")):
+        with pytest.raises(UsageError, match=message):
+            load_npz(tmp_path, train_clean_label=wrong)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

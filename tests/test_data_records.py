@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from prepared import small
 
-from jaxaug.data import Split, statistics
+from jaxaug.data import Split, fewer_rows, statistics
 from jaxaug.errors import UsageError
 
 
@@ -51,9 +51,36 @@ def test_split_fields_are_checked():
     for wrong, message in (
         (Split(split.image, split.label.astype(np.int64), split.index), "label of train is int64"),
         (Split(split.image, split.label, split.index[:-1]), "index of train has shape"),
+        (Split(split.image, split.label, split.index // 2), "2 training rows have the index 0; each needs one"),
+        (Split(split.image, split.label, split.index - 1), "the index -1 of a training row must be 0 or more"),
     ):
         with pytest.raises(UsageError, match=message):
             dataclasses.replace(data, train=wrong)
+
+
+def test_what_is_known_of_rows_is_checked():
+    data = small()
+    clean = data.train.label
+    for changes, message in (
+        ({"clean_label": clean.astype(np.int64)}, "the clean labels are int64"),
+        ({"clean_label": clean[:-1]}, r"of shape .11,.; 12 training rows need int32 .12."),
+        ({"clean_label": clean + 1}, "of the clean labels of train has label 3"),
+        ({"files": ("a.png",) * 11}, "11 files for training rows with an index up to 11"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            dataclasses.replace(data, **changes)
+
+
+def test_what_is_known_of_a_row_goes_with_it():
+    image, label = copies.rows(60, (4, 4, 1), 3)
+    files = tuple(f"{row}.png" for row in range(60))
+    data = small((image, label), validation_size=15, clean_label=(label + 1) % 3, files=files)
+    for some in (data, fewer_rows(data, 20, 0), data.keep(np.array([7, 3]))):
+        np.testing.assert_array_equal(some.clean_label, (some.train.label + 1) % 3)
+        np.testing.assert_array_equal(some.train.image, image[some.train.index])
+        assert some.files is files
+    with pytest.raises(UsageError, match="60 images need as many"):
+        small((image, label), clean_label=label[:-1])
 
 
 def test_statistics_in_chunks(monkeypatch):

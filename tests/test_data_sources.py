@@ -22,7 +22,7 @@ from jaxaug.errors import UsageError
 def test_every_source_is_covered():
     modules = [info.name for info in pkgutil.iter_modules(jaxaug.data.__path__)]
     sources = {name for name in modules if hasattr(importlib.import_module(f"jaxaug.data.{name}"), "load")}
-    assert sources == {*STOCK, "digits", "npz"}
+    assert sources == {*STOCK, "digits", "npz", "folder"}
 
 
 def test_importing_is_light():

@@ -39,6 +39,7 @@ MEMBERS = [
 
 def test_members_are_found():
     assert {"isda.isda", "targets.smooth", "targets.soften", "targets.mixed", "weights.focal"} <= set(MEMBERS)
+    assert {"targets.learned_targets", "targets.divergence", "weights.learned_weights"} <= set(MEMBERS)
 
 
 @pytest.mark.parametrize("name", MEMBERS)

@@ -68,8 +68,8 @@ def odd_images(channels=3):
 def test_any_value_equals_pil(scheduler, channels):
     """Random float32 values at a size that is not square: no pixel differs, but for Rotate's float32 cosines."""
     rng = np.random.default_rng(1)
-    ops = [op for op in pil_oracle.OPS for _ in range(8)]
-    assert set(ops) | {"RandResizeCrop"} == set(NAMES)
+    ops = [op for op in pil_oracle.OPS if not op.startswith("Scale") for _ in range(8)]
+    assert set(ops) | {"RandResizeCrop", "ScaleX", "ScaleY"} == set(NAMES)
     shares = np.concatenate([np.tile([0.0, 1.0], (len(ops) // 8, 1)), rng.random((len(ops) // 8, 6))], axis=1).ravel()
     values = np.float32([value_of(op, share) for op, share in zip(ops, shares, strict=True)])
     values = np.where([op == "RandCrop" for op in ops], np.round(values), values)  # whole pixels of padding
@@ -95,6 +95,18 @@ def test_known_angles_equal_pil():
     result = np.asarray(apply_op("Rotate", np.repeat(image[None], 32, axis=0), values))
     for value, found in zip(values, result, strict=True):
         np.testing.assert_array_equal(found, pil_oracle.apply("Rotate", image, value))
+
+
+def test_scaling_follows_pil():
+    """No pixel differs but where a sample falls between two pixels: PIL scales in float64, everything else in 16.16."""
+    images, values = np.repeat(odd_images(), 8, axis=0), np.tile(np.linspace(0.7, 1.5, 8), 5)
+    for op, axis in (("ScaleX", 1), ("ScaleY", 0)):
+        for value, image, found in zip(values, images, np.asarray(apply_op(op, images, values)), strict=True):
+            side = image.shape[axis]
+            source = side / 2 + (np.arange(side) + 0.5 - side / 2) / value
+            clear = np.abs(source - np.round(source)) > 1e-3
+            expected = pil_oracle.apply(op, image, value)
+            np.testing.assert_array_equal(found.compress(clear, axis), expected.compress(clear, axis))
 
 
 def test_torchvision_randaugment():

@@ -16,6 +16,7 @@ SHAPES = {  # layers, ops, levels
     "dada_cifar10": (2, 16, 11),
     "trivialaugment_wide": (1, 14, 31),
     "deepaa_cifar_2": (6, 18, 13),
+    "affine": (7, 8, 11),
 }
 
 

@@ -109,6 +109,35 @@ def test_divergence():
     assert np.isfinite(into_targets(terms.targets)).all()
 
 
+def test_symmetric_divergence(precision):
+    """1/2 KL(s || p) + 1/2 KL(p || s), with the logits as an earlier transform left them; 0 for a perfect answer."""
+    terms, soft, _, logits = random_case()
+    terms = jax.tree.map(lambda x: x.astype(precision) if jnp.issubdtype(x.dtype, jnp.floating) else x, terms)
+    terms = terms.replace(targets=jnp.asarray(soft, precision))
+    doubled = losses.stateless(lambda terms: terms.replace(logits=2 * terms.logits))
+    p = np.exp(2 * logits) / np.exp(2 * logits).sum(-1, keepdims=True)
+    tolerance = {"float32": 1e-6, "float64": 1e-13}[precision]
+    loss, gradient, _ = loss_and_gradient(terms, doubled, divergence(symmetric=True))
+    np.testing.assert_allclose(loss, 0.5 * np.mean(((soft - p) * np.log(soft / p)).sum(-1)), rtol=tolerance)
+    # dp_j / dz_k = p_j ([j = k] - p_k)
+    pull = p - soft + p * (np.log(p / soft) - (p * np.log(p / soft)).sum(-1, keepdims=True))
+    np.testing.assert_allclose(gradient, pull / 6, atol=tolerance)
+    perfect = terms.replace(logits=0.5 * jnp.log(terms.targets))
+    np.testing.assert_allclose(loss_and_gradient(perfect, doubled, divergence(True))[0], 0, atol=tolerance)
+
+
+def test_symmetric_divergence_of_hard_targets():
+    """Where a target is 0 its logarithm counts as that of 1e-30: finite value and gradients."""
+    terms, _, _, logits = random_case()
+    hard, p = np.asarray(terms.targets), np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    reverse = (p * (np.log(p) - np.log(np.maximum(hard, 1e-30)))).sum(-1)
+    loss, gradient, _ = loss_and_gradient(terms, divergence(True))
+    np.testing.assert_allclose(loss, 0.5 * np.mean(reverse - (hard * np.log(p)).sum(-1)), rtol=1e-5)
+    into_targets = jax.grad(lambda t: losses.reduce(divergence(True).apply((), terms.replace(targets=t))[1]))
+    assert np.isfinite(gradient).all()
+    assert np.isfinite(into_targets(terms.targets)).all()
+
+
 @settings(max_examples=50, deadline=None)
 @given(
     visible=st.floats(0, 1),

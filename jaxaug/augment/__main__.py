@@ -53,8 +53,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--noexact", dest="exact", action="store_false", help="the differentiable form, rounded")
     parser.add_argument("--overwrite", action="store_true", help="write into a folder that is not empty")
     parser.add_argument("--plot", help="draw the policy into this file, for example policy.png")
-    parser.add_argument("--layers", type=int, default=2, help="of randaugment and uniformaugment (default: 2)")
-    parser.add_argument("--magnitude", type=int, default=9, help="of randaugment, 0 to 30 (default: 9)")
+    parser.add_argument(
+        "--layers", type=int, default=2, help="of randaugment, uniformaugment and autodo_* (default: 2)"
+    )
+    parser.add_argument("--magnitude", type=int, default=9, help="of randaugment and autodo_*, 0 to 30 (default: 9)")
     return parser
 
 

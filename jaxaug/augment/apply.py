@@ -37,10 +37,12 @@ def apply_one(settings: Settings, op: Op, drawn: Draw, sample: Sample) -> Sample
 
 
 def moved(settings: Settings, sample: Sample, coefficients: tuple, fill: np.ndarray | jax.Array) -> Sample:
-    """The sample after a move; fill [C] where it uncovers nothing."""
+    """The sample after a move; fill [C] where it uncovers nothing, unless the settings' border says otherwise."""
     numbers = settings.numbers
-    found = numbers.where_from(coefficients, *sample.image.shape[1:])
-    take = functools.partial(jax.vmap(numbers.take, (0, None, 0)), sample.image, found)
+    size = sample.image.shape[1:]
+    found = numbers.where_from(coefficients, *size)
+    seen = numbers.clamped(found, *size) if settings.border == "edge" else found
+    take = functools.partial(jax.vmap(numbers.take, (0, None, 0)), sample.image, seen)
     sample = sample.replace(image=take(jnp.asarray(fill).astype(sample.image.dtype)))
     return sample if sample.label is None else sample.replace(label=numbers.take(sample.label, found, VOID))
 
@@ -54,5 +56,8 @@ def hidden(settings: Settings, sample: Sample, box: tuple) -> Sample:
 
 
 def gated(gate: jax.Array | None, before: Sample, after: Sample) -> Sample:
-    """before + gate * (after - before), for float32 images."""
-    return after if gate is None else after.replace(image=before.image + gate * (after.image - before.image))
+    """before + gate * (after - before), for float32 images; the label map of the nearer one."""
+    if gate is None:
+        return after
+    label = jax.tree.map(functools.partial(jnp.where, gate > 0.5), after.label, before.label)
+    return after.replace(image=before.image + gate * (after.image - before.image), label=label)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.struct
 import jax
@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxaug.augment import exact, host
 from jaxaug.augment.kinds import Op
+from jaxaug.augment.learned import gate, is_of_gates
 from jaxaug.augment.ops import OPS
 from jaxaug.augment.policies import Array, Policy
 from jaxaug.augment.records import Draw
@@ -36,51 +37,116 @@ def known(policy: Policy, height: int, width: int) -> Table | None:
         op, chosen = OPS[name], policy.op == i
         if name in policy.signed:
             values[chosen, 1] = _mirrored(values[chosen, 1], op.neutral)
-        if op.signed:
+        if op.of_value_alone:
             fixed[chosen] = fixed_of(op, values[chosen], height, width)
     return Table(values.astype(np.float32), fixed)
 
 
 def fixed_of(op: Op, values: np.ndarray, height: int, width: int) -> np.ndarray:
-    """[.. 6] int32: the 16.16 numbers of a signed move at physical values [..], computed in float64 as PIL does."""
+    """[.. 6] int32: the 16.16 numbers of a move at physical values [..], computed in float64 as PIL does; the move is
+    one `of_value_alone`."""
     displacement = op.apply(host, np.asarray(values, np.float64), None, height, width)
     return np.stack(np.broadcast_arrays(*exact.fixed(displacement)), axis=-1).astype(np.int32)
 
 
-def draw(key: jax.Array, policy: Policy, rows: jax.Array, table: Table | None = None) -> Draw:
+class Noise(NamedTuple):
+    """Everything random in a draw: sub [B], branch, sign [B L] and random [B L 4] uniform in [0, 1). Where the policy
+    wants it also uniform and normal [B L]; for gates logistic [B L], that is the difference of two Gumbel numbers."""
+
+    sub: jax.Array
+    branch: jax.Array
+    sign: jax.Array
+    random: jax.Array
+    uniform: jax.Array | None = None
+    normal: jax.Array | None = None
+    logistic: jax.Array | None = None
+
+
+def noise_of(key: jax.Array, policy: Policy, count: int, relaxed: bool = False) -> Noise:
+    """The noise of a draw for `count` images."""
+    of_sub, of_branch, of_noise, of_sign, of_random = jax.random.split(key, 5)
+    of_uniform, of_normal = jax.random.split(of_noise)
+    shape = (count, policy.op.shape[1])
+    noise = Noise(
+        _uniform(of_sub, (count,)),
+        _uniform(of_branch, shape),
+        _uniform(of_sign, shape),
+        _uniform(of_random, (*shape, 4)),
+    )
+    if "uniform" in policy.noise:
+        noise = noise._replace(uniform=_uniform(of_uniform, shape))
+    if "normal" in policy.noise:
+        noise = noise._replace(normal=jax.random.normal(of_normal, shape, jnp.float32))
+    if relaxed and is_of_gates(policy):
+        noise = noise._replace(logistic=jax.random.logistic(of_branch, shape, jnp.float32))
+    return noise
+
+
+def draw(key: jax.Array, policy: Policy, rows: jax.Array, table: Table | None = None, relaxed: bool = False) -> Draw:
     """One draw for each of rows [B] int32 (the rows' numbers matter only to a policy per training row).
 
-    table: of `known`, for exact values.
+    table: of `known`, for exact values. relaxed: with derivatives in the policy's logits, for smooth numbers; then
+    `policy.op` must be known when compiling. See `drawn_from`.
     """
-    of_sub, of_branch, of_noise, of_sign, of_random = jax.random.split(key, 5)
+    return drawn_from(noise_of(key, policy, len(rows), relaxed), policy, rows, table, relaxed)
+
+
+def drawn_from(
+    noise: Noise, policy: Policy, rows: jax.Array, table: Table | None = None, relaxed: bool = False
+) -> Draw:
+    """`draw` as a function of its noise.
+
+    relaxed: the ops of a policy of gates (`learned.is_of_gates`) are always carried out, with b = `learned.gate` times
+    the distance of their values from the neutral one, or times their effect (`Draw.gate`) if they have no such value.
+    Of other policies Draw.gate is 1, with the derivative of the probability of the branch that was drawn.
+    """
     layers, count = policy.op.shape[1], len(rows)
-    own = policy.mix.ndim == 2
+    own, gates = policy.mix.ndim == 2, noise.logistic is not None
     mix, logits, level = (x[rows] if own else x[None] for x in (policy.mix, policy.logits, policy.level))
-    s = _choose(_uniform(of_sub, (count,)), jax.nn.softmax(jnp.asarray(mix, jnp.float32)))
+    s = _choose(noise.sub, jax.nn.softmax(jnp.asarray(mix, jnp.float32)))
     row = jnp.arange(count) if own else jnp.zeros(count, jnp.int32)
     logits = jnp.asarray(logits, jnp.float32)
     sub = logits[row, s] if own or policy.op.shape[0] > 1 else logits[0]
-    r = _choose(_uniform(of_branch, (count, layers)), jax.nn.softmax(sub))
+    probability = jax.nn.softmax(sub)
+    r = jnp.zeros((count, layers), jnp.int32) if gates else _choose(noise.branch, probability)
     branch = (s[:, None], jnp.arange(layers)[None], r)
     op = jnp.asarray(policy.op)[branch]
-    mirrored = (_uniform(of_sign, op.shape) < 0.5) & ("sign" in policy.noise)
-    random = _uniform(of_random, (count, layers, 4))
+    mirrored = (noise.sign < 0.5) & ("sign" in policy.noise)
     if table is not None:
         at = (*branch, mirrored.astype(jnp.int32))
-        return Draw(op, jnp.asarray(table.values)[at], random, jnp.asarray(table.fixed)[at])
+        return Draw(op, jnp.asarray(table.values)[at], noise.random, jnp.asarray(table.fixed)[at])
     level = jnp.asarray(level, jnp.float32)[(row[:, None], *branch)]
-    return Draw(op, _noisy(policy, of_noise, op, level, mirrored), random)
+    drawn = Draw(op, _noisy(policy, noise, op, level, mirrored), noise.random)
+    if noise.logistic is not None:
+        return _gated(policy, drawn, gate(sub[..., 0] - sub[..., 1], noise.logistic))
+    if relaxed and policy.op.shape[2] > 1:
+        p = jnp.take_along_axis(jnp.broadcast_to(probability, (count, *sub.shape[1:])), r[..., None], -1)[..., 0]
+        drawn = drawn.replace(gate=1.0 + (p - jax.lax.stop_gradient(p)))
+    return drawn
 
 
-def _noisy(policy: Policy, key: jax.Array, op: jax.Array, level: jax.Array, mirrored: jax.Array) -> jax.Array:
+def _gated(policy: Policy, drawn: Draw, b: jax.Array) -> Draw:
+    """The draw with every op taken by the share b [B L]: of its value where that is smooth, else of its effect."""
+    ops = [OPS[name] for name in policy.names]
+    # A hole of no size has no derivative in its size, so that cutouts are gated by their effect.
+    smooth = [op.neutral is not None and op.smooth_value and op.kind != "hide" for op in ops]
+    neutral = jnp.asarray([op.neutral or 0.0 for op in ops], jnp.float32)[drawn.op]
+    by_value = jnp.asarray(smooth)[drawn.op]
+    value = jnp.where(by_value, neutral + b * (drawn.value - neutral), drawn.value)
+    used = {policy.names[i] for i in np.unique(np.asarray(policy.op)[..., 0])} - {"Identity"}
+    if all(ok for ok, name in zip(smooth, policy.names, strict=True) if name in used):
+        return drawn.replace(value=value)
+    return drawn.replace(value=value, gate=jnp.where(by_value, 1.0, b))
+
+
+def _noisy(policy: Policy, noise: Noise, op: jax.Array, level: jax.Array, mirrored: jax.Array) -> jax.Array:
     low, high = (jnp.asarray(side, jnp.float32)[op] for side in zip(*policy.ranges, strict=True))
     neutral = jnp.asarray([OPS[name].neutral or 0.0 for name in policy.names], jnp.float32)[op]
     value = low + level * (high - low)
-    of_uniform, of_normal = jax.random.split(key)
-    if "uniform" in policy.noise:
-        value = low + _uniform(of_uniform, op.shape) * (value - low)
-    if "normal" in policy.noise:
-        value = neutral + jax.random.normal(of_normal, op.shape, jnp.float32) * (value - neutral)
+    if noise.uniform is not None:
+        value = low + noise.uniform * (value - low)
+    if noise.normal is not None:
+        value = neutral + noise.normal * (value - neutral)
     turned = mirrored & jnp.asarray([name in policy.signed for name in policy.names])[op]
     return jnp.where(turned, _mirrored(value, neutral), value)
 

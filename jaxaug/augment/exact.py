@@ -14,6 +14,7 @@ from jaxaug.augment.tables import equalized, look_up, stretched
 
 LUMA = (19595, 38470, 7471)  # of 65536: ITU-R 601 as in Pillow's Convert.c
 ONE = 65536  # of 16.16 fixed point, Pillow's Geometry.c
+LEAST_FACTOR = 0.1  # normal noise has no bounds, and at a factor of 0 an image would have no pixels
 
 
 def blend(base: jax.Array, image: jax.Array, factor: jax.Array) -> jax.Array:
@@ -92,6 +93,12 @@ def turn(degrees: jax.Array) -> tuple[jax.Array, jax.Array]:
     """(cos, sin) in float32."""
     angle = jnp.deg2rad(degrees)
     return jnp.cos(angle), jnp.sin(angle)
+
+
+def longer(factor: jax.Array) -> jax.Array:
+    """1 / factor - 1, of factors of at least `LEAST_FACTOR`."""
+    factor = jnp.maximum(factor, LEAST_FACTOR)
+    return (1 - factor) / factor
 
 
 def fixed(displacement: tuple) -> tuple:

@@ -13,14 +13,30 @@ import jax
 import jax.numpy as jnp
 
 from jaxaug.augment.apply import apply_one, gated, hidden, moved
-from jaxaug.augment.geometry import geometry
+from jaxaug.augment.geometry import composed, fill_of, folds, geometry
 from jaxaug.augment.kinds import Op
 from jaxaug.augment.records import Draw, Sample, Settings
 
 
 def execute(settings: Settings, draw: Draw, sample: Sample) -> Sample:
-    """Carry out draw [B L] on sample [B ...], layer after layer."""
+    """Carry out draw [B L] on sample [B ...], layer after layer; layers that `folds` allows, as one map."""
+    if folds(settings, draw):
+        return _folded(settings, draw, sample)
     return {"map": _by_image, "fused": _fused}[settings.scheduler](settings, draw, sample)
+
+
+def _folded(settings: Settings, draw: Draw, sample: Sample) -> Sample:
+    """One gather for all layers: nothing is blurred twice, and nothing is lost between two of them."""
+    shape = sample.image.shape[1:]
+    fill = fill_of(settings, next(op for op in settings.ops if op.name != "Identity"), shape[0])
+
+    def one(args: tuple[tuple, Sample]) -> Sample:
+        coefficients, before = args
+        after = moved(settings, before, coefficients, fill)
+        return after.replace(image=after.image.astype(before.image.dtype))
+
+    pairs = jax.vmap(lambda drawn: composed(settings, drawn, shape))(draw), sample
+    return jax.lax.map(one, pairs) if settings.scheduler == "map" else jax.vmap(one)(pairs)
 
 
 def _by_image(settings: Settings, draw: Draw, sample: Sample) -> Sample:

@@ -25,7 +25,7 @@ def coefficients_of(settings: Settings, op: Op, drawn: Draw, height: int, width:
     """The numbers that `source` takes for a move; those that do not depend on the draw are Python numbers."""
     numbers = settings.numbers
     coefficients = numbers.fixed(op.apply(numbers, drawn.value, drawn.random, height, width))
-    if drawn.fixed is None or not op.signed:
+    if drawn.fixed is None or not op.of_value_alone:
         return coefficients
     return tuple(c if isinstance(c, int) else drawn.fixed[i] for i, c in enumerate(coefficients))
 
@@ -44,7 +44,7 @@ def fill_of(settings: Settings, op: Op, channels: int) -> np.ndarray:
 def geometry(settings: Settings, drawn: Draw, shape: tuple[int, ...], counts: Callable[[Op], bool]) -> Geometry:
     """That of the op that was drawn for one image [C H W], if `counts(op)`; else that of nothing."""
     channels, height, width = shape
-    dtype = jnp.int32 if settings.exact else jnp.float32
+    dtype = jnp.int32 if settings.exact else drawn.value.dtype
 
     def of_op(op: Op) -> Geometry:
         coefficients, fill, box = settings.numbers.fixed((0,) * 6), np.zeros(channels), (1.0, 0.0, 1.0, 0.0)
@@ -64,6 +64,24 @@ def _stack(entries: tuple[Any, ...], dtype: Any) -> jax.Array:
     return jnp.stack([jnp.asarray(entry, dtype) for entry in entries])
 
 
+def folds(settings: Settings, draw: Draw) -> bool:
+    """Whether all layers of a draw make one affine map: smooth numbers, no gate, moves only, one colour uncovered."""
+    moves = [op for op in settings.ops if op.name != "Identity"]
+    one_colour = settings.border == "edge" or len({op.fill for op in moves}) == 1
+    return not settings.exact and draw.gate is None and one_colour and all(op.kind == "move" for op in moves)
+
+
+def composed(settings: Settings, drawn: Draw, shape: tuple[int, ...]) -> tuple:
+    """The numbers that `source` takes for all layers [L] of one image's draw at once, if it `folds`."""
+    layers = _places(settings, drawn, shape).coefficients.T
+
+    def follow(done: tuple, layer: tuple) -> tuple[tuple, None]:
+        return settings.numbers.chained(done, layer), None
+
+    # Unrolled, its derivative takes twice as long to compile.
+    return jax.lax.scan(follow, tuple(jnp.zeros_like(layers[:, 0])), tuple(layers))[0]
+
+
 def mass_after(
     settings: Settings,
     draw: Draw,
@@ -74,31 +92,43 @@ def mass_after(
     """[B H W] float32: how much of the original area each pixel shows after the draw, of what it showed before [B H W].
 
     Each pixel is followed back through the layers. If an op named in `softens` uncovered or hid it on its way it shows
-    nothing; what other ops uncover or hide goes on showing what is nearest to it.
+    nothing; what other ops uncover or hide goes on showing what is nearest to it. Layers that fold into one map lose
+    nothing on the way: what one of them moves out of the image another may bring back.
     """
-    numbers = settings.numbers
-    height, width = shape[1:]
+    numbers, (height, width) = settings.numbers, shape[1:]
     kinds = {op.kind for op in settings.ops if op.name in softens}
+    resizes = any(op.kind == "resample" or not op.keeps_area for op in settings.ops if op.name in softens)
     counted = jnp.asarray([name in softens for name in settings.names])
-    everything = all(name in softens for name in settings.names)
+    everything = all(name in softens or name == "Identity" for name in settings.names)
 
     def one(draw: Draw, before: jax.Array | None) -> jax.Array:
-        places = jax.vmap(lambda drawn: geometry(settings, drawn, shape, lambda op: True))(draw)
-        x, y = numbers.grid(height, width)
-        mass = jnp.ones((height, width), jnp.float32)
+        places = _places(settings, draw, shape)
+        start = x, y = numbers.grid(height, width)
+        mass, area = jnp.ones((height, width), jnp.float32), jnp.ones((), jnp.float32)
         for layer in reversed(range(len(draw.op))):
-            coefficients, box = tuple(places.coefficients[layer]), tuple(places.box[layer])
-            shown = jnp.ones((), jnp.float32)
-            if "hide" in kinds:
-                shown = 1.0 - numbers.covered(box, x, y)
+            coefficients, box, counts = tuple(places.coefficients[layer]), places.box[layer], counted[draw.op[layer]]
+            shown = 1.0 - numbers.covered(tuple(box), x, y) if "hide" in kinds else 1.0
             x, y = numbers.source(coefficients, x, y)
-            shown = shown * numbers.inside(x, y, height, width)
-            if "resample" in kinds:  # every move keeps areas
-                shown = shown * numbers.area(coefficients)
-            mass = mass * (shown if everything else jnp.where(counted[draw.op[layer]], shown, 1.0))
+            mass = mass * jnp.where(counts, shown * numbers.inside(x, y, height, width), 1.0)
+            area = area * jnp.where(counts, numbers.area(coefficients), 1.0) if resizes else area
             x, y = jnp.clip(x, 0, width - 1), jnp.clip(y, 0, height - 1)
+        if folds(settings, draw):
+            column, row = numbers.source(composed(settings, draw, shape), *start)
+            seen = numbers.inside(column, row, height, width)
+            x, y = jnp.where(seen > 0, column, x), jnp.where(seen > 0, row, y)
+            mass = seen if everything else jnp.maximum(mass, seen)
         if before is not None:
-            mass = mass * before[jnp.round(y).astype(jnp.int32), jnp.round(x).astype(jnp.int32)]
-        return mass
+            at = jnp.clip(jnp.round(y), 0, height - 1), jnp.clip(jnp.round(x), 0, width - 1)
+            mass = mass * before[at[0].astype(jnp.int32), at[1].astype(jnp.int32)]
+        return mass * area
 
-    return jax.vmap(one)(draw.replace(gate=None), before)
+    return jax.vmap(one)(draw, before)
+
+
+def _places(settings: Settings, draw: Draw, shape: tuple[int, ...]) -> Geometry:
+    """That of each layer [L]; that of nothing where the gate is closed."""
+    places, gate = jax.vmap(lambda drawn: geometry(settings, drawn, shape, lambda op: True))(draw), draw.gate
+    if gate is None:
+        return places
+    nothing = geometry(settings, jax.tree.map(lambda x: x[0], draw), shape, lambda op: False)
+    return jax.tree.map(lambda a, b: jnp.where(gate[:, None] > 0.5, a, b), places, nothing)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from jaxaug.augment.exact import LEAST_FACTOR
+
 
 def pixels(value: np.ndarray, side: int) -> np.ndarray:
     """floor(value * side + 1/2): the whole pixels by which nearest sampling moves."""
@@ -13,6 +15,11 @@ def pixels(value: np.ndarray, side: int) -> np.ndarray:
 def whole(value: np.ndarray, side: int) -> np.ndarray:
     """value * side, rounded toward zero."""
     return np.trunc(value * side)
+
+
+def longer(factor: np.ndarray) -> np.ndarray:
+    """1 / factor - 1, of factors of at least `exact.LEAST_FACTOR`."""
+    return 1.0 / np.maximum(factor, LEAST_FACTOR) - 1.0
 
 
 def turn(degrees: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

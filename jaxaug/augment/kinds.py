@@ -19,6 +19,7 @@ class Op:
     neutral: the value that changes nothing (None: the op takes no value). signed: geometric, so that a mirrored value
     is as good. fill: what a move uncovers, "black" or "cover". heavy: worth skipping where no image of a batch drew it.
     smooth_value: the float32 form has the exact derivative in the value (else a straight-through one, or none).
+    keeps_area: an output pixel stands for as much of the source as it covers (of moves; resamples never do).
     """
 
     name: str
@@ -32,7 +33,13 @@ class Op:
     fill: str = "black"
     heavy: bool = False
     smooth_value: bool = True
+    keeps_area: bool = True
     source: str = ""
+
+    @property
+    def of_value_alone(self) -> bool:
+        """Whether this is a move that follows from its value, without chance: the host may compute it beforehand."""
+        return self.kind == "move" and self.neutral is not None and self.smooth_value
 
 
 OPS: dict[str, Op] = {}  # filled by `ops.py`

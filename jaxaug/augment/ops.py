@@ -13,6 +13,7 @@ from jaxaug.errors import UsageError
 from jaxaug.find import choose
 
 DEEPAA = "DeepAA (Zheng et al. 2022), table of operations"
+AUTODO = "AutoDO (Gudovskiy et al. 2021)"
 
 
 @tint("Identity", source=DEEPAA)
@@ -67,6 +68,18 @@ def _rotate(numbers, value, random, height, width):
     x, y = width / 2, height / 2
     # Source = centre + turned (pixel - centre).
     return cosine - 1, -sine, x - cosine * x + sine * y, sine, cosine - 1, y - sine * x - cosine * y
+
+
+@move("ScaleX", 1.0, 1.5, unit="factor, enlarged about the centre", neutral=1.0, keeps_area=False, source=AUTODO)
+def _scale_x(numbers, value, random, height, width):
+    longer = numbers.longer(value)
+    return longer, 0, -longer * (width / 2), 0, 0, 0
+
+
+@move("ScaleY", 1.0, 1.5, unit="factor, enlarged about the centre", neutral=1.0, keeps_area=False, source=AUTODO)
+def _scale_y(numbers, value, random, height, width):
+    longer = numbers.longer(value)
+    return 0, 0, 0, 0, longer, -longer * (height / 2)
 
 
 @move("Flip", source="PIL mirror")

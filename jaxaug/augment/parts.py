@@ -8,6 +8,7 @@ A label map, that is a `Batch.label` [B H W], moves with its image; where a move
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +16,23 @@ import jax.numpy as jnp
 from jaxaug.augment import pixels
 from jaxaug.augment.apply import VOID
 from jaxaug.errors import UsageError
-from jaxaug.types import Batch, Progress, Tree
+from jaxaug.types import Batch, Hyper, Progress, Tree
 
 Part = Callable[[jax.Array, Batch, Tree, Progress], Batch]
+
+
+class TunedPart(NamedTuple):
+    """A part of which a search may change something: hyper is that as it begins (see `types.Hyper`).
+
+    It is called like any part, and finds its own again in `batch.own` and in `hyper`, that is `Hyper.shared`.
+    """
+
+    apply: Part
+    hyper: Hyper
+
+    def __call__(self, key: jax.Array, batch: Batch, hyper: Tree, progress: Progress) -> Batch:
+        return self.apply(key, batch, hyper, progress)
+
 
 _FILLS = {"zero": "constant", "reflect": "reflect", "edge": "edge"}  # -> mode of jnp.pad
 

@@ -8,25 +8,27 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from jaxaug.augment.parts import TunedPart
 from jaxaug.errors import UsageError
 from jaxaug.find import call, find
-from jaxaug.types import Batch, Progress, Tree
+from jaxaug.types import Batch, Hyper, Progress, Tree, united
 
 Augment = Callable[..., Batch]
 # Parts whose arithmetic is that of grey levels: on normalised images they would go wrong without a word.
 OF_GREY_LEVELS = ("policy.", "colour.", "crops.")
 
 
-def build(config: ConfigDict, mean: Sequence[float], std: Sequence[float]) -> tuple[Augment, Tree]:
-    """(augment, hyper): the pipeline, and the tunable description of the data it starts with (empty so far).
+def build(config: ConfigDict, mean: Sequence[float], std: Sequence[float]) -> tuple[Augment, Hyper]:
+    """(augment, hyper): the pipeline, and what a search may change of its parts, as they begin.
 
     config.train: addresses of parts in order, for example ("parts.pad_and_crop", "parts.flip"), on the 0..255 scale;
     config.after: of parts that run on the normalised float32 images; config.<last word>: options.
     config.views: how many independently augmented copies of a batch the model sees (batch augmentation, Hoffer et
     al. 2020). mean, std: per channel, on the 0..1 scale.
 
-    augment(batch, hyper, key, progress, train) -> batch with float32 images of mean 0 and deviation 1; the parts run
-    only if `train`, part i with `fold_in(key, i)`. With v views it has v * B rows, view by view.
+    augment(batch, hyper, key, progress, train) -> batch with float32 images of mean 0 and deviation 1; hyper is that
+    of `Hyper.shared`. The parts run only if `train`, part i with `fold_in(key, i)`. With v views it has v * B rows,
+    view by view.
     """
     if config.views < 1:
         raise UsageError(f"config.augment.views must be at least 1, got {config.views}")
@@ -51,7 +53,7 @@ def build(config: ConfigDict, mean: Sequence[float], std: Sequence[float]) -> tu
             batch = part(jax.random.fold_in(key, i), batch, hyper, progress)
         return batch
 
-    return augment, {}
+    return augment, united(part.hyper for part in (*before, *after) if isinstance(part, TunedPart))
 
 
 def _parts(config: ConfigDict, addresses: Sequence[str]) -> list[Callable]:

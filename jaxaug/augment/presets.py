@@ -8,6 +8,7 @@ import json
 import math
 from typing import Any
 
+from jaxaug.augment.autodo import affine, autodo_colour, autodo_rand
 from jaxaug.augment.ops import OPS
 from jaxaug.augment.policies import Policy, make
 from jaxaug.errors import UsageError
@@ -143,7 +144,8 @@ _DADA = {name: f"dada_reduced_{name}" for name in ("cifar10", "cifar100", "svhn"
 def named(name: str, layers: int = 2, magnitude: int = 9) -> Policy:
     """A preset by one word, for example "randaugment", "trivialaugment_wide", "autoaugment_svhn" or "deepaa_cifar_2".
 
-    layers: of RandAugment and UniformAugment; magnitude: of RandAugment. Raises UsageError with the nearest names.
+    layers: of RandAugment, UniformAugment and AutoDO's; magnitude: of RandAugment and AutoDO's. Raises UsageError with
+    the nearest names.
     """
     return choose("policy", name, every(layers, magnitude))()
 
@@ -160,6 +162,9 @@ def every(layers: int = 2, magnitude: int = 9) -> dict[str, Any]:
     return {
         "randaugment": functools.partial(randaugment, layers, magnitude),
         "uniformaugment": functools.partial(uniformaugment, layers),
+        "affine": affine,
+        "autodo_rand": functools.partial(autodo_rand, layers, magnitude),
+        "autodo_colour": functools.partial(autodo_colour, layers, magnitude),
         **{f"{make.__name__}_{word}": functools.partial(make, word) for make, words in families for word in words},
     }
 

@@ -42,13 +42,15 @@ class Settings:
     """What is known before anything is drawn.
 
     names: of the ops. cover: the colour, one number per channel or one for all, of cutouts and of what a crop uncovers;
-    other moves uncover black. exact: the numbers of PIL. scheduler: "map" or "fused".
+    other moves uncover black. exact: the numbers of PIL. scheduler: "map" or "fused". border: "fill", or "edge" where
+    what a move uncovers repeats the nearest pixel instead (not with exact numbers).
     """
 
     names: tuple[str, ...]
     cover: tuple[float, ...] = (0.0,)
     exact: bool = True
     scheduler: str = "map"
+    border: str = "fill"
 
     @property
     def ops(self) -> tuple[Op, ...]:

@@ -87,9 +87,21 @@ def turn(degrees: jax.Array) -> tuple[jax.Array, jax.Array]:
     return jnp.cos(angle), jnp.sin(angle)
 
 
+longer = exact.longer
+
+
 def fixed(displacement: tuple) -> tuple:
     """The displacement itself."""
     return displacement
+
+
+def chained(first: tuple, second: tuple) -> tuple:
+    """The displacement of a move `second` that follows upon a move `first`: p -> q = p + D2 p + c2 -> q + D1 q + c1."""
+    (ax, bx, cx, ay, by, cy), (dx, ex, fx, dy, ey, fy) = first, second
+    return (
+        *(ax + dx + ax * dx + bx * dy, bx + ex + ax * ex + bx * ey, cx + fx + ax * fx + bx * fy),
+        *(ay + dy + ay * dx + by * dy, by + ey + ay * ex + by * ey, cy + fy + ay * fx + by * fy),
+    )
 
 
 def source(coefficients: tuple, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -110,6 +122,16 @@ def where_from(coefficients: tuple, height: int, width: int) -> tuple[jax.Array,
     """(column, row) [H W] float32 of what each output pixel shows."""
     column, row = source(coefficients, *grid(height, width))
     return jnp.broadcast_to(column, (height, width)), jnp.broadcast_to(row, (height, width))
+
+
+def clamped(found: tuple[jax.Array, jax.Array], height: int, width: int) -> tuple[jax.Array, jax.Array]:
+    """(column, row) of the nearest place on the image; derivatives end at its edges."""
+
+    def on(place: jax.Array, last: int) -> jax.Array:
+        # On the edge itself too: to its right there is no pixel that could tell a slope.
+        return jnp.where((place > 0) & (place < last), place, stop_gradient(jnp.clip(place, 0, last)))
+
+    return on(found[0], width - 1), on(found[1], height - 1)
 
 
 def grid(height: int, width: int) -> tuple[jax.Array, jax.Array]:

@@ -13,23 +13,24 @@ else a source needs is imported when it loads.
 A new source reads its arrays and ends with `return assemble(...)`.
 """
 
-import dataclasses
-
 import numpy as np
 
-from jaxaug.data.cut import rows_in_cut, stratified_cut
+from jaxaug.data.cut import check_sources, rows_in_cut, stratified_cut
 from jaxaug.data.places import Places, find_places
 from jaxaug.data.records import Data, Split
 from jaxaug.data.statistics import channel_statistics
 from jaxaug.errors import UsageError
+
+# (image [N H W C], label [N]).
+Rows = tuple[np.ndarray, np.ndarray]
 
 __all__ = ["Data", "Places", "Split", "assemble", "fewer_rows", "find_places"]
 
 
 def assemble(
     name: str,
-    train: tuple[np.ndarray, np.ndarray],
-    test: tuple[np.ndarray, np.ndarray],
+    train: Rows,
+    test: Rows | None,
     *,
     num_classes: int,
     class_names: tuple[str, ...],
@@ -38,6 +39,9 @@ def assemble(
     statistics_source: str = "",
     validation_size: float = 0,
     seed: int = 0,
+    validation: Rows | None = None,
+    clean_label: np.ndarray | None = None,
+    files: tuple[str, ...] | None = None,
 ) -> Data:
     """Builds a `Data` from two arrays per split, cutting the validation rows off the training rows.
 
@@ -45,24 +49,34 @@ def assemble(
       name: the set's name, used in messages.
       train: (image [N H W C] uint8 or float32 0..255, label [N] integers 0..num_classes-1), in the order the
         set was published in.
-      test: the same for the test rows.
+      test: the same for the test rows; None where there are none: a run then reports on the validation rows.
       num_classes: K.
       class_names: K names.
       mean, std: per channel on the 0..1 scale; None computes both from the training rows left after the cut.
       statistics_source: where the given mean and std come from.
       validation_size: rows to cut, or, below 1, a share of the training rows; 0 cuts none.
       seed: of the cut, which depends on it, the labels and the size only; each class gives its share of rows.
+      validation: rows that the source sets apart itself, numbered on from the training rows; then nothing may be cut.
+      clean_label: integers [N], the true labels of `train` where they are known to differ.
+      files: one per row of `train`, then one per row of `validation`.
 
     Raises:
-      UsageError: validation_size not smaller than the training rows, or anything `Data` refuses.
+      UsageError: validation_size not smaller than the training rows, validation rows from two sides, neither test
+        nor validation rows, or anything `Data` refuses.
     """
-    kept, tested = _split(name, "train", train), _split(name, "test", test)
-    kept, cut = _cut(kept, rows_in_cut(validation_size, len(kept)), seed)
+    check_sources(name, validation_size, validation=validation is not None, test=test is not None)
+    whole = _split(name, "train", train)
+    kept, cut = _cut(whole, rows_in_cut(validation_size, len(whole)), seed)
+    if validation is not None:
+        cut = _split(name, "validation", validation, first=len(whole))
+    tested = cut if test is None else _split(name, "test", test)
     if mean is None or std is None:
         mean, std = _statistics(kept.image)
         statistics_source = f"computed from the {len(kept)} training rows"
+    if clean_label is not None:
+        clean_label = _label(name, "train (clean)", clean_label, len(whole))[kept.index]
     mean, std, names = tuple(mean), tuple(std), tuple(class_names)
-    return Data(name, kept, cut, tested, num_classes, mean, std, statistics_source, names)
+    return Data(name, kept, cut, tested, num_classes, mean, std, statistics_source, names, clean_label, files)
 
 
 def fewer_rows(data: Data, size: int, seed: int) -> Data:
@@ -79,7 +93,7 @@ def fewer_rows(data: Data, size: int, seed: int) -> Data:
         raise UsageError(f"config.data.train_size={size} must be in 0..{rows}, the training rows of {data.name}")
     if size in (0, rows):
         return data
-    return dataclasses.replace(data, train=_rows(data.train, stratified_cut(data.train.label, size, seed)[1]))
+    return data.keep(stratified_cut(data.train.label, size, seed)[1])
 
 
 def _statistics(image: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -89,22 +103,22 @@ def _statistics(image: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]
     return channel_statistics(image)
 
 
-def _split(name: str, title: str, arrays: tuple[np.ndarray, np.ndarray]) -> Split:
-    image, label = arrays[0], np.asarray(arrays[1])
+def _split(name: str, title: str, arrays: Rows, first: int = 0) -> Split:
+    image, label = arrays[0], _label(name, title, arrays[1], len(arrays[0]))
+    return Split(image, label, np.arange(first, first + len(label), dtype=np.int32))
+
+
+def _label(name: str, title: str, label: np.ndarray, rows: int) -> np.ndarray:
+    label = np.asarray(label)
     if not np.issubdtype(label.dtype, np.integer):
         raise UsageError(f"{name}: labels of {title} are {label.dtype}; they must be integers")
-    if label.ndim != 1 or len(label) != len(image):
-        raise UsageError(f"{name}: labels of {title} have shape {label.shape}; {len(image)} images need as many")
+    if label.ndim != 1 or len(label) != rows:
+        raise UsageError(f"{name}: labels of {title} have shape {label.shape}; {rows} images need as many")
     # Clipped first: a 64-bit label must not wrap round into the valid range.
-    label = np.clip(label, -(2**31), 2**31 - 1).astype(np.int32)
-    return Split(image, label, np.arange(len(label), dtype=np.int32))
+    return np.clip(label, -(2**31), 2**31 - 1).astype(np.int32)
 
 
 def _cut(split: Split, size: int, seed: int) -> tuple[Split, Split]:
     kept, cut = stratified_cut(split.label, size, seed)
     # A slice, not an index, where nothing is cut: a memory-mapped training set then stays on disk.
-    return _rows(split, kept if size else slice(None)), _rows(split, cut)
-
-
-def _rows(split: Split, rows: np.ndarray | slice) -> Split:
-    return Split(split.image[rows], split.label[rows], split.index[rows])
+    return split.at(kept if size else slice(None)), split.at(cut)

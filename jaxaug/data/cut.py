@@ -9,6 +9,29 @@ from jaxaug.errors import UsageError
 _STREAM = 2**32 - 1
 
 
+def check_sources(name: str, size: float, *, validation: bool, test: bool) -> None:
+    """Refuses a source from which no figure, or no single validation split, could be made.
+
+    Args:
+      name: the set's name, used in messages.
+      size: validation_size as asked for.
+      validation, test: whether the source brings such rows itself.
+
+    Raises:
+      UsageError: it has validation rows and more are to be cut; or there are neither test nor validation rows.
+    """
+    if validation and size:
+        raise UsageError(
+            f"{name} has validation rows of its own: set config.data.validation_size to 0, not to {size}, or take them "
+            "away"
+        )
+    if not (validation or test or size):
+        raise UsageError(
+            f"{name} has neither test nor validation rows, so that no figure could be reported: add some, or cut them "
+            "off the training rows with config.data.validation_size"
+        )
+
+
 def rows_in_cut(size: float, rows: int) -> int:
     """How many rows `size` asks for: below 1 a share of `rows`, from 1 on a whole number of them.
 

@@ -20,7 +20,8 @@ class Split:
     Attributes:
       image: [N H W C], uint8 0..255, or float32 on the same 0..255 scale.
       label: int32 [N], 0..num_classes-1, or -1 for the padding of a last batch.
-      index: int32 [N], the row's position in the original training order; a validation cut keeps it.
+      index: int32 [N], the row's position in the original training order; a validation cut keeps it, and validation
+        rows that a source brings itself go on where the training rows end.
     """
 
     image: Any
@@ -30,6 +31,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.label)
 
+    def at(self, rows: "np.ndarray | slice") -> "Split":
+        """The split of these rows alone, int [M] or a slice."""
+        return Split(self.image[rows], self.label[rows], self.index[rows])
+
 
 @dataclasses.dataclass(frozen=True)
 class Data:
@@ -37,15 +42,20 @@ class Data:
 
     Attributes:
       name: the name it was asked for by.
-      train, validation, test: `Split`s; validation has no rows unless it was asked for.
+      train, validation, test: `Split`s; validation has no rows unless it was asked for. Where a source has no test
+        rows of its own, `test is validation`.
       num_classes: K.
       mean, std: one float per channel, of pixels scaled to 0..1.
       statistics_source: where mean and std come from, in words.
       class_names: K names.
+      clean_label: int32 [N], the true labels of the training rows where some were changed on purpose; None where
+        nothing is known.
+      files: the file of each training and validation row, looked up by the row's `index`, relative to config.path; None
+        where rows are no files.
 
     Raises:
-      UsageError: no training rows, a label outside 0..K-1, images of unlike shapes, a wrong dtype, NaN or
-        infinity in float images, or statistics and names of the wrong length.
+      UsageError: no training rows, a label outside 0..K-1, an index that two training rows have, images of unlike
+        shapes, a wrong dtype, NaN or infinity in float images, or statistics and names of the wrong length.
     """
 
     name: str
@@ -57,6 +67,8 @@ class Data:
     std: tuple[float, ...]
     statistics_source: str
     class_names: tuple[str, ...]
+    clean_label: np.ndarray | None = None
+    files: tuple[str, ...] | None = None
 
     def __post_init__(self):
         for title, split in self.splits().items():
@@ -71,6 +83,8 @@ class Data:
                 )
             _check_labels(self.name, title, split.label, self.num_classes)
             _check_finite(self.name, title, split.image)
+        _check_index(self)
+        _check_clean(self)
         _check_lengths(self)
 
     @property
@@ -81,6 +95,11 @@ class Data:
     def splits(self) -> dict[str, Split]:
         """The three splits by name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    def keep(self, rows: np.ndarray) -> "Data":
+        """The set with the training rows number `rows` [M] alone; what is known of a row goes with it."""
+        clean = None if self.clean_label is None else self.clean_label[rows]
+        return dataclasses.replace(self, train=self.train.at(rows), clean_label=clean)
 
 
 def _check_arrays(name: str, title: str, split: Split) -> None:
@@ -117,6 +136,32 @@ def _check_finite(name: str, title: str, image: np.ndarray) -> None:
         if not finite.all():
             row = start + int(np.argmin(finite))
             raise UsageError(f"{name}: row {row} of {title} has NaN or infinity in its image")
+
+
+def _check_index(data: Data) -> None:
+    index = data.train.index
+    if index.min() < 0:
+        raise UsageError(f"{data.name}: the index {index.min()} of a training row must be 0 or more")
+    values, counts = np.unique(index, return_counts=True)
+    if len(values) < len(index):
+        raise UsageError(
+            f"{data.name}: {counts.max()} training rows have the index {values[counts.argmax()]}; each needs one of "
+            "its own, by which what is learned about it is found"
+        )
+    if data.files is not None and len(data.files) <= index.max():
+        raise UsageError(f"{data.name}: {len(data.files)} files for training rows with an index up to {index.max()}")
+
+
+def _check_clean(data: Data) -> None:
+    clean, rows = data.clean_label, len(data.train)
+    if clean is None:
+        return
+    if clean.dtype != np.int32 or clean.shape != (rows,):
+        raise UsageError(
+            f"{data.name}: the clean labels are {clean.dtype} of shape {clean.shape}; {rows} training rows need int32 "
+            f"[{rows}]"
+        )
+    _check_labels(data.name, "the clean labels of train", clean, data.num_classes)
 
 
 def _check_lengths(data: Data) -> None:

@@ -5,14 +5,14 @@ The order is the config's: transforms of targets first, then of logits, then of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jaxaug.find import call, find
-from jaxaug.types import Batch, LossTransform, Outputs, Progress, Terms, Tree
+from jaxaug.types import Batch, Hyper, LossTransform, Outputs, Progress, Terms, Tree, united
 
 
 def cross_entropy(targets: jax.Array, logits: jax.Array) -> jax.Array:
@@ -51,12 +51,25 @@ def chain(*transforms: LossTransform) -> LossTransform:
             after.append(updated)
         return tuple(after), terms
 
-    return LossTransform(init, apply)
+    def hyper(num_classes: int) -> Hyper:
+        return united([t.hyper(num_classes) for t in transforms if t.hyper is not None])
+
+    return LossTransform(init, apply, hyper)
 
 
-def stateless(apply) -> LossTransform:
+def stateless(apply, hyper: Callable[[int], Hyper] | None = None) -> LossTransform:
     """A transform `Terms -> Terms` that keeps no state."""
-    return LossTransform(lambda num_classes, num_features: (), lambda state, terms: (state, apply(terms)))
+    return LossTransform(lambda num_classes, num_features: (), lambda state, terms: (state, apply(terms)), hyper)
+
+
+def tuned(values: Mapping[str, Tree] | None, name: str, initial: Mapping[str, Tree]) -> Tree:
+    """values[name], as a search left it (`Batch.own`, `Terms.hyper`); without a search it is initial[name]."""
+    return (values or {}).get(name, initial[name])
+
+
+def tuned_factor(terms: Terms, name: str) -> jax.Array:
+    """exp of the number [] that all rows share under this name: what a search multiplies by, 1 without one."""
+    return jnp.exp(tuned(terms.hyper, name, {name: jnp.zeros(())})).astype(terms.weight.dtype)
 
 
 def build(config: ConfigDict) -> LossTransform:

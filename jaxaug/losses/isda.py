@@ -17,8 +17,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxaug.errors import UsageError
+from jaxaug.losses import tuned_factor
 from jaxaug.losses.class_statistics import ClassStatistics, empty, present_classes, update
-from jaxaug.types import LossTransform, Outputs, Terms
+from jaxaug.types import Hyper, LossTransform, Outputs, Terms
 
 _matmul = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 
@@ -31,6 +32,7 @@ def isda(
     order: str = "update_then_use",
     keep: float = 1.0,
     labels: str = "dominant",
+    learned: bool = False,
 ) -> LossTransform:
     """The ISDA loss as a transform of the logits. Its state is `ClassStatistics`.
 
@@ -42,6 +44,7 @@ def isda(
     keep: 1 averages over all rows since step 0 (as released); less forgets, see `class_statistics.update`.
     labels: where targets are soft (mixing, smoothing), a row's class is its largest target; "expected" instead
         takes the mean of sigma2 over the classes the targets name. The statistics use the largest target always.
+    learned: a search may change lambda_0 to strength * exp(shared["strength"]), which starts at 0; strength > 0.
     """
     for what, value, valid in (
         ("covariance", covariance, ("full", "diagonal")),
@@ -53,9 +56,14 @@ def isda(
             raise UsageError(f"losses 'isda.isda': {what} must be one of {valid}, got {value!r}")
     if strength < 0 or not 0 < keep <= 1:
         raise UsageError(f"losses 'isda.isda': strength must be >= 0 and keep in (0, 1], got {strength} and {keep}")
+    if learned and strength == 0:
+        raise UsageError("losses 'isda.isda': with learned=True strength must be above 0: a search multiplies it")
 
     def init(num_classes: int, num_features: int) -> ClassStatistics:
         return empty(num_classes, num_features, full=covariance == "full")
+
+    def hyper(num_classes: int) -> Hyper:
+        return Hyper(shared={"strength": jnp.zeros(())} if learned else {})
 
     def apply(state: ClassStatistics, terms: Terms) -> tuple[ClassStatistics, Terms]:
         dominant = jnp.where(terms.batch.label >= 0, jnp.argmax(terms.targets, axis=-1), -1)
@@ -63,9 +71,11 @@ def isda(
         used = after if order == "update_then_use" else state
         done = jnp.ones(()) if schedule == "constant" else getattr(terms.progress, schedule)
         soft = terms.targets if labels == "expected" else None
+        if learned:
+            done = done * tuned_factor(terms, "strength")
         return after, terms.replace(logits=augmented_logits(terms, used, dominant, strength * done, soft))
 
-    return LossTransform(init, apply)
+    return LossTransform(init, apply, hyper)
 
 
 def augmented_logits(
@@ -92,8 +102,10 @@ def augmented_logits(
     else:
         mass = jax.ops.segment_sum(known.astype(weights.dtype), jnp.where(known, labels, columns), columns)
         classes, number = present_classes(mass if soft is None else jnp.ones(columns))
+        classes = classes if soft is not None else classes[: min(rows, columns)]
+        covariance = jax.lax.stop_gradient(statistics.covariance)
         # Keeping the products of K classes takes K x K x D numbers: only where that is less than B x K x D.
-        table = _full_table(columns if columns < rows else 0, weights.T, statistics.covariance, classes, number)
+        table = _full_table(columns < rows, weights.T, covariance, classes, number)
     shift = table[labels] if soft is None else _matmul(soft, table)
     return terms.logits + 0.5 * strength * jnp.where(known[:, None], shift, 0.0)
 
@@ -122,48 +134,36 @@ def _fused(out: Outputs, covariance, weights, centre, labels, strength, soft) ->
     return first + 0.5 * (second + constant) + _matmul(out.features, centre)[:, None] + out.bias
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _full_table(kept, weights, covariance, classes, number):
-    """sigma2 / lambda [K K] for weights [K D], covariance [K D D]: rows classes[:number], the others 0.
+def _full_table(kept: bool, weights, covariance, classes, number) -> jax.Array:
+    """sigma2 / lambda [K K] for weights [K D], covariance [K D D]: rows classes[:number] of classes [P], others 0.
 
     A loop over the classes does 2 K D^2 operations for each; differences are taken first, since the expanded square
-    costs as much and cancels. Reverse mode cannot pass a loop of unknown length, hence the rule below.
-    kept: how many of its products [K D] are kept for the derivative, at least `number`, or 0: it repeats them.
+    costs as much and cancels. kept: its P products [K D] are kept for the derivative, which otherwise repeats them.
     """
-    return _full_table_forward(kept, weights, covariance, classes, number)[0]
+
+    def row(weights, c):
+        return _squares(weights - weights[c], covariance[c])
+
+    def one_class(weights, p):
+        # The loop has a fixed length, as no derivative in reverse passes another; absent classes cost it nothing.
+        return jax.lax.cond(p < number, row, lambda weights, c: jnp.zeros_like(weights[:, 0]), weights, classes[p])
+
+    one_class = one_class if kept else jax.checkpoint(one_class)
+    size, columns = len(classes), len(weights)
+    rows = jax.lax.map(lambda p: one_class(weights, p), jnp.arange(size))
+    at = jnp.where(jnp.arange(size) < number, classes, columns)
+    return jnp.zeros((columns, columns), weights.dtype).at[at].set(rows, mode="drop")
 
 
-def _full_product(weights, covariance, c):
-    """(w_j - w_c) for all j and its product with Sigma_c, both [K D]."""
-    difference = weights - weights[c]
-    return difference, _matmul(difference, covariance[c])
+@jax.custom_jvp
+def _squares(difference: jax.Array, covariance: jax.Array) -> jax.Array:
+    """d^T Sigma d [K] for each row d of difference [K D] and a symmetric covariance [D D], a constant."""
+    return jnp.sum(difference * _matmul(difference, covariance), axis=-1)
 
 
-def _full_table_forward(kept, weights, covariance, classes, number):
-    def one_class(p, carry):
-        table, products = carry
-        difference, product = _full_product(weights, covariance, classes[p])
-        table = jax.lax.dynamic_update_index_in_dim(table, jnp.sum(difference * product, axis=-1), classes[p], 0)
-        return table, jax.lax.dynamic_update_index_in_dim(products, product, p, 0) if kept else products
-
-    columns, depth = weights.shape
-    start = jnp.zeros((columns, columns), weights.dtype), jnp.zeros((kept, columns, depth), weights.dtype)
-    table, products = jax.lax.fori_loop(0, number, one_class, start)
-    return table, (weights, covariance, classes, number, products)
-
-
-def _full_table_backward(kept, residuals, gradient):
-    """d sigma2[c, j] = 2 Sigma_c (w_j - w_c) . (dw_j - dw_c)."""
-    weights, covariance, classes, number, products = residuals
-
-    def one_class(p, total):
-        # Class by class, because the sum stays in the cache and `products` is read once.
-        c = classes[p]
-        product = products[p] if kept else _full_product(weights, covariance, c)[1]
-        pull = 2.0 * gradient[c][:, None] * product
-        return (total + pull).at[c].add(-jnp.sum(pull, axis=0))
-
-    return jax.lax.fori_loop(0, number, one_class, jnp.zeros_like(weights)), None, None, None
-
-
-_full_table.defvjp(_full_table_forward, _full_table_backward)
+@_squares.defjvp
+def _squares_derivative(primals, tangents):
+    """2 d^T Sigma dd: with the product that the value has taken already, so that the first derivative takes none."""
+    difference, covariance = primals
+    product = _matmul(difference, covariance)
+    return jnp.sum(difference * product, axis=-1), 2.0 * jnp.sum(product * tangents[0], axis=-1)

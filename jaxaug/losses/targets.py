@@ -6,8 +6,49 @@ import jax
 import jax.numpy as jnp
 
 from jaxaug.errors import UsageError
-from jaxaug.losses import stateless
-from jaxaug.types import LossTransform, Terms
+from jaxaug.losses import stateless, tuned, tuned_factor
+from jaxaug.losses.soft_labels import learned, spread
+from jaxaug.types import Hyper, LossTransform, Terms
+
+# KL(softmax || targets) takes the logarithm of no less: it has to be finite for targets of 0, and float32 must hold it
+# without cutting the way back of a learned label that has become small.
+LEAST = 1e-30
+
+
+def learned_targets(smoothing: float = 0.1, rank: int = 0) -> LossTransform:
+    """AutoDO's soft label of every training row (Gudovskiy et al., CVPR 2021): targets = `soft_labels.learned`.
+
+    It begins as label smoothing by `smoothing` in (0, 1), s / K to every class: 0.1 in the paper, 0.05 as released.
+    rank 0: own["soft"] [K] is added to a row's logits. rank r in 1..K: own["soft"] [r] times shared["soft_basis"]
+    [r K] is, which is r numbers a row instead of K (ImageNet, r = 16: 82 MB instead of 5.1 GB). Every own begins at 0,
+    the basis as `soft_labels.spread`.
+    It reads `Batch.label` and replaces the targets, so it comes first in a chain. Rows without a label stay 0.
+    Raises UsageError for other options.
+    """
+    if not 0.0 < smoothing < 1.0 or rank < 0:
+        raise UsageError(
+            "losses 'targets.learned_targets': smoothing must be in (0, 1) and rank at least 0 (0: all classes), "
+            f"got {smoothing} and {rank}"
+        )
+
+    def hyper(num_classes: int) -> Hyper:
+        if rank > num_classes:
+            raise UsageError(
+                f"losses 'targets.learned_targets': rank is {rank}, but there are {num_classes} classes; "
+                "rank=0 changes each of them freely"
+            )
+        if rank:
+            return Hyper({"soft": jnp.zeros(rank)}, {"soft_basis": spread(rank, num_classes)})
+        return Hyper({"soft": jnp.zeros(num_classes)})
+
+    def apply(terms: Terms) -> Terms:
+        num_classes, dtype = terms.targets.shape[-1], terms.targets.dtype
+        initial = hyper(num_classes)
+        own = tuned(terms.batch.own, "soft", initial.own).astype(dtype)
+        basis = tuned(terms.hyper, "soft_basis", initial.shared).astype(dtype) if rank else None
+        return terms.replace(targets=learned(own, terms.batch.label, num_classes, smoothing, basis))
+
+    return stateless(apply, hyper)
 
 
 def smooth(amount: float = 0.1, *, over: str = "all") -> LossTransform:
@@ -37,6 +78,7 @@ def soften(
     share: str = "fraction",
     target: bool = True,
     weight: str = "sample",
+    learned: bool = False,
 ) -> LossTransform:
     """Soft Augmentation (Liu et al., CVPR 2023): be as sure of a row as the visible part of its image allows.
 
@@ -46,6 +88,7 @@ def soften(
         p and (1 - p) / (K - 1).
     weight: "sample" multiplies a row's weight by its own p (the paper), "batch" all weights by the mean of p over
         the rows with a label (what the released code computes), "none" leaves them.
+    learned: a search may change the power to power * exp(shared["softening"]), which starts at 0.
     Rows without a label stay 0. Raises UsageError for other options.
     """
     if share not in ("fraction", "iou") or weight not in ("sample", "batch", "none"):
@@ -59,11 +102,15 @@ def soften(
             f"(below 0: chance), got {power}, {threshold}, {top} and {floor}"
         )
 
+    def hyper(num_classes: int) -> Hyper:
+        return Hyper(shared={"softening": jnp.zeros(())} if learned else {})
+
     def apply(terms: Terms) -> Terms:
         known = terms.batch.label >= 0
         seen = terms.batch.visible.astype(terms.targets.dtype)
         num_classes = terms.targets.shape[-1]
-        p = confidence(seen, num_classes, power=power, threshold=threshold, top=top, floor=floor, share=share)
+        steep = power * tuned_factor(terms, "softening") if learned else power
+        p = confidence(seen, num_classes, power=steep, threshold=threshold, top=top, floor=floor, share=share)
         factor = {
             "sample": p,
             "batch": jnp.sum(jnp.where(known, p, 0.0)) / jnp.maximum(jnp.sum(known), 1),
@@ -72,14 +119,14 @@ def soften(
         targets = p[:, None] * terms.targets + (1.0 - p[:, None]) * _others(terms.targets)
         return terms.replace(targets=targets if target else terms.targets, weight=terms.weight * factor)
 
-    return stateless(apply)
+    return stateless(apply, hyper)
 
 
 def confidence(
     visible: jax.Array,
     num_classes: int,
     *,
-    power: float = 2.0,
+    power: float | jax.Array = 2.0,
     threshold: float = 1.0,
     top: float = 1.0,
     floor: float = -1.0,
@@ -89,8 +136,8 @@ def confidence(
 
     p = top - (top - floor) * ((threshold - v) / threshold)^power where v < threshold, else top. A floor below 0 is
     chance, 1 / num_classes; top is at least floor. With threshold = top = 1 that is the paper's
-    1 - (1 - 1 / K) (1 - v)^k. share="fraction": v = visible; "iou": the overlap of two boxes of which this
-    share is common, v = visible / (2 - visible).
+    1 - (1 - 1 / K) (1 - v)^k. power may be traced. share="fraction": v = visible; "iou": the overlap of two boxes of
+    which this share is common, v = visible / (2 - visible).
     """
     v = visible / (2.0 - visible) if share == "iou" else visible
     floor = 1.0 / num_classes if floor < 0 else floor
@@ -124,18 +171,27 @@ def mixed() -> LossTransform:
     return stateless(apply)
 
 
-def divergence() -> LossTransform:
-    """Report KL(targets || softmax(logits)) instead of the cross-entropy: less the targets' entropy, 0 log 0 = 0.
+def divergence(symmetric: bool = False) -> LossTransform:
+    """Report KL(s || p) instead of the cross-entropy, s = targets and p = softmax(logits): 0 for a perfect answer.
 
-    Gradients of the logits do not change; the value of a perfect answer becomes 0 (Soft Augmentation's code). It comes
-    after the other transforms of targets.
+    That is the cross-entropy less the targets' entropy (0 log 0 = 0), so that the gradients of the logits stay as they
+    are (Soft Augmentation's code). symmetric: 1/2 KL(s || p) + 1/2 KL(p || s), with other gradients (AutoDO's
+    paper; its code where labels are noisy or rare). KL(p || s) is infinite where a class has no target: log s counts
+    as log 1e-30 there. It comes after the other transforms of targets, the symmetric form after those of logits
+    too. Rows without a label stay 0.
     """
 
     def apply(terms: Terms) -> Terms:
+        s = terms.targets
         # The inner `where` keeps the derivative of log finite at 0.
-        positive = terms.targets > 0
-        logs = jnp.log(jnp.where(positive, terms.targets, 1.0))
-        return terms.replace(extra=terms.extra + jnp.sum(terms.targets * logs, axis=-1))
+        extra = jnp.sum(s * jnp.log(jnp.where(s > 0, s, 1.0)), axis=-1)
+        if symmetric:
+            log_p = jax.nn.log_softmax(terms.logits, axis=-1)
+            other = jnp.sum(jnp.exp(log_p) * (log_p - jnp.log(jnp.maximum(s, LEAST))), axis=-1)
+            # The cross-entropy is added later: half of it has to go.
+            extra = 0.5 * (extra + jnp.sum(s * log_p, axis=-1) + other)
+            extra = jnp.where(terms.batch.label >= 0, extra, 0.0)
+        return terms.replace(extra=terms.extra + extra)
 
     return stateless(apply)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
 
 from jaxaug.errors import UsageError
-from jaxaug.losses import stateless
-from jaxaug.types import LossTransform, Terms
+from jaxaug.losses import stateless, tuned
+from jaxaug.types import Hyper, LossTransform, Terms
 
 
 def focal(gamma: float = 2.0) -> LossTransform:
@@ -27,3 +29,39 @@ def focal(gamma: float = 2.0) -> LossTransform:
         return terms.replace(weight=terms.weight * miss**gamma)
 
     return stateless(apply)
+
+
+def learned_weights(normalise: str = "batch") -> LossTransform:
+    """AutoDO's weight of every training row (Gudovskiy et al., CVPR 2021): weight *= `learned` of own["weight"] [].
+
+    It starts at 0, which is w = 1. normalise="batch" divides w by its mean over the rows of the batch that have a
+    label, and the gradient flows through the mean: what would only scale all weights gets none, so that they cannot
+    act as a learning rate. "none" leaves w as it is (as released). Rows without a label stay 0. Before
+    `targets.mixed` each label counts with the weight of its own row, after it a row's weight counts for both.
+    Raises UsageError for another normalise.
+    """
+    if normalise not in ("batch", "none"):
+        raise UsageError(f"losses 'weights.learned_weights': normalise must be 'batch' or 'none', got {normalise!r}")
+
+    def hyper(num_classes: int) -> Hyper:
+        return Hyper(own={"weight": jnp.zeros(())})
+
+    def apply(terms: Terms) -> Terms:
+        known = terms.batch.label >= 0
+        raw = tuned(terms.batch.own, "weight", hyper(terms.targets.shape[-1]).own)
+        w = jnp.where(known, learned(jnp.where(known, raw, 0.0).astype(terms.weight.dtype)), 0.0)
+        if normalise == "batch":
+            mean = jnp.sum(w) / jnp.maximum(jnp.sum(known), 1)
+            # Where no row has a label, or all weigh nothing, the quotient would have no finite derivative.
+            w = w / jnp.where(mean > 1e-12, mean, 1.0)
+        return terms.replace(weight=terms.weight * w)
+
+    return stateless(apply, hyper)
+
+
+def learned(raw: jax.Array) -> jax.Array:
+    """softplus(raw) / softplus(0): a weight above 0, and 1 at 0; any shape, kept.
+
+    The released code writes 1.4427 for 1 / log 2, which makes its weights larger by a factor of 1 + 3.4e-6.
+    """
+    return jax.nn.softplus(raw) / math.log(2.0)

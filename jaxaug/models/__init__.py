@@ -6,6 +6,7 @@ Parameters and BatchNorm statistics travel as explicit pytrees.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -13,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from jaxaug.errors import UsageError
 from jaxaug.find import call, find
 from jaxaug.types import Outputs, Tree
 
@@ -55,3 +57,23 @@ def apply(
     else:
         features, logits = model.apply(variables, image, train=False)
     return Outputs(features, logits, params["head"]["kernel"], params["head"]["bias"]), stats
+
+
+def of_head(head: Tree, features: jax.Array) -> Outputs:
+    """What a model with this head says of features [B D]."""
+    return Outputs(features, features @ head["kernel"] + head["bias"], head["kernel"], head["bias"])
+
+
+def part_of(params: Tree, path: tuple[str, ...]) -> Tree:
+    """The sub-tree at a path of names; () for all of it. Raises UsageError, with the names there are, if it is none."""
+    for name in path:
+        if not isinstance(params, Mapping) or name not in params:
+            there = ", ".join(params) if isinstance(params, Mapping) else "no names below"
+            raise UsageError(f"the model has no part {'/'.join(path)!r}: {name!r} is not among {there}")
+        params = params[name]
+    return params
+
+
+def with_part(params: Tree, path: tuple[str, ...], part: Tree) -> Tree:
+    """params with the sub-tree at a path replaced."""
+    return {**params, path[0]: with_part(params[path[0]], path[1:], part)} if path else part

@@ -1,0 +1,127 @@
+"""AutoDO's affine augmentation as it was released: the map of kornia on an image that was enlarged before.
+
+For results that can be compared with the released code. `policy.policy(preset="affine", exact=False, border="edge",
+learned="per_row")` is the same augmentation with the image's own centre, at a sixteenth of the pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from jaxaug.augment import autodo, smooth
+from jaxaug.augment.draws import draw
+from jaxaug.augment.learned import tuned
+from jaxaug.augment.parts import Part, refuse_label_map
+from jaxaug.augment.policies import Policy
+from jaxaug.errors import UsageError
+from jaxaug.types import Batch, Progress, Tree
+
+LEAST_DETERMINANT = 1e-3  # of a map: a smaller one would show an image less than a thousandth in size
+
+
+def affine(
+    learned: str = "per_row",
+    geometry: str = "kornia_0.4.1",
+    upscale: int = 4,
+    probability: float = 0.2,
+    magnitude: float = 0.5,
+) -> Part:
+    """AutoDO's affine map (Gudovskiy et al. 2021): one map of `autodo.affine`, drawn with derivatives for each row.
+
+    learned: "per_row", "shared", or "" for one that no search may change. geometry: "kornia_0.4.1" (published) or
+    "kornia_0.9.0". upscale: the map is made for the image and works on one enlarged by this factor, so that
+    translations are that much smaller and its centre is that of the upper left part; 1 for none (the released code on
+    ImageNet). probability, magnitude: with which it begins. The mass stays as it was. Raises UsageError for other
+    words or numbers, and for label maps.
+    """
+    if geometry not in READINGS or not (isinstance(upscale, int) and upscale >= 1):
+        raise UsageError(
+            f"augment 'affine.affine': geometry must be one of {tuple(READINGS)} and upscale a whole number of at "
+            f"least 1, got {geometry!r} and {upscale!r}"
+        )
+    policy = autodo.affine(probability, magnitude)
+
+    def moved(key: jax.Array, batch: Batch, policy: Policy, rows: jax.Array) -> Batch:
+        refuse_label_map("affine.affine", batch, 'use "policy.policy" with the preset "affine" and exact=False')
+        values = draw(key, policy, rows, relaxed=True).value
+        height, width = batch.image.shape[1:3]
+        image = warped(batch.image, matrices(values, height, width, geometry), geometry, upscale)
+        return batch.replace(image=image)
+
+    def alone(key: jax.Array, batch: Batch, hyper: Tree, progress: Progress) -> Batch:
+        return moved(key, batch, policy, batch.index)
+
+    return tuned("affine.affine", policy, learned, moved) if learned else alone
+
+
+def matrices(values: jax.Array, height: int, width: int, geometry: str) -> jax.Array:
+    """[B 2 3]: source (x, y, 1) -> destination, in pixels from the first one's centre; values [B 7] of `autodo.AFFINE`.
+
+    M = S T R: R scales by (sx, sy), then turns by the angle, about (W // 2, H // 2), of which the released code mixes up
+    the two where they differ; T shifts by (tx W, ty H); S shears along both axes at once about the first pixel. kornia
+    0.4.1 takes the shift that keeps the centre from the first row of R alone, so that the centre moves where sx != sy
+    (kornia issue 1337).
+    """
+    sx, sy, degrees, across, down, shear_x, shear_y = jnp.moveaxis(values, -1, 0)
+    cosine, sine = smooth.turn(degrees)
+    (a, b), (c, d) = (cosine * sx, sine * sy), (-sine * sx, cosine * sy)
+    x, y = width // 2, height // 2
+    if geometry == "kornia_0.4.1":
+        e, f = (1 - a) * x - b * y, b * x + (1 - a) * y
+    else:
+        e, f = x - a * x - b * y, y - c * x - d * y
+    e, f = e + across * width, f + down * height
+    upper = (a + shear_x * c, b + shear_x * d, e + shear_x * f)
+    lower = (shear_y * a + c, shear_y * b + d, shear_y * e + f)
+    return jnp.stack([jnp.stack(upper, -1), jnp.stack(lower, -1)], axis=-2)
+
+
+def warped(images: jax.Array, matrix: jax.Array, geometry: str, upscale: int = 1) -> jax.Array:
+    """Images [B H W C] as float32 through maps [B 2 3], enlarged before and reduced after, both bilinear.
+
+    What the map uncovers repeats the nearest pixel. A determinant nearer to 0 than `LEAST_DETERMINANT` is taken for
+    that, where the released code stops.
+    """
+    images = images if jnp.issubdtype(images.dtype, jnp.floating) else images.astype(jnp.float32)
+
+    def one(image: jax.Array, matrix: jax.Array) -> jax.Array:
+        height, width, channels = image.shape
+        large = jax.image.resize(image.transpose(2, 0, 1), (channels, height * upscale, width * upscale), "bilinear")
+        # Reducing reads but the middle pixels of each block: nothing else has to be computed.
+        x, y = (_middle(side, upscale).astype(matrix.dtype) for side in (width, height))
+        column, row = READINGS[geometry](*_inverse(matrix, x[None, :, None, :], y[:, None, :, None]), *large.shape[1:])
+        found = smooth.clamped((column, row), *large.shape[1:])
+        seen = jax.vmap(smooth.take, (0, None, None))(large, found, 0.0)
+        return jnp.mean(seen, axis=(-2, -1)).transpose(1, 2, 0).astype(image.dtype)
+
+    return jax.vmap(one)(images, matrix)
+
+
+def _middle(side: int, upscale: int) -> jax.Array:
+    """[side 1 or 2]: the enlarged pixels whose mean each reduced one is, bilinear about the middle of its block."""
+    first, last = (upscale - 1) // 2, upscale // 2
+    return jnp.arange(side)[:, None] * upscale + jnp.arange(first, last + 1)
+
+
+def _inverse(matrix: jax.Array, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """(column, row): where the map [2 3] takes x, y from."""
+    (a, b, e), (c, d, f) = matrix
+    determinant = a * d - b * c
+    smallest = jnp.where(determinant < 0, -LEAST_DETERMINANT, LEAST_DETERMINANT)
+    determinant = jnp.where(jnp.abs(determinant) < LEAST_DETERMINANT, smallest, determinant)
+    return (d * (x - e) - b * (y - f)) / determinant, (a * (y - f) - c * (x - e)) / determinant
+
+
+def _stretched(column: jax.Array, row: jax.Array, height: int, width: int) -> tuple[jax.Array, jax.Array]:
+    """kornia 0.4.1: places normalised by corner pixels' centres, read as normalised by their edges (issue 747)."""
+    return column * (width / (width - 1)) - 0.5, row * (height / (height - 1)) - 0.5
+
+
+def _as_they_are(column: jax.Array, row: jax.Array, height: int, width: int) -> tuple[jax.Array, jax.Array]:
+    return column, row
+
+
+READINGS: dict[str, Callable] = {"kornia_0.4.1": _stretched, "kornia_0.9.0": _as_they_are}

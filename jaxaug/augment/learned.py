@@ -1,0 +1,94 @@
+"""Policies that a search may change: offsets to the logits and levels of a policy, with derivatives in both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.lax import stop_gradient
+
+from jaxaug.augment.parts import TunedPart
+from jaxaug.augment.policies import Array, Policy
+from jaxaug.errors import UsageError
+from jaxaug.types import Batch, Hyper, Progress, Tree
+
+NAME = "policy"  # in Hyper
+SHARINGS = ("", "shared", "per_row")
+LEAST, MOST = 0.02, 0.98  # where the levels begin at least and at most, so that none begins without a derivative
+Offsets = dict[str, jax.Array]
+
+
+def is_of_gates(policy: Policy) -> bool:
+    """Whether every layer is a gate: one op, done or not (its second branch is Identity). `policy.op` must be known."""
+    op = np.asarray(policy.op)
+    return op.shape[2] == 2 and bool((op[..., 1] == policy.names.index("Identity")).all())
+
+
+def gate(logit: jax.Array, logistic: jax.Array) -> jax.Array:
+    """b in {0, 1}: 1 with the probability sigmoid(logit), with the derivative of a relaxed Bernoulli variable.
+
+    b = [soft > 1/2], db = d soft, soft = sigmoid(logit + logistic) at temperature 1, where logistic is the difference
+    of two Gumbel numbers: the straight-through estimator of Jang et al. 2017, section 2.2, for two classes.
+    """
+    soft = jax.nn.sigmoid(logit + logistic)
+    return jnp.where(soft > 0.5, 1.0, 0.0) + (soft - stop_gradient(soft))
+
+
+def no_offsets(policy: Policy) -> Offsets:
+    """{"logits", "level"}: zeros [S L R'], where a search begins; R' = 1 for a policy of gates, else R."""
+    *shape, branches = policy.op.shape
+    count = 1 if is_of_gates(policy) else branches
+    return {name: jnp.zeros((*shape, count), jnp.float32) for name in ("logits", "level")}
+
+
+def learned_policy(policy: Policy, offsets: Offsets) -> Policy:
+    """The policy with offsets [*N S L R'] added: `logits` to its logits, `level` to the logits of its levels.
+
+    A branch of probability 0 stays impossible; levels begin within 0.02..0.98 and stay within 0..1; the shares of the
+    sub-policies stay. Raises UsageError for offsets of another policy.
+    """
+    wanted, shapes = no_offsets(policy), {name: jnp.shape(offset) for name, offset in offsets.items()}
+    if any(shapes.get(name, ())[-3:] != zeros.shape for name, zeros in wanted.items()):
+        raise UsageError(
+            f"offsets of a policy with {policy.op.shape[0]} sub-policies, {policy.op.shape[1]} layers and "
+            f"{policy.op.shape[2]} branches must be {NAME!r}: {{'logits', 'level'}} of shape [.. "
+            f"{' '.join(map(str, wanted['logits'].shape))}], got {shapes}: use the checkpoint of the same policy, and "
+            "one learned policy in a config"
+        )
+    rows = jnp.shape(offsets["logits"])[:-3]
+    level = np.clip(np.asarray(policy.level, np.float64), LEAST, MOST)
+
+    def moved(start: Array, offset: jax.Array) -> jax.Array:
+        full, count = jnp.broadcast_to(jnp.asarray(start, jnp.float32), (*rows, *policy.op.shape)), offset.shape[-1]
+        return jnp.concatenate([full[..., :count] + offset, full[..., count:]], axis=-1)
+
+    return policy.replace(
+        mix=jnp.broadcast_to(jnp.asarray(policy.mix, jnp.float32), (*rows, policy.op.shape[0])),
+        logits=moved(policy.logits, offsets["logits"]),
+        level=jax.nn.sigmoid(moved(np.log(level / (1.0 - level)), offsets["level"])),
+    )
+
+
+def tuned(
+    what: str, policy: Policy, learned: str, part: Callable[[jax.Array, Batch, Policy, jax.Array], Batch]
+) -> Callable[..., Batch]:
+    """The `TunedPart` of a policy that a search may change, from part(key, batch, policy, rows [B] of that policy).
+
+    learned: "shared", one policy for all, or "per_row", one for each training row. What it begins with is `no_offsets`,
+    also where a batch comes without any. what: the part's address, for the message. Raises UsageError for another word.
+    """
+    if learned not in SHARINGS[1:]:
+        raise UsageError(f"augment {what!r}: learned must be one of {SHARINGS}, got {learned!r}")
+    beginning = {NAME: no_offsets(policy)}
+
+    def apply(key: jax.Array, batch: Batch, hyper: Tree, progress: Progress) -> Batch:
+        found = (batch.own if learned == "per_row" else hyper) or {}
+        offsets = found.get(NAME, beginning[NAME])
+        return part(key, batch, learned_policy(policy, offsets), jnp.arange(len(batch.image)))
+
+    hyper = Hyper(own=beginning) if learned == "per_row" else Hyper(shared=beginning)
+    # For mypy, which does not see that a tuple may be called.
+    return cast(Callable[..., Batch], TunedPart(apply, hyper))

@@ -1,0 +1,80 @@
+"""What a search found out about each training row: its weight, its soft label, its augmentation.
+
+`findings.npz` in a run's folder, rows in the order of the training split:
+
+    index, given     int32 [N]       the row's stable number and the label it has
+    clean            int32 [N]       its true label, where labels were changed on purpose
+    weight           float32 [N]     learned weight, 1 at the start, not normalised ("weights.learned_weights")
+    soft, soft_given, soft_share     learned soft label: its largest class, the share of the given and of that class
+    says, says_given, says_share     the same of the model's prediction, without augmentation
+    logits, level    float32 [N S L R]  offsets of a policy per row
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxaug import devices, steps, suspects
+from jaxaug.data import Split
+from jaxaug.data.batches import evaluation_rows
+from jaxaug.files import write_arrays
+from jaxaug.job import Job
+from jaxaug.losses import soft_labels, weights
+from jaxaug.search import rows
+from jaxaug.types import Batch, Hyper, TrainState
+from jaxaug.workdir import Workdir
+
+FILE = "findings.npz"
+
+
+def keep(job: Job, state: TrainState, source: Split, folder: Workdir) -> None:
+    """Write `findings.npz` and, if the config asks for it, the list of suspects. source: the training rows, placed."""
+    found = of_rows(job, state, source)
+    if devices.is_main():
+        write_arrays(folder.path / FILE, found)
+        if job.config.suspects:
+            suspects.write(folder.path, found, job.data, job.config.suspects)
+
+
+def of_rows(job: Job, state: TrainState, source: Split) -> dict[str, np.ndarray]:
+    """The arrays of `findings.npz`. source: the training rows on the devices. Every process must ask together."""
+    rule = job.search.rule if job.search else None
+
+    def step(state: TrainState, source: Split, chosen: jax.Array) -> dict[str, jax.Array]:
+        batch = steps.of_rows(source, chosen)
+        hyper = rows.look(rule, state.hyper, state.search, batch.index)[0]
+        said = _largest("says", jax.nn.softmax(job.predict(state, batch).logits), batch.label)
+        return {"index": batch.index, "given": batch.label, **said, **_learned(job, hyper, batch)}
+
+    jitted = jax.jit(step, out_shardings=devices.everywhere(job.mesh))
+    size = -(-min(job.config.eval_batch_size, len(job.data.train)) // job.mesh.size) * job.mesh.size
+    along = devices.along(job.mesh, 0)
+    parts = [
+        jax.device_get(jitted(state, source, devices.place(chosen, along)))
+        for chosen in evaluation_rows(len(job.data.train), size)
+    ]
+    found = {name: np.concatenate([part[name] for part in parts])[: len(job.data.train)] for name in parts[0]}
+    return found if job.data.clean_label is None else {**found, "clean": job.data.clean_label}
+
+
+def _learned(job: Job, hyper: Hyper, batch: Batch) -> dict[str, jax.Array]:
+    """What there is of the rows' own numbers."""
+    found: dict[str, Any] = {}
+    if "weight" in hyper.own:
+        found["weight"] = weights.learned(hyper.own["weight"])
+    if "soft" in hyper.own:
+        smoothing, basis = job.config.loss.learned_targets.smoothing, hyper.shared.get("soft_basis")
+        soft = soft_labels.learned(hyper.own["soft"], batch.label, job.data.num_classes, smoothing, basis)
+        found |= _largest("soft", soft, batch.label)
+    return found | {name: jnp.asarray(offset) for name, offset in hyper.own.get("policy", {}).items()}
+
+
+def _largest(name: str, probability: jax.Array, given: jax.Array) -> dict[str, jax.Array]:
+    """The class with the largest probability [B K], and the probabilities of that and of the given class."""
+    of_given = jnp.take_along_axis(probability, jnp.maximum(given, 0)[:, None], axis=1)[:, 0]
+    largest = jnp.argmax(probability, axis=1).astype(jnp.int32)
+    return {name: largest, f"{name}_given": of_given, f"{name}_share": jnp.max(probability, axis=1)}

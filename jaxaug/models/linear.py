@@ -1,0 +1,26 @@
+"""A linear classifier: for tests, baselines, and data whose images are small or already features."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxaug.models import layers
+
+
+class Model(nn.Module):
+    """Softmax regression on the pixels: image [B H W C] -> (features [B H*W*C], logits [B K]), float32."""
+
+    num_classes: int
+    dropout_rate: float = 0.0
+    dtype: Any = "float32"
+
+    def __post_init__(self) -> None:
+        layers.check_common(self.num_classes, self.dtype, self.dropout_rate)
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, image: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
+        pixels = image.reshape(len(image), 1, 1, -1).astype(jnp.float32)
+        return layers.classify(layers.dropout(pixels, self.dropout_rate, train), self.num_classes)

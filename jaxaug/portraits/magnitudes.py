@@ -1,0 +1,93 @@
+"""Learned augmentation: how often and how strongly each operation is used, class by class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxaug import canvas
+from jaxaug.augment.learned import is_of_gates, learned_policy, no_offsets
+from jaxaug.augment.ops import OPS
+from jaxaug.augment.policies import Policy
+from jaxaug.portraits import cells
+
+LOWEST = 0.25  # inches of a row, to be read
+
+
+def uses(policy: Policy) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+    """(names [O], times [*N O], level [*N O]): how many times an image gets each op on average, and at which level.
+
+    Sub-policies count by their shares, layers are added up; levels are averaged by their probability, NaN where an op
+    is never drawn. Identity is left out where it only says that a gate is closed.
+    """
+    share, probability = policy.probabilities()
+    names = tuple(name for name in policy.names if name != "Identity" or not is_of_gates(policy))
+    op = np.asarray(policy.op).reshape(-1)
+    of_name = np.stack([op == policy.names.index(name) for name in names], axis=1).astype(np.float64)
+    weight = (share[..., None, None] * probability).reshape(*share.shape[:-1], len(op))
+    level = np.broadcast_to(np.asarray(policy.level, np.float64), probability.shape).reshape(weight.shape)
+    times = weight @ of_name
+    found = np.full(times.shape, np.nan)
+    return names, times, np.divide((weight * level) @ of_name, times, out=found, where=times > 0)
+
+
+def augmentation(
+    policy: Policy,
+    offsets: Mapping[str, np.ndarray],
+    label: np.ndarray | None,
+    names: Sequence[str],
+    of_class: str = "class",
+) -> Any:
+    """The Figure of what a search made of a policy: left how often each op is used, right at which level.
+
+    offsets: {"logits", "level"} [N S L R'] as in `findings.npz`, with label int [N], the rows of each of the K classes
+    averaged; or [S L R'], the same for all rows, with label None. names: of the classes; of_class: what they are. The
+    first column is where the search began. Raises UsageError for offsets of another policy.
+    """
+    ops, *begun = uses(learned_policy(policy, no_offsets(policy)))
+    columns = ["start", *(["all"] if label is None else names)]
+    by_class = _by_class(policy, offsets, label, len(names))
+    times, level = (np.stack(some, axis=1) for some in zip(begun, *by_class, strict=True))
+    level[[OPS[op].neutral is None for op in ops]] = np.nan
+    ranges = dict(zip(policy.names, policy.ranges, strict=True))
+    told = [op if OPS[op].neutral is None else "{}  {:.3g} … {:.3g}".format(op, *ranges[op]) for op in ops]
+    side = cells.side_of(len(ops), len(columns))
+    figure = canvas.figure(2 * (side * len(columns) + 0.9) + 2.2, max(side, LOWEST) * len(ops) + 1.6)
+    often, strong = figure.subplots(1, 2, sharey=True)
+    figure.colorbar(cells.draw(often, times, told, columns, most=1.0 if _once(policy) else None), ax=often)
+    figure.colorbar(cells.draw(strong, level, told, columns, most=1.0), ax=strong)
+    often.set_title("probability" if _once(policy) else "times per image", fontsize=10)
+    strong.set_title("level, 0 … 1 of the range", fontsize=10)
+    for axis in (often, strong):
+        axis.set_xlabel(of_class)
+    return figure
+
+
+def _by_class(
+    policy: Policy, offsets: Mapping[str, np.ndarray], label: np.ndarray | None, num_classes: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(times [O], level [O]) of each class, the means over its rows; of all rows where label is None."""
+    if label is None:
+        yield uses(learned_policy(policy, {name: jnp.asarray(offset) for name, offset in offsets.items()}))[1:]
+        return
+    nothing = np.full(uses(policy)[1].shape, np.nan)
+    # Class by class: a policy of many branches takes much room as probabilities of all rows.
+    for rows in (np.flatnonzero(label == k) for k in range(num_classes)):
+        if not len(rows):
+            yield nothing, nothing
+            continue
+        own = {name: jnp.asarray(offset[rows]) for name, offset in offsets.items()}
+        _, times, level = uses(learned_policy(policy, own))
+        drawn = np.isfinite(level)
+        total = np.where(drawn, level, 0.0).sum(0)
+        yield times.mean(0), np.divide(total, drawn.sum(0), out=nothing.copy(), where=drawn.any(0))
+
+
+def _once(policy: Policy) -> bool:
+    """Whether no op but Identity is in several layers, so that it happens once at most."""
+    op = np.asarray(policy.op)
+    layers = [(op == i).any(axis=(0, 2)).sum() for i, name in enumerate(policy.names) if name != "Identity"]
+    return max(layers, default=1) <= 1

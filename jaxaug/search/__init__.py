@@ -1,0 +1,1 @@
+"""Searches: how what describes the training data (`types.Hyper`) is learned."""

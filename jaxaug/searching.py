@@ -1,0 +1,63 @@
+"""The search beside a training: which steps are due, what they report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import jax
+
+from jaxaug import devices, metrics, steps
+from jaxaug.data import Split
+from jaxaug.errors import UsageError
+from jaxaug.job import Job
+from jaxaug.types import TrainState
+
+
+class Searching:
+    """A search in progress: the trusted rows on the devices, and what is being counted since the last record.
+
+    source: the training rows on the devices; taken: search steps that the state has behind it.
+    """
+
+    _totals: metrics.Totals
+    _counted: int
+
+    def __init__(self, job: Job, source: Split, taken: int):
+        assert job.search is not None
+        assert job.search_step is not None
+        self._job, self._plan, self._source, self._taken = job, job.search, source, taken
+        everywhere = devices.everywhere(job.mesh)
+        self._trusted = devices.place(job.data.validation, everywhere)
+        self._zeros = jax.jit(metrics.no_search, out_shardings=everywhere)
+        self._dispatch = jax.jit(
+            steps.make_search_dispatch(job.search_step),
+            donate_argnums=(0, 1),
+            out_shardings=(job.shardings(), everywhere),
+        )
+        self.begin_record()
+
+    def steps(self, step: int) -> Iterator[int]:
+        """The numbers of the search steps that are to be taken before training step `step`."""
+        yield from range(self._taken, self._plan.due(step))
+
+    def step(self, state: TrainState) -> TrainState:
+        """The state after one search step."""
+        placed = [devices.place(part, devices.along(self._job.mesh, 0)) for part in self._plan.batch(self._taken)]
+        state, self._totals = self._dispatch(state, self._totals, self._source, placed[0], self._trusted, placed[1])
+        self._taken, self._counted = self._taken + 1, self._counted + 1
+        return state
+
+    def begin_record(self) -> None:
+        """Count from here."""
+        self._totals, self._counted = self._zeros(), 0
+
+    def figures(self) -> dict[str, float]:
+        """Means since the last record; {} if no step was taken. Raises UsageError if a gradient was not finite."""
+        if not self._counted:
+            return {}
+        if int(self._totals.first_bad) != metrics.NEVER:
+            raise UsageError(
+                f"the search's gradient is not finite at training step {int(self._totals.first_bad)}: lower "
+                "config.search.optim.learning_rate, raise the damping of its direction, and use another --workdir"
+            )
+        return metrics.summary(self._totals)
