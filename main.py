@@ -5,12 +5,10 @@ Every field of the config can be set with --config.<field>=<value>. The same com
 
 from __future__ import annotations
 
-import os
 import pathlib
 import sys
 from collections.abc import Sequence
 
-import jax
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
@@ -29,9 +27,7 @@ PROCESS = flags.DEFINE_integer("process_id", -1, "Which of them this is.")
 
 def main(arguments: Sequence[str]) -> int:
     logging.set_verbosity(logging.WARNING)  # orbax reports every file it touches
-    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        cache = pathlib.Path("~/.cache/jaxaug/compiled").expanduser()
-        jax.config.update("jax_compilation_cache_dir", str(cache))
+    devices.keep_compilations()
     try:
         if len(arguments) > 1:
             raise UsageError(f"unknown arguments {arguments[1:]}: settings look like --config.epochs=10")

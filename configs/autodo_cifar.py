@@ -1,8 +1,8 @@
 """AutoDO on CIFAR-10 or CIFAR-100, as its released code trains it: WRN-28-10, 200 epochs, search from epoch 50.
 
-    python main.py --config=configs/autodo_cifar.py:SEP_BOTH                       # or :NONE, RAND, AUTO, DADA, SHA, SEP ...
-    python main.py --config=configs/autodo_cifar.py:all                            # the eight commands of its README
-    python main.py --config=configs/autodo_cifar.py:compat_SEP_BOTH                # the released code's choices
+    python main.py --config=configs/autodo_cifar.py:SEP_BOTH          # or RAND, AUTO, DADA, SHA, SEP, SEP_WGHT ...
+    python main.py --config=configs/autodo_cifar.py:all               # the eight commands of its README
+    python main.py --config=configs/autodo_cifar.py:compat_SEP_BOTH   # the released code's choices
     python main.py --config=configs/autodo_cifar.py:SEP_BOTH --config.data.name=cifar100
 
 Beside the methods always: plain training, training on the trusted validation rows too, and on those alone.

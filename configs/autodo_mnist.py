@@ -1,11 +1,11 @@
 """AutoDO on MNIST, as its released code trains it: a ResNet of 14 layers, 200 epochs, search from epoch 50.
 
-    python main.py --config=configs/autodo_mnist.py:SEP_BOTH                       # or :NONE, RAND, SHA, SEP, SEP_WGHT ...
-    python main.py --config=configs/autodo_mnist.py:compat_SEP_BOTH                # the released code's choices
+    python main.py --config=configs/autodo_mnist.py:SEP_BOTH          # or RAND, SHA, SEP, SEP_WGHT ...
+    python main.py --config=configs/autodo_mnist.py:compat_SEP_BOTH   # the released code's choices
     python main.py --config=configs/autodo_mnist.py:SEP_BOTH --config.data.imbalance=10 --config.data.noise=0.1
 
-Beside the methods always: plain training, training on the trusted validation rows too, and on those alone. AUTO and DADA
-have no policies for MNIST; the released code trains without one and says nothing, here those of SVHN are taken.
+Beside the methods always: plain training, training on the trusted validation rows too, and on those alone. AUTO and
+DADA have no policies for MNIST; the released code trains without one and says nothing, here those of SVHN are taken.
 Paper: no table for MNIST. Ours: not measured yet (no MNIST images where this was written).
 Cost: not measured; 312,500 steps of 32 images and 28,650 search steps, for a GPU.
 """

@@ -1,13 +1,13 @@
 """AutoDO on SVHN, as its released code trains it: WRN-28-10, 200 epochs, search from epoch 50.
 
-    python main.py --config=configs/autodo_svhn.py:SEP_BOTH                        # or :NONE, RAND, AUTO, DADA, SHA, SEP ...
-    python main.py --config=configs/autodo_svhn.py:all                             # the eight commands of its README
-    python main.py --config=configs/autodo_svhn.py:compat_SEP_BOTH                 # the released code's choices
+    python main.py --config=configs/autodo_svhn.py:SEP_BOTH           # or RAND, AUTO, DADA, SHA, SEP, SEP_WGHT ...
+    python main.py --config=configs/autodo_svhn.py:all                # the eight commands of its README
+    python main.py --config=configs/autodo_svhn.py:compat_SEP_BOTH    # the released code's choices
     python main.py --config=configs/autodo_svhn.py:SEP_BOTH --config.data.imbalance=1 --config.data.noise=0
 
 Beside the methods always: plain training, training on the trusted validation rows too, and on those alone.
-Paper (error %, IR-NR 100-0.1): plain 20.0, RAND 13.6, AUTO 15.3, DADA 16.5, SHA 13.7, SEP 12.3, SEP_WGHT 8.1, SEP_BOTH 6.3,
-each the best epoch on the test set. Ours: not measured yet (no SVHN images where this was written).
+Paper (error %, IR-NR 100-0.1): plain 20.0, RAND 13.6, AUTO 15.3, DADA 16.5, SHA 13.7, SEP 12.3, SEP_WGHT 8.1, SEP_BOTH
+6.3, each the best epoch on the test set. Ours: not measured yet (no SVHN images where this was written).
 Cost: the paper says 6.8 GPU hours for SEP_BOTH; not measured here.
 """
 

@@ -5,8 +5,6 @@ learned, `python -m jaxaug plots RUN_FOLDER`.
 from __future__ import annotations
 
 import argparse
-import os
-import pathlib
 import sys
 from collections.abc import Sequence
 
@@ -30,15 +28,12 @@ def main(arguments: Sequence[str]) -> int:
 
 def _plot(folder: str, out: str, tsne_rows: int) -> None:
     # A table of results should not wait for JAX.
-    import jax
     from absl import logging
 
-    from jaxaug import gallery
+    from jaxaug import devices, gallery
 
     logging.set_verbosity(logging.WARNING)  # orbax reports every file it touches
-    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        cache = pathlib.Path("~/.cache/jaxaug/compiled").expanduser()
-        jax.config.update("jax_compilation_cache_dir", str(cache))
+    devices.keep_compilations()
     told = gallery.draw(folder, out, tsne_rows)
     print(f"drawn in {out}: {', '.join(name for name, why in told.items() if not why) or 'nothing'}")
     for name, why in told.items():

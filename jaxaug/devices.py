@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 from typing import Any
 
 import jax
@@ -35,6 +36,13 @@ def connect(coordinator: str = "", processes: int = 0, process: int = -1) -> Non
         )
     elif os.environ.get("JAXAUG_DISTRIBUTED") == "1":
         jax.distributed.initialize()
+
+
+def keep_compilations() -> None:
+    """Keep what is compiled for the next run, below the home folder unless JAX_COMPILATION_CACHE_DIR says where."""
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        cache = pathlib.Path("~/.cache/jaxaug/compiled").expanduser()
+        jax.config.update("jax_compilation_cache_dir", str(cache))
 
 
 def make_mesh() -> Mesh:

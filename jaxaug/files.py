@@ -22,5 +22,5 @@ def write_arrays(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write the arrays as a compressed .npz, whole or not at all."""
     part = path.with_name(f".{path.name}.part")
     with part.open("wb") as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
     os.replace(part, path)

@@ -13,11 +13,17 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from jaxaug import recipes
 from jaxaug.errors import UsageError
 
-# The rows of AutoDO's tables (Gudovskiy et al. 2021) by the names of its code; other methods follow, by name.
-ORDER = ("plain", "rand", "auto", "dada", "sha", "sep", "sep_wght", "sep_both")
-CONTROLS = ("train_and_validation", "validation_only")
+# That of the rows of AutoDO's tables (Gudovskiy et al. 2021); other methods follow, by name, and then the controls.
+ORDER = tuple(
+    f"{prefix}{augment}{loss}".casefold()
+    for augment in ("plain", *recipes.AUGMENT)
+    for loss in ("", *(f"_{loss}" for loss in recipes.LOSS))
+    for prefix in ("", "compat_")
+)
+CONTROLS = tuple(recipes.CONTROLS)
 SEEDS = ("seed", "data.seed")
 FULL_OF_FILES = ("checkpoints", "tensorboard")  # folders of a run, with no run below them
 MOST_FIELDS = 4  # that a name tells

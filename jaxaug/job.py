@@ -69,25 +69,22 @@ def prepare(config: ConfigDict) -> Job:
     mesh = devices.make_mesh()
     _check_sizes(config, mesh.size)
     data = read(config)
-    size = len(data.train.label)
-    if not len(data.test.label):
-        raise UsageError(f"{data.name} has no test rows, so that no figure could be reported")
-    if config.batch_size > size:
-        raise UsageError(f"config.batch_size is {config.batch_size}, but {data.name} has {size} training rows")
-    counts = {"steps_per_epoch": size // config.batch_size, "epochs": config.epochs}
+    counts = {"steps_per_epoch": len(data.train) // config.batch_size, "epochs": config.epochs}
+    _check_rows(config, data)
     model = models.build(config.model, data.num_classes)
     augment, of_augment = pipeline.build(config.augment, data.mean, data.std)
     chain = losses.build(config.loss)
     tx, schedule = optim.build(config.optim, **counts)
     hyper = united([of_augment, chain.hyper(data.num_classes) if chain.hyper else Hyper()])
     search = _search(config, data, hyper, {**counts, "devices": mesh.size})
-    rule = search.rule if search else None
 
     def init(key: jax.Array) -> TrainState:
         of_shared = search.tx.init(hyper.shared) if search else ()
-        begun = rows.begin(hyper, data.train.index, rule.moments if rule else 0, of_shared, mesh.size)
+        count = search.rule.moments if search else 0
+        begun = rows.begin(hyper, data.train.index, count, of_shared, mesh.size)
         return steps.init_state(key, model, chain, tx, *begun, data.image_shape)
 
+    rule = search.rule if search else None
     train_step = steps.make_train_step(make_objective(model, augment, chain, **counts), tx, rule)
     search_step = None
     if search:
@@ -96,19 +93,8 @@ def prepare(config: ConfigDict) -> Job:
             stages, search.rule, search.tx, search.direction, part=search.part, fisher=search.fisher
         )
     predict, protocols = steps.make_predict(model, augment), robustness.build(config, data)
-    job = Job(
-        config,
-        data,
-        mesh,
-        counts["steps_per_epoch"],
-        schedule,
-        init,
-        train_step,
-        predict,
-        protocols,
-        search,
-        search_step,
-    )
+    functions = (init, train_step, predict, protocols, search, search_step)
+    job = Job(config, data, mesh, counts["steps_per_epoch"], schedule, *functions)
     _trace(job, augment)
     return job
 
@@ -131,6 +117,15 @@ def _search(config: ConfigDict, data: Data, hyper: Hyper, counts: dict[str, int]
     build = choose("config.search.name", config.search.name, {"autodo": autodo.build})
     trusted = len(data.validation.label)
     return build(config.search, size=len(data.train.label), trusted=trusted, seed=config.seed, **counts)
+
+
+def _check_rows(config: ConfigDict, data: Data) -> None:
+    if not len(data.test):
+        raise UsageError(f"{data.name} has no test rows, so that no figure could be reported")
+    if config.batch_size > len(data.train):
+        raise UsageError(
+            f"config.batch_size is {config.batch_size}, but {data.name} has {len(data.train)} training rows"
+        )
 
 
 def _trace(job: Job, augment: Callable) -> None:

@@ -13,7 +13,7 @@ import flax.struct
 import jax
 
 from jaxaug import losses, metrics, models
-from jaxaug.types import Batch, Hyper, LossTransform, Progress, Terms, TrainState, Tree
+from jaxaug.types import Batch, Hyper, LossTransform, Outputs, Progress, Terms, TrainState, Tree
 
 Objective = Callable[..., tuple[jax.Array, "Aux"]]
 HEAD = "head"
@@ -58,7 +58,7 @@ class Stages(NamedTuple):
 
     encode(hyper, state, batch, key) -> (numbers, rest): all that comes before, once for a search step. numbers: floats
     that hyper may reach, with the features if the part is the head, else with the images; rest: the batch besides.
-    score(part, shared, numbers, rest, state) -> Terms.  trust(state, batch) -> (part -> []): plain cross-entropy on
+    score(params, shared, numbers, rest, state) -> Terms.  trust(state, batch) -> (params -> []): plain cross-entropy on
     rows whose labels are trusted, without augmentation.
     """
 
@@ -77,36 +77,42 @@ def make_stages(
     epochs: int,
 ) -> Stages:
     """The stages for a part of the parameters: a path such as ("head",) or ("head", "kernel"); () for all of them."""
-    head_only = part[:1] == (HEAD,)
-
-    def seen_by(state: TrainState, batch: Batch) -> jax.Array:
-        """What the part works on: features [B D] or images [B H W C]."""
-        if not head_only:
-            return batch.image
-        return models.apply(model, state.params, state.stats, batch.image, train=False)[0].features
-
-    def answer(part_params: Tree, state: TrainState, seen: jax.Array):
-        params = models.with_part(state.params, part, part_params)
-        if head_only:
-            return models.of_head(params[HEAD], seen)
-        return models.apply(model, params, state.stats, seen, train=False)[0]
+    cut = _Cut(model, part)
 
     def encode(hyper: Hyper, state: TrainState, batch: Batch, key: jax.Array):
         progress = progress_of(state.step, steps_per_epoch, epochs)
         batch = augment(batch.replace(own=hyper.own), hyper.shared, key, progress, train=True)
-        numbers = {"seen": seen_by(state, batch), "own": batch.own, "mass": batch.mass, "mix": batch.mix}
+        numbers = {"seen": cut.seen(state, batch), "own": batch.own, "mass": batch.mass, "mix": batch.mix}
         return numbers, batch.replace(own=None, mass=None, mix=None)
 
-    def score(part_params: Tree, shared: Tree, numbers: dict[str, Any], rest: Batch, state: TrainState) -> Terms:
+    def score(params: Tree, shared: Tree, numbers: dict[str, Any], rest: Batch, state: TrainState) -> Terms:
         batch = rest.replace(own=numbers["own"], mass=numbers["mass"], mix=numbers["mix"])
         progress = progress_of(state.step, steps_per_epoch, epochs)
-        out = answer(part_params, state, numbers["seen"])
+        out = cut.answer(params, state, numbers["seen"])
         return chain.apply(state.loss, losses.begin(out, batch, shared, progress))[1]
 
     def trust(state: TrainState, batch: Batch) -> Callable[[Tree], jax.Array]:
         batch = augment(batch, state.hyper.shared, None, None, train=False)
-        seen = seen_by(state, batch)
-        progress = progress_of(state.step, steps_per_epoch, epochs)
-        return lambda part_params: losses.reduce(losses.begin(answer(part_params, state, seen), batch, {}, progress))
+        seen, progress = cut.seen(state, batch), progress_of(state.step, steps_per_epoch, epochs)
+        return lambda params: losses.reduce(losses.begin(cut.answer(params, state, seen), batch, {}, progress))
 
     return Stages(encode, score, trust)
+
+
+class _Cut(NamedTuple):
+    """A model, as evaluated, in two: what comes before a part of its parameters, and what that part makes of it."""
+
+    model: nn.Module
+    part: tuple[str, ...]
+
+    def seen(self, state: TrainState, batch: Batch) -> jax.Array:
+        """What the part works on: features [B D], or images [B H W C]."""
+        if self.part[:1] != (HEAD,):
+            return batch.image
+        return models.apply(self.model, state.params, state.stats, batch.image, train=False)[0].features
+
+    def answer(self, params: Tree, state: TrainState, seen: jax.Array) -> Outputs:
+        params = models.with_part(state.params, self.part, params)
+        if self.part[:1] == (HEAD,):
+            return models.of_head(params[HEAD], seen)
+        return models.apply(self.model, params, state.stats, seen, train=False)[0]

@@ -1,7 +1,7 @@
 """The methods of AutoDO's tables (Gudovskiy et al., CVPR 2021) as changes of a config, and the controls beside them.
 
-A method is what augments, then what the losses learn: SEP_BOTH, RAND, NONE_WGHT. NONE, RAND, AUTO (Fast AutoAugment) and
-DADA are fixed; SHA learns one affine augmentation for all rows, SEP one for each. WGHT learns weights, SOFT soft
+A method is what augments, then what the losses learn: SEP_BOTH, RAND, NONE_WGHT. NONE, RAND, AUTO (Fast AutoAugment)
+and DADA are fixed; SHA learns one affine augmentation for all rows, SEP one for each. WGHT learns weights, SOFT soft
 labels, BOTH both.
 """
 
@@ -17,7 +17,7 @@ LOSS = ("NONE", "WGHT", "SOFT", "BOTH")
 # The eight commands of the released README.
 ALL = "NONE+RAND+AUTO+DADA+SHA+SEP+SEP_WGHT+SEP_BOTH"
 WEIGHTS, TARGETS = "weights.learned_weights", "targets.learned_targets"
-CHAINS = {"NONE": (), "WGHT": (WEIGHTS,), "SOFT": (TARGETS,), "BOTH": (TARGETS, WEIGHTS)}
+CHAINS: dict[str, tuple[str, ...]] = {"NONE": (), "WGHT": (WEIGHTS,), "SOFT": (TARGETS,), "BOTH": (TARGETS, WEIGHTS)}
 SHARING = {"SHA": "shared", "SEP": "per_row"}
 
 # What the released code does where ours differs; see docs/deviations.md.
@@ -54,19 +54,19 @@ def variants(
 ) -> dict[str, dict[str, Any]]:
     """name -> changes of a config, for `config.variants`: plain training, the methods, the controls.
 
-    methods: joined by "+", or "all" for the eight of the released README; "compat_" before one asks for the released
+    methods: joined by "+"; "all" for the eight of the released README; "compat_" before one asks for the released
     code's choices (`RELEASED`). parts: addresses of augmentations that every run has, after the policies; before: of
     those before them. rand: (layers, magnitude) of RAND; colour: of the colour policy under SHA and SEP, None for none.
     auto, dada: their policies. Raises UsageError for an unknown method.
     """
-    names = (ALL if methods == "all" else methods).split("+")
+    names = methods.replace("all", ALL).split("+")
     policies = {
         "RAND": {"preset": "autodo_rand", "layers": rand[0], "magnitude": rand[1]},
         "AUTO": {"preset": auto},
         "DADA": {"preset": dada},
     }
     if colour is not None:
-        policies |= dict.fromkeys(SHARING, {"preset": "autodo_colour", "layers": colour[0], "magnitude": colour[1]})
+        policies |= {key: {"preset": "autodo_colour", "layers": colour[0], "magnitude": colour[1]} for key in SHARING}
 
     def one(name: str) -> dict[str, Any]:
         augment, loss = _read(name.removeprefix("compat_"))

@@ -142,6 +142,7 @@ def test_parts_agree():
         ({"geometry": "kornia"}, "geometry must be one of"),
         ({"upscale": 0}, "upscale a whole number"),
         ({"upscale": 1.5}, "upscale a whole number"),
+        ({"upscale": 4}, "of kornia's alone"),
         ({"learned": "yes"}, "learned must be one of"),
         ({"probability": 1.5}, r"must be in 0\.\.1"),
         ({"magnitude": -0.1}, r"must be in 0\.\.1"),
@@ -152,7 +153,10 @@ def test_mistakes(options, message):
         affine.affine(**options)
 
 
-def test_label_maps_are_refused():
+def test_label_maps():
+    """Refused by the released geometry; taken along by the image's own."""
     batch = Batch(IMAGE, jnp.zeros((1, 6, 8), jnp.int32), jnp.zeros(1, jnp.int32))
     with pytest.raises(UsageError, match="label maps are not supported"):
-        affine.affine()(jax.random.key(0), batch, {}, HALF)
+        affine.affine(geometry="kornia_0.9.0")(jax.random.key(0), batch, {}, HALF)
+    moved = jax.eval_shape(lambda: affine.affine()(jax.random.key(0), batch, {}, HALF))
+    assert (moved.label.shape, moved.image.dtype) == ((1, 6, 8), jnp.float32)

@@ -12,7 +12,10 @@ from prepared import register, write_archives
 from jaxaug import defaults, loop, losses, models, optim
 from jaxaug.augment import pipeline
 
-SHAPES = {"digits": (8, 8, 1), "fashion_mnist": (28, 28, 1), "cifar10": (32, 32, 3), "cifar100": (32, 32, 3)}
+SHAPES = {
+    **{"digits": (8, 8, 1), "mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1)},
+    **dict.fromkeys(("cifar10", "cifar100", "svhn"), (32, 32, 3)),
+}
 FILES = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
 
 
@@ -79,6 +82,7 @@ def test_cifar_recipe():
         "order": "update_then_use",
         "keep": 1.0,
         "labels": "dominant",
+        "learned": False,
     }
     assert (config.optim.weight_decay, config.optim.decay, config.optim.nesterov) == (5e-4, "all", True)
 

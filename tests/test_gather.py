@@ -32,11 +32,11 @@ def write_run(folder, seed=0, /, top1=None, complete=True, changes=None, **data)
 
 @pytest.fixture
 def runs(tmp_path):
-    """Two distortions, five methods; three seeds of one of them, the last with another seed of the data."""
+    """Two distortions, eight methods; three seeds of one of them, the last with another seed of the data."""
     for seed in (0, 1):
         write_run(tmp_path / "a" / "SEP_BOTH" / f"seed_{seed}", seed, imbalance=10.0, noise=0.3)
     write_run(tmp_path / "b" / "SEP_BOTH" / "seed_2", 2, imbalance=10, noise=0.3, seed=5)
-    for name in ("validation_only", "mine", "SHA", "plain"):
+    for name in ("validation_only", "train_and_validation", "mine", "SHA", "compat_SEP_SOFT", "SEP_SOFT", "plain"):
         write_run(tmp_path / "a" / name / "seed_0", imbalance=10.0, noise=0.3)
     write_run(tmp_path / "a" / "clean" / "seed_0", imbalance=100.0)
     write_run(tmp_path / "a" / "plain" / "seed_1", 1, complete=False, imbalance=10.0, noise=0.3)
@@ -50,11 +50,14 @@ def test_groups_and_their_order(runs):
         ("100-0.0", "clean", 1),
         ("10-0.3", "plain", 1),
         ("10-0.3", "SHA", 1),
+        ("10-0.3", "SEP_SOFT", 1),
+        ("10-0.3", "compat_SEP_SOFT", 1),
         ("10-0.3", "SEP_BOTH", 3),
         ("10-0.3", "mine", 1),
+        ("10-0.3", "train_and_validation", 1),
         ("10-0.3", "validation_only", 1),
     ]
-    assert [run.seeds for run in found.groups[3].runs] == [(0, 0), (1, 0), (2, 5)]
+    assert [run.seeds for run in found.groups[5].runs] == [(0, 0), (1, 0), (2, 5)]
     assert found.left_out == {"not complete": (runs / "a" / "plain" / "seed_1",)}
     assert not any(group.apart for group in found.groups)
 
@@ -155,14 +158,14 @@ def test_files(runs, tmp_path):
     }
     with (tmp_path / "runs.csv").open() as file:
         lines = list(csv.DictReader(file))
-    assert [line["method"] for line in lines] == ["clean", "plain", "SHA", "SEP_BOTH", "mine", "validation_only"]
-    assert lines[3]["seeds"] == "0 1 2"
+    assert [line["method"] for line in lines] == [group.method for group in gather.gather([runs]).groups]
+    assert lines[5]["seeds"] == "0 1 2"
     assert lines[0]["test_error_std"] == ""
     found = json.loads((tmp_path / "runs.json").read_text())
     for name, value in expected.items():
-        assert float(lines[3][name]) == pytest.approx(value)
-        assert found["groups"][3][name] == pytest.approx(value)
-    assert found["groups"][3]["runs"][2] == {
+        assert float(lines[5][name]) == pytest.approx(value)
+        assert found["groups"][5][name] == pytest.approx(value)
+    assert found["groups"][5]["runs"][2] == {
         "folder": str(runs / "b" / "SEP_BOTH" / "seed_2"),
         **{"test_error": 1 - 0.85, "test_top1": 0.85, "chosen_top1": 0.85 - 0.01, "best_on_test_top1": 0.85 + 0.02},
     }

@@ -114,7 +114,7 @@ def test_the_fisher_matrix():
     """sum_i w_i (diag p - p p^T) x x^T / rows: also the Hessian of cross-entropy and KL, but not of symmetric KL."""
     with double_precision():
         arrays = golden()
-        _, _, params, hyper, fisher = autodo(arrays, False, True)
+        _, _, params, _, fisher = autodo(arrays, False, True)
         x, weight = arrays["Xt"], 1.4427 * np.log1p(np.exp(arrays["hyperW"]))
         p = np.exp(x @ arrays["W"].T + arrays["b"])
         p /= p.sum(axis=1, keepdims=True)

@@ -120,7 +120,7 @@ def test_uses():
 
 
 def test_augmentation():
-    """Means over the rows of a class beside the start; a class without rows is empty; one policy for all has no class."""
+    """Means over the rows of a class beside the start; a class without rows is empty."""
     policy = autodo.affine()
     offsets = {name: np.zeros((4, 1, 7, 1), np.float32) for name in ("logits", "level")}
     offsets["level"][:2] = np.log(3.0)

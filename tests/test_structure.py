@@ -31,6 +31,10 @@ FLOORS = {
     "defaults": 4,
     "metrics": 3,
     "workdir": 3,
+    "recipes": 1,
+    "gather": 2,
+    "results": 3,
+    "portraits": 3,
     "objective": 4,
     "steps": 5,
     "job": 6,
@@ -40,7 +44,9 @@ FLOORS = {
     "findings": 8,
     "stress": 8,
     "loop": 9,
+    "gallery": 9,
     "sweep": 10,
+    "__main__": 11,
 }
 
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
-import pathlib
 import sys
 from collections.abc import Sequence
 
-import jax
-
+from jaxaug import devices
 from jaxaug.augment import folder, plots, presets
 from jaxaug.errors import UsageError
 
@@ -17,9 +14,7 @@ from jaxaug.errors import UsageError
 def main(arguments: Sequence[str]) -> int:
     """Run with the arguments of the command line: 0, or 2 after a mistake of the user's."""
     chosen = _parser().parse_args(arguments)
-    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        cache = pathlib.Path("~/.cache/jaxaug/compiled").expanduser()
-        jax.config.update("jax_compilation_cache_dir", str(cache))
+    devices.keep_compilations()
     try:
         policy = folder.policy_of(chosen.policy, chosen.layers, chosen.magnitude)
         if bool(chosen.images) != bool(chosen.out) or not (chosen.images or chosen.plot):

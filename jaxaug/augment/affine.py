@@ -1,7 +1,7 @@
-"""AutoDO's affine augmentation as it was released: the map of kornia on an image that was enlarged before.
+"""AutoDO's affine augmentation: about the image's centre, or as it was released, for results that are comparable.
 
-For results that can be compared with the released code. `policy.policy(preset="affine", exact=False, border="edge",
-learned="per_row")` is the same augmentation with the image's own centre, at a sixteenth of the pixels.
+The released code takes kornia's map on an image that it enlarged before, with a centre and a pixel convention that are
+not those of the image.
 """
 
 from __future__ import annotations
@@ -16,35 +16,41 @@ from jaxaug.augment.draws import draw
 from jaxaug.augment.learned import tuned
 from jaxaug.augment.parts import Part, refuse_label_map
 from jaxaug.augment.policies import Policy
+from jaxaug.augment.policy import augmented, settings_of
 from jaxaug.errors import UsageError
 from jaxaug.types import Batch, Progress, Tree
 
+CENTRE = "centre"
 LEAST_DETERMINANT = 1e-3  # of a map: a smaller one would show an image less than a thousandth in size
 
 
 def affine(
     learned: str = "per_row",
-    geometry: str = "kornia_0.4.1",
-    upscale: int = 4,
+    geometry: str = "centre",
+    upscale: int = 1,
     probability: float = 0.2,
     magnitude: float = 0.5,
 ) -> Part:
     """AutoDO's affine map (Gudovskiy et al. 2021): one map of `autodo.affine`, drawn with derivatives for each row.
 
-    learned: "per_row", "shared", or "" for one that no search may change. geometry: "kornia_0.4.1" (published) or
-    "kornia_0.9.0". upscale: the map is made for the image and works on one enlarged by this factor, so that
-    translations are that much smaller and its centre is that of the upper left part; 1 for none (the released code on
-    ImageNet). probability, magnitude: with which it begins. The mass stays as it was. Raises UsageError for other
-    words or numbers, and for label maps.
+    learned: "per_row", "shared", or "" for one that no search may change. probability, magnitude: with which it begins.
+    geometry: "centre", the policy "affine" as any other, with repeated edges; as released, "kornia_0.4.1" (published)
+    or "kornia_0.9.0". upscale, of those two: the map is made for the image and works on one enlarged by this factor, so
+    that translations are that much smaller and its centre is that of the upper left part; 4 in the released code, 1 on
+    ImageNet. Those two leave the mass as it was, and refuse label maps. Raises UsageError for other words or numbers.
     """
-    if geometry not in READINGS or not (isinstance(upscale, int) and upscale >= 1):
+    valid = isinstance(upscale, int) and (upscale == 1 or (upscale > 1 and geometry in READINGS))
+    if geometry not in (CENTRE, *READINGS) or not valid:
         raise UsageError(
-            f"augment 'affine.affine': geometry must be one of {tuple(READINGS)} and upscale a whole number of at "
-            f"least 1, got {geometry!r} and {upscale!r}"
+            f"augment 'affine.affine': geometry must be one of {(CENTRE, *READINGS)} and upscale a whole number of at "
+            f"least 1, of kornia's alone, got {geometry!r} and {upscale!r}"
         )
     policy = autodo.affine(probability, magnitude)
+    settings = settings_of(policy, exact=False, scheduler="auto", border="edge")
 
     def moved(key: jax.Array, batch: Batch, policy: Policy, rows: jax.Array) -> Batch:
+        if geometry == CENTRE:
+            return augmented(key, batch, policy, settings, (), rows)
         refuse_label_map("affine.affine", batch, 'use "policy.policy" with the preset "affine" and exact=False')
         values = draw(key, policy, rows, relaxed=True).value
         height, width = batch.image.shape[1:3]
@@ -60,10 +66,10 @@ def affine(
 def matrices(values: jax.Array, height: int, width: int, geometry: str) -> jax.Array:
     """[B 2 3]: source (x, y, 1) -> destination, in pixels from the first one's centre; values [B 7] of `autodo.AFFINE`.
 
-    M = S T R: R scales by (sx, sy), then turns by the angle, about (W // 2, H // 2), of which the released code mixes up
-    the two where they differ; T shifts by (tx W, ty H); S shears along both axes at once about the first pixel. kornia
-    0.4.1 takes the shift that keeps the centre from the first row of R alone, so that the centre moves where sx != sy
-    (kornia issue 1337).
+    M = S T R: R scales by (sx, sy), then turns by the angle, about (W // 2, H // 2), which the released code mixes up
+    where the two differ; T shifts by (tx W, ty H); S shears along both axes at once about the first pixel. kornia 0.4.1
+    takes the shift that keeps the centre from the first row of R alone, so that the centre moves where sx != sy (kornia
+    issue 1337).
     """
     sx, sy, degrees, across, down, shear_x, shear_y = jnp.moveaxis(values, -1, 0)
     cosine, sine = smooth.turn(degrees)

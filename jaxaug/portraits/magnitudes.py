@@ -41,7 +41,7 @@ def augmentation(
     names: Sequence[str],
     of_class: str = "class",
 ) -> Any:
-    """The Figure of what a search made of a policy: left how often each op is used, right at which level.
+    """The Figure of what a search made of a policy: first how often each op is used, then at which level.
 
     offsets: {"logits", "level"} [N S L R'] as in `findings.npz`, with label int [N], the rows of each of the K classes
     averaged; or [S L R'], the same for all rows, with label None. names: of the classes; of_class: what they are. The
@@ -55,14 +55,14 @@ def augmentation(
     ranges = dict(zip(policy.names, policy.ranges, strict=True))
     told = [op if OPS[op].neutral is None else "{}  {:.3g} … {:.3g}".format(op, *ranges[op]) for op in ops]
     side = cells.side_of(len(ops), len(columns))
-    figure = canvas.figure(2 * (side * len(columns) + 0.9) + 2.2, max(side, LOWEST) * len(ops) + 1.6)
-    often, strong = figure.subplots(1, 2, sharey=True)
+    down, across = (2, 1) if len(columns) > cells.MOST_WRITTEN else (1, 2)
+    figure = canvas.figure(across * (side * len(columns) + 0.9) + 2.2, down * (max(side, LOWEST) * len(ops) + 1.6))
+    often, strong = figure.subplots(down, across, sharex=True, sharey=True).flat
     figure.colorbar(cells.draw(often, times, told, columns, most=1.0 if _once(policy) else None), ax=often)
     figure.colorbar(cells.draw(strong, level, told, columns, most=1.0), ax=strong)
     often.set_title("probability" if _once(policy) else "times per image", fontsize=10)
     strong.set_title("level, 0 … 1 of the range", fontsize=10)
-    for axis in (often, strong):
-        axis.set_xlabel(of_class)
+    figure.supxlabel(of_class, fontsize=10)
     return figure
 
 

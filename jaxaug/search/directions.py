@@ -88,41 +88,41 @@ def conjugate_gradient(
     below the precision of the numbers, where rounding alone would make A look indefinite.
     At a direction p with p^T (A + damping I) p <= 0 it keeps what it has, or -g if that is the first direction
     (Steihaug 1983); the reported curvature is then <= 0. Give it more damping, or a `softmax_fisher`.
-    unroll: True writes the steps out one after the other, each one costing a product with A; False loops, so that
-    compiling does not depend on `steps` and a solve that has ended costs nothing. XLA on CPUs runs convolutions in
-    loops 3 to 9 times slower: False is for curvatures without convolutions (a classifier's) and for accelerators.
+    unroll: True writes the steps out one after the other, each one costing a product with A. False loops: compiling
+    takes the same time for any number of steps, and a solve that has ended costs nothing. On CPUs XLA runs convolutions
+    in loops many times slower, so False is for classifiers, accelerators and `vmap`.
     """
     _require_solver("conjugate_gradient", damping, steps, tolerance)
 
     def direction(problem: Problem) -> tuple[Tree, dict]:
-        target, size = _target(problem)
-        advance = partial(_advance, problem.operator(damping), _reach(tolerance, target))
-        state = _Solve(_zero(target), target, target, jnp.full_like(size, jnp.inf), jnp.zeros((), jnp.int32))
+        product = problem.operator(damping)
+        target, size, reach = _target(problem, tolerance)
+        advance, zero = partial(_advance, reach), jax.tree.map(jnp.zeros_like, target)
+        state = _Solve(zero, target, target, jnp.full_like(size, jnp.inf), jnp.zeros((), jnp.int32))
         if unroll:
             for _ in range(steps):
-                state = advance(state)
+                # As branches the steps are compiled one by one. In one piece XLA repeats each of them in all that
+                # follow: ten steps for a small MLP took it half a minute instead of three seconds.
+                state = jax.lax.cond(inner(state.p, state.p) > 0, advance, lambda s, _: s, state, product(state.p))
         else:
-            state = jax.lax.while_loop(lambda s: (inner(s.p, s.p) > 0) & (s.taken < steps), advance, state)
+            state = jax.lax.while_loop(
+                lambda s: (inner(s.p, s.p) > 0) & (s.taken < steps), lambda s: advance(s, product(s.p)), state
+            )
         return times(size, state.x), {"residual": norm(state.r), "curvature": state.lowest}
 
     return direction
 
 
-def _advance(product: Product, tolerance: float, state: _Solve) -> _Solve:
-    """One step of conjugate gradients; a solve that has ended stays as it is, since others may go on beside it.
-
-    That it has ended shows in p alone: of a flag the compiler would repeat the whole history in every step.
-    """
-    image = product(state.p)
+def _advance(tolerance: float, state: _Solve, image: Tree) -> _Solve:
+    """One step of conjugate gradients, image = A p."""
     height, before = inner(state.p, image), inner(state.r, state.r)
     positive = (height > 0) & (height < jnp.inf)
     step = jnp.where(positive, before / jnp.where(positive, height, 1.0), 1.0)
     x, r = add_scaled(state.x, step, state.p), add_scaled(state.r, -step, image)
-    moved = (inner(state.p, state.p) > 0) & (positive | (state.taken == 0))
-    x, r = _select(moved, (x, r), (state.x, state.r))
+    x, r = _select(positive | (state.taken == 0), (x, r), (state.x, state.r))
     after = inner(r, r)
-    p = add_scaled(r, ratio(after, before), state.p)
-    p = _select(moved & positive & (after > tolerance**2), p, _zero(p))
+    going, p = positive & (after > tolerance**2), add_scaled(r, ratio(after, before), state.p)
+    p = _select(going, p, jax.tree.map(jnp.zeros_like, p))
     return _Solve(x, r, p, jnp.minimum(state.lowest, bend(state.p, image)), state.taken + 1)
 
 
@@ -168,8 +168,8 @@ def _solver(solve: Callable[..., tuple[Tree, Any]], damping: float, tolerance: f
 
     def direction(problem: Problem) -> tuple[Tree, dict]:
         product = problem.operator(damping)
-        target, size = _target(problem)
-        x = solve(product, target, tol=_reach(tolerance, target))[0]
+        target, size, reach = _target(problem, tolerance)
+        x = solve(product, target, tol=reach)[0]
         x = _select(jnp.isfinite(inner(x, x)), x, target)
         image = product(x)
         residual = norm(add_scaled(image, -1.0, target))
@@ -178,19 +178,14 @@ def _solver(solve: Callable[..., tuple[Tree, Any]], damping: float, tolerance: f
     return direction
 
 
-def _target(problem: Problem) -> tuple[Tree, jax.Array]:
-    """(-g / |g|, |g|). Late in training g is small, and the squares of its residuals would be lost in float32."""
+def _target(problem: Problem, tolerance: float) -> tuple[Tree, jax.Array, float]:
+    """(-g / |g|, |g|, the tolerance or what the precision of g allows).
+
+    Late in training g is small, and the squares of its residuals would be lost in float32.
+    """
     size = norm(problem.gradient)
-    return times(-ratio(jnp.ones_like(size), size), problem.gradient), size
-
-
-def _reach(tolerance: float, tree: Tree) -> float:
-    """The tolerance, or what the precision of the tree allows."""
-    return max(tolerance, *(float(jnp.finfo(x.dtype).eps) for x in jax.tree.leaves(tree)))
-
-
-def _zero(tree: Tree) -> Tree:
-    return jax.tree.map(jnp.zeros_like, tree)
+    reach = max(tolerance, *(float(jnp.finfo(x.dtype).eps) for x in jax.tree.leaves(problem.gradient)))
+    return times(-ratio(jnp.ones_like(size), size), problem.gradient), size, reach
 
 
 def _select(condition: jax.Array, a: Any, b: Any) -> Any:

@@ -7,6 +7,7 @@ the numbers are those of the dense optimiser (`tests/test_rows.py` compares them
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -102,12 +103,14 @@ def adam(rate: Rate, *, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -
 def begin(hyper: Hyper, ids: Any, count: int, shared: Tree, multiple: int = 1) -> tuple[Hyper, SearchState]:
     """(hyper with an entry for each row, state) from what every row begins with.
 
-    ids: [N] int32, each once. count: how many moments the rule has. shared: optax state. multiple: rows are added at
-    the end until it divides their number; no row of the data has their id.
+    ids: [N] int32, each once. count: how many moments the rule has. shared: optax state. multiple: of devices; rows are
+    added at the end until it divides their number, and so do 128, so that a checkpoint fits any usual number of
+    devices. No row of the data has their id.
     """
     if not hyper.own:
         return hyper, SearchState(jnp.zeros((), jnp.int32), None, None, ({},) * count, shared)
     ids = jnp.sort(jnp.asarray(ids, jnp.int32))
+    multiple = math.lcm(multiple, 128)
     rows = -(-len(ids) // multiple) * multiple
     ids = jnp.pad(ids, (0, rows - len(ids)), constant_values=PADDING)
     own = jax.tree.map(lambda x: jnp.broadcast_to(x, (rows, *jnp.shape(x))), hyper.own)
