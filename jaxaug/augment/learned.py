@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -74,7 +73,7 @@ def learned_policy(policy: Policy, offsets: Offsets) -> Policy:
 
 def tuned(
     what: str, policy: Policy, learned: str, part: Callable[[jax.Array, Batch, Policy, jax.Array], Batch]
-) -> Callable[..., Batch]:
+) -> TunedPart:
     """The `TunedPart` of a policy that a search may change, from part(key, batch, policy, rows [B] of that policy).
 
     learned: "shared", one policy for all, or "per_row", one for each training row. What it begins with is `no_offsets`,
@@ -90,5 +89,4 @@ def tuned(
         return part(key, batch, learned_policy(policy, offsets), jnp.arange(len(batch.image)))
 
     hyper = Hyper(own=beginning) if learned == "per_row" else Hyper(shared=beginning)
-    # For mypy, which does not see that a tuple may be called.
-    return cast(Callable[..., Batch], TunedPart(apply, hyper))
+    return TunedPart(apply, hyper)

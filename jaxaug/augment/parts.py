@@ -7,8 +7,8 @@ A label map, that is a `Batch.label` [B H W], moves with its image; where a move
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,8 @@ from jaxaug.types import Batch, Hyper, Progress, Tree
 Part = Callable[[jax.Array, Batch, Tree, Progress], Batch]
 
 
-class TunedPart(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)  # hashed by identity, as its arrays cannot be
+class TunedPart:
     """A part of which a search may change something: hyper is that as it begins (see `types.Hyper`).
 
     It is called like any part, and finds its own again in `batch.own` and in `hyper`, that is `Hyper.shared`.

@@ -38,6 +38,9 @@ def build(config: ConfigDict, mean: Sequence[float], std: Sequence[float]) -> tu
                 f"augment {address!r} works on the 0..255 scale: put it into config.augment.train, not after"
             )
     before, after = _parts(config, config.train), _parts(config, config.after)
+    tuned = [part.hyper for part in (*before, *after) if isinstance(part, TunedPart)]
+    if len(tuned) > 1:
+        raise UsageError(f"config.augment has {len(tuned)} learned policies: set `learned` of one of them alone")
 
     def augment(batch: Batch, hyper: Tree, key: jax.Array | None, progress: Progress | None, *, train: bool) -> Batch:
         if not train:
@@ -53,7 +56,7 @@ def build(config: ConfigDict, mean: Sequence[float], std: Sequence[float]) -> tu
             batch = part(jax.random.fold_in(key, i), batch, hyper, progress)
         return batch
 
-    return augment, united(part.hyper for part in (*before, *after) if isinstance(part, TunedPart))
+    return augment, united(tuned)
 
 
 def _parts(config: ConfigDict, addresses: Sequence[str]) -> list[Callable]:

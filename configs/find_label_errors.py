@@ -1,0 +1,41 @@
+"""Wrong labels in a training set, found with a few rows whose labels are trusted (AutoDO).
+
+    python main.py --config=configs/find_label_errors.py        # Fashion-MNIST with 10 % of the labels drawn anew
+    python main.py --config=configs/find_label_errors.py:folder --config.data.path=photos    # your own images
+    python main.py --config=configs/find_label_errors.py:npz --config.data.path=rows.npz     # your own arrays
+
+Your own data bring the trusted rows as their validation split, a few hundred or more: photos/train/<class>/<image> and
+photos/validation/<class>/<image>, or train_image, train_label, validation_image and validation_label in the .npz. The run
+leaves `label_errors.csv`, all training rows, the most suspicious first, and `label_errors.png`, pictures of the first 64.
+Paper: Gudovskiy et al., CVPR 2021 (no list of errors there). Ours: benchmarks/results/find_label_errors_cpu.json.
+Cost: about 6 minutes on two CPU cores for Fashion-MNIST.
+"""
+
+from jaxaug import defaults
+
+SETS = {
+    # word after the colon: (epochs, of them before the search, rows in a batch, of a search step, of a trusted batch)
+    "fashion_mnist": (8, 3, 128, 256, 500),
+    "folder": (20, 3, 64, 64, 250),
+    "npz": (20, 3, 64, 64, 250),
+}
+
+
+def get_config(data="fashion_mnist"):
+    if data not in SETS:
+        raise ValueError(f"unknown data {data!r}: one of {', '.join(SETS)}")
+    config = defaults.config()
+    epochs, start, rows, searched, trusted = SETS[data]
+    config.epochs, config.batch_size, config.eval_batch_size = epochs, rows, 1000
+    config.suspects = 64
+    config.data.name = data
+    if data == "fashion_mnist":
+        config.data.update(validation_size=500, noise=0.1)
+    elif data == "folder":
+        config.data.size = 64
+    config.augment.train = ("parts.pad_and_crop",)
+    config.augment.pad_and_crop.update(padding=2, fill="edge")
+    config.model = {"name": "convnet", "kw": {"widths": (16, 32, 64), "dropout_rate": 0.0}}
+    config.loss.chain = ("targets.learned_targets", "weights.learned_weights")
+    config.search.update(name="autodo", start=start, batch_size=searched, validation_batch_size=trusted)
+    return config
