@@ -70,6 +70,25 @@ def close(actual, expected, **tolerance):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **tolerance), actual, expected)
 
 
+def relative_error(actual, expected):
+    """|actual - expected| / |expected| of trees."""
+    return implicit.norm(implicit.add_scaled(actual, -1.0, expected)) / implicit.norm(expected)
+
+
+def errors_of(problem, found, expected):
+    """{name: (error of the hypergradient, residual, curvature)} of several directions; expected is the right one."""
+    train, val, params, hyper, curvature = problem
+
+    def solved(direction):
+        return implicit.hypergradient(train, val, params, hyper, direction, curvature)
+
+    exact, _ = solved(expected)
+    answers = {name: solved(direction) for name, direction in found.items()}
+    return {
+        n: (relative_error(g, exact), report["residual"], report["curvature"]) for n, (g, report) in answers.items()
+    }
+
+
 def ridge(seed=0, dtype=np.float64, features=7, rows=12):
     """(train, val, solve, exact, hyper): least squares with a weight exp(a_i) per row, a penalty exp(h_d) per feature.
 

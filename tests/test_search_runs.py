@@ -137,3 +137,20 @@ def test_non_finite_gradient(tmp_path):
     config.search.optim.learning_rate = 1e38
     with pytest.raises(UsageError, match="not finite"):
         loop.run(config, tmp_path)
+
+
+def test_all_four_in_one_run(tmp_path):
+    """A soft crop with a learned exponent, ISDA with a learned strength, a learned policy, weights per row."""
+    config = config_of(start=0)
+    config.epochs = 1
+    config.augment.train = ("policy.policy", "soft_crop.soft_crop")
+    config.augment.policy.update(preset="affine", exact=False, border="edge", learned="shared")
+    config.augment.soft_crop.update(sigma=0.2, relative=True, fill="zero", closing=0.0)
+    config.loss.chain = ("targets.soften", "isda.isda", "weights.learned_weights")
+    config.loss.soften.learned = config.loss.isda.learned = True
+    config.loss.isda.update(schedule="constant", covariance="diagonal")
+    loop.run(config, tmp_path)
+    state = final_state(tmp_path, config)
+    names = ["softening']", "strength']", "policy']['level']", "policy']['logits']"]
+    for name in [f".hyper.shared['{name}" for name in names] + [".hyper.own['weight']"]:
+        assert np.abs(state[name]).max() > 0.01, name

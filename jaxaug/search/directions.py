@@ -80,7 +80,7 @@ class _Solve(NamedTuple):
 
 
 def conjugate_gradient(
-    steps: int = 10, damping: float = 0.01, *, tolerance: float = 1e-5, unroll: bool = True
+    steps: int = 5, damping: float = 0.1, *, tolerance: float = 1e-5, unroll: bool = True
 ) -> Direction:
     """(A + damping I) v = -g by at most `steps` >= 1 steps of conjugate gradients (Hestenes and Stiefel 1952).
 

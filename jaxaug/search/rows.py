@@ -142,7 +142,9 @@ def learn(
         return hyper, search.replace(step=after)
     values, moments = rule.update(view.own, moments, gradient, search.step)
     own, kept = jax.tree.map(lambda x, part: x.at[at].set(part), (hyper.own, search.moments), (values, moments))
-    return hyper.replace(own=own), search.replace(step=after, seen=search.seen.at[at].set(after), moments=kept)
+    # The maximum is always `after`; without it XLA may write before `look` has read, and copies all of seen for that.
+    done = search.seen.at[at].set(jnp.maximum(search.seen[at], after))
+    return hyper.replace(own=own), search.replace(step=after, seen=done, moments=kept)
 
 
 def _like(rows: jax.Array, array: jax.Array) -> jax.Array:

@@ -1,0 +1,117 @@
+"""A search step as AutoDO's released code writes it, in plain JAX under jit: the peer, kept out of the package.
+
+All rows' numbers are one array each; the loss gathers from them, so that the gradient has their full size, and RMSprop
+(optax) passes over all of it. Every Hessian-vector product differentiates the loss from the images on, whatever the
+parameters theta are. Compiled in one piece, XLA recognises that the encoder is the same in all of the products; called
+one by one (`in_calls`), as the eager original would be, it is computed again in each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from hyperstep.ours import CLASSES, Ours, batches, equal
+from jaxaug.search import directions
+from jaxaug.types import Batch, Tree
+
+STEPS, RATE, SMOOTHING, LEARNING_RATE = 5, 0.01, 0.05, 0.05
+DENSE = optax.rmsprop(LEARNING_RATE, decay=0.99, eps=1e-8, eps_in_sqrt=False)
+# theta -> its path; what `Ours.search_step` takes to do the same.
+THETA: dict[str, tuple[str, ...]] = {"classifier": ("head", "kernel"), "all parameters": ()}
+AS_OURS: dict[str, Any] = {"direction": directions.neumann(STEPS, RATE, scaled=False), "fisher": False}
+
+
+class State(flax.struct.PyTreeNode):
+    """params, stats: of the model; hyper: {"weight" [N], "soft" [N K]}; opt: of RMSprop over all of it."""
+
+    params: Tree
+    stats: Tree
+    hyper: dict[str, jax.Array]
+    opt: Tree
+
+
+def begin(ours: Ours) -> State:
+    """The parameters and numbers that ours begins with."""
+    state = ours.state()
+    own = jax.tree.map(lambda x: x[: ours.count], state.hyper.own)
+    return State(state.params, state.stats, own, DENSE.init(own))
+
+
+def step_of(ours: Ours, everything: bool, in_calls: bool = False) -> Callable:
+    """step(state, batch, trusted) -> (state, []). everything: theta is all parameters, not the classifier's matrix."""
+    wrapped = jax.jit if in_calls else lambda f: f
+
+    def logits(theta: Tree, state: State, image: jax.Array) -> jax.Array:
+        params = theta if everything else {**state.params, "head": {**state.params["head"], "kernel": theta}}
+        image = (image.astype(jnp.float32) / 255.0 - 0.5) / 0.25
+        return ours.model.apply({"params": params, "batch_stats": state.stats}, image, train=False)[1]
+
+    def trusted_loss(theta: Tree, state: State, batch: Batch) -> jax.Array:
+        return optax.softmax_cross_entropy_with_integer_labels(logits(theta, state, batch.image), batch.label).mean()
+
+    def train_loss(theta: Tree, hyper: Tree, state: State, batch: Batch) -> jax.Array:
+        log_p = jax.nn.log_softmax(logits(theta, state, batch.image))
+        prior = math.log(1 - CLASSES + CLASSES / SMOOTHING) * jax.nn.one_hot(batch.label, CLASSES)
+        log_s = jax.nn.log_softmax(prior + hyper["soft"][batch.index])
+        distance = 0.5 * jnp.sum((jnp.exp(log_s) - jnp.exp(log_p)) * (log_s - log_p), axis=-1)
+        return jnp.mean(jax.nn.softplus(hyper["weight"][batch.index]) / math.log(2.0) * distance)
+
+    @wrapped
+    def product(theta: Tree, state: State, batch: Batch, v: Tree) -> Tree:
+        return jax.jvp(lambda t: jax.grad(train_loss)(t, state.hyper, state, batch), (theta,), (v,))[1]
+
+    @wrapped
+    def gradient(theta: Tree, state: State, batch: Batch, v: Tree) -> Tree:
+        def along(hyper: Tree) -> jax.Array:
+            return jax.jvp(lambda t: train_loss(t, hyper, state, batch), (theta,), (v,))[1]
+
+        return jax.grad(along)(state.hyper)
+
+    first = wrapped(jax.grad(trusted_loss))
+    updated = jax.jit(update, donate_argnums=0) if in_calls else update
+
+    def step(state: State, batch: Batch, trusted: Batch) -> tuple[State, jax.Array]:
+        theta = state.params if everything else state.params["head"]["kernel"]
+        v = first(theta, state, trusted)
+        total = jax.tree.map(jnp.negative, v)
+        for _ in range(STEPS):
+            v = jax.tree.map(lambda a, b: a - RATE * b, v, product(theta, state, batch, v))
+            total = jax.tree.map(jnp.subtract, total, v)
+        return updated(state, gradient(theta, state, batch, total)), jnp.zeros(())
+
+    return step
+
+
+def update(state: State, found: Tree) -> State:
+    """RMSprop over all rows."""
+    updates, opt = DENSE.update(found, state.opt, state.hyper)
+    return state.replace(hyper=optax.apply_updates(state.hyper, updates), opt=opt)
+
+
+def rows_step(state: Any, batch: Batch, trusted: Batch) -> tuple[Any, jax.Array]:
+    """step(state, batch, trusted): what such a step does to the rows' numbers alone, for gradients like them."""
+
+    def along(hyper: Tree) -> jax.Array:
+        return 0.5 * sum(jnp.sum(x[batch.index] ** 2) for x in jax.tree.leaves(hyper))
+
+    return update(state, jax.grad(along)(state.hyper)), jnp.zeros(())
+
+
+def differences(widths: tuple[int, ...], count: int = 1000) -> dict[str, float]:
+    """theta -> how far the squares of the gradient are from ours, relative to the largest, after one step."""
+    ours, found = Ours("released", count=count, widths=widths), {}
+    state, batch = ours.state(), next(batches(count, 64))
+    moments, seen, step = jax.tree.map(jnp.zeros_like, (state.search.moments, state.search.seen, state.search.step))
+    state = state.replace(search=state.search.replace(moments=moments, seen=seen, step=step))
+    for theta, part in THETA.items():
+        after = jax.jit(ours.search_step(**AS_OURS, part=part))(state, *batch)[0]
+        theirs = jax.jit(step_of(ours, not part))(begin(ours), *batch)[0]
+        found[theta] = equal(jax.tree.map(lambda x: x[:count], after.search.moments[0]), theirs.opt[0].nu)
+    return found
