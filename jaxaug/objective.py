@@ -93,7 +93,11 @@ def make_stages(
 
     def trust(state: TrainState, batch: Batch) -> Callable[[Tree], jax.Array]:
         batch = augment(batch, state.hyper.shared, None, None, train=False)
-        seen, progress = cut.seen(state, batch), progress_of(state.step, steps_per_epoch, epochs)
+        # A barrier, or XLA writes out for both forward passes what they share, such as BatchNorm's factors for each
+        # pixel: on a CPU the search step took half as long again.
+        params, stats = jax.lax.optimization_barrier((state.params, state.stats))
+        seen = cut.seen(state.replace(params=params, stats=stats), batch)
+        progress = progress_of(state.step, steps_per_epoch, epochs)
         return lambda params: losses.reduce(losses.begin(cut.answer(params, state, seen), batch, {}, progress))
 
     return Stages(encode, score, trust)

@@ -19,7 +19,7 @@ TABLE, SHEET = "label_errors.csv", "label_errors.png"
 # A sheet of more pictures than that is no longer looked at, and reaches the size that matplotlib can draw.
 MOST_PICTURES = 1024
 FEWEST_COLUMNS = 8
-CELL, CAPTION = 1.5, 0.36  # inches: side of a picture with its margin, height of the two lines above it
+CELL, MARGIN, CAPTION = 1.5, 0.1, 0.36  # inches: width of a picture with its margin, height of the two lines above it
 DOTS = 120  # per inch
 LONGEST_NAME = 14
 
@@ -27,40 +27,42 @@ Found = Mapping[str, np.ndarray]
 
 
 def distrust(found: Found) -> np.ndarray:
-    """[N] float64, the larger the more suspicious: minus the log of what weight, soft label and model grant the given
-    label. found: `findings.npz`.
+    """[N] float64 >= 0, the larger the more suspicious: minus the log of the probability that the model, trained with
+    what was learned, gives the given label. found: `findings.npz`.
 
-    Each factor is what one of the three says on its own: the learned weight against its start (1), the share of the
-    given label in the learned soft label, and in the model's prediction.
+    The learned weight and the learned soft label made the model what it is; as judges of a row they are coarser than
+    it, alone and as factors (`benchmarks/results/find_label_errors_cpu.json`): their optimiser divides each row's
+    gradient by its own size, so that a right label that is hardly in doubt moves as far as a wrong one.
     """
-    granted = [found[name] for name in ("weight", "soft_given", "says_given") if name in found]
-    return -sum(np.log(np.maximum(np.asarray(one, np.float64), 1e-12)) for one in granted)
+    probability = np.asarray(found["says_given"], np.float64)
+    return np.abs(np.log(np.clip(probability, np.finfo(np.float32).tiny, 1.0)))
 
 
 def suggested(found: Found) -> np.ndarray:
-    """[N] int32: the class each row probably belongs to; the given one where nothing speaks against it.
+    """[N] int32: the class each row probably belongs to, which is the given one where nothing speaks against it.
 
-    That of the learned soft label, or of the model where no soft labels were learned or the soft label is undecided.
+    It is the model's: the largest class of a learned soft label stays the given one for most of the wrong rows.
     """
-    if "soft" not in found:
-        return found["says"]
-    return np.where(found["soft"] != found["given"], found["soft"], found["says"])
+    return found["says"]
 
 
 def write(folder: pathlib.Path, found: Found, data: Data, count: int) -> dict[str, float]:
     """`label_errors.csv`, every training row, the most suspicious first, and `label_errors.png`, the first `count` of
     them (at most 1,024) as pictures with "given → suggested" above; both in `folder`.
 
-    found: `findings.npz`, its rows in the order of `data.train`. Tells where they are, and returns `precision`, which
-    is {} where true labels are not known.
+    found: `findings.npz`, its rows in the order of `data.train`; count >= 1. Tells where they are, and returns
+    `precision`, which is {} where true labels are not known.
     """
     doubt, better = distrust(found), suggested(found)
     order = np.argsort(-doubt, kind="stable")
     write_whole(folder / TABLE, _table(order, doubt, better, found, data))
     _sheet(order[: min(count, MOST_PICTURES)], better, found, data).savefig(folder / SHEET, dpi=DOTS)
     figures = precision(order, found, count)
-    told = "".join(f", {name.replace('_', ' ')} {100 * value:.1f} %" for name, value in figures.items())
-    print(f"suspects: {folder / TABLE}, the first of them in {SHEET}{told}")
+    told = ""
+    if figures:
+        first, all_wrong = (f"{100 * share:.1f} %" for share in figures.values())
+        told = f"; of the first {count} {first} are wrong, of as many as there are wrong ones {all_wrong}"
+    print(f"suspects: {folder / TABLE}, pictures in {SHEET}{told}")
     return figures
 
 
@@ -68,15 +70,15 @@ def precision(order: np.ndarray, found: Found, count: int) -> dict[str, float]:
     """The share of wrong labels among the first `count` suspects and among as many as labels are wrong, where that is
     known; the latter is also the share of the wrong labels that are found there.
 
-    order: [N] row numbers, the most suspicious first.
+    order: [N] row numbers, the most suspicious first; count >= 1.
     """
     if "clean" not in found:
         return {}
     wrong = (found["clean"] != found["given"])[order]
     if not wrong.any():
         return {}
-    few = {"suspects_precision": float(np.mean(wrong[:count]))} if count else {}
-    return {**few, "suspects_recall": float(np.mean(wrong[: np.count_nonzero(wrong)]))}
+    as_many = wrong[: np.count_nonzero(wrong)]
+    return {"suspects_precision": float(np.mean(wrong[:count])), "suspects_recall": float(np.mean(as_many))}
 
 
 def _table(order: np.ndarray, doubt: np.ndarray, better: np.ndarray, found: Found, data: Data) -> str:
@@ -88,9 +90,9 @@ def _table(order: np.ndarray, doubt: np.ndarray, better: np.ndarray, found: Foun
     for title, label in (("given", found["given"]), ("suggested", better)):
         columns |= {title: label, f"{title}_name": names[label]}
     columns["distrust"] = doubt
-    shares = {"weight": "weight", "soft_given": "soft_given", "soft_share": "soft_share"}
-    shares |= {"says_given": "model_given", "says_share": "model_share", "says": "model"}
-    columns |= {title: found[name] for name, title in shares.items() if name in found}
+    learned = [name for name in ("weight", "soft", "soft_given", "soft_share") if name in found]
+    columns |= {name: found[name] for name in learned}
+    columns |= {"model_given": found["says_given"], "model_share": found["says_share"]}
     if "clean" in found:
         columns |= {"clean": found["clean"], "clean_name": names[found["clean"]]}
     text = io.StringIO()
@@ -108,21 +110,23 @@ def _cells(column: np.ndarray) -> Iterator[Any]:
 def _sheet(rows: np.ndarray, better: np.ndarray, found: Found, data: Data) -> Any:
     """The Figure of the pictures of `rows`, left to right and down."""
     columns = max(FEWEST_COLUMNS, math.isqrt(len(rows)))
-    height = CELL * min(max(data.image_shape[0] / data.image_shape[1], 0.5), 2.0)
-    down = -(-len(rows) // columns)
-    figure = canvas.figure(CELL * columns, (height + CAPTION) * down)
+    side = CELL - MARGIN
+    # No picture is more than twice as high as wide; that of a wider image is as wide as the others.
+    ratio = data.image_shape[0] / data.image_shape[1]
+    height = side * min(ratio, 2.0)
+    width, step = height / ratio, height + CAPTION + MARGIN
+    right, bottom = CELL * columns, step * -(-len(rows) // columns)
+    figure = canvas.figure(right, bottom)
+    # One panel of inches for everything: a panel for each picture takes matplotlib minutes.
     figure.set_layout_engine("none")
-    axis = figure.add_axes((0, 0, 1, 1), xlim=(0, CELL * columns), ylim=((height + CAPTION) * down, 0))
-    axis.set_axis_off()
-    shape = data.image_shape[0] / data.image_shape[1]
-    width = min(CELL, height / shape) - 0.1
+    panel = figure.add_axes((0, 0, 1, 1), xlim=(0, right), ylim=(bottom, 0))
+    panel.set_axis_off()
     for i, row in enumerate(rows):
-        left = CELL * (i % columns) + (CELL - width) / 2
-        low = (height + CAPTION) * (i // columns + 1)
-        extent = (left, left + width, low, low - width * shape)
-        axis.imshow(_pixels(data.train.image[row]), cmap="gray", vmin=0, vmax=255, extent=extent, aspect="auto")
+        middle, low = CELL * (i % columns + 0.5), step * (i // columns + 1) - MARGIN
+        place = (middle - width / 2, middle + width / 2, low, low - height)
+        panel.imshow(_pixels(data.train.image[row]), cmap="gray", vmin=0, vmax=255, extent=place, aspect="auto")
         words = _caption(data.class_names, found["given"][row], better[row])
-        axis.text(left + width / 2, low - width * shape - 0.03, words, fontsize=8, ha="center", va="bottom")
+        panel.text(middle, low - height - MARGIN / 4, words, fontsize=8, ha="center", va="bottom")
     return figure
 
 

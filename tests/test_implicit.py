@@ -200,11 +200,11 @@ def test_the_curvature_is_linearised_once():
 def test_mistakes_in_what_is_given():
     train, val, solve, _, hyper = ridge(dtype=np.float32)
     params, identity = solve(hyper), directions.identity()
-    with pytest.raises(UsageError, match=r"hyper\['feature'\] must be floating-point numbers, got int32"):
+    with pytest.raises(UsageError, match=r"hyper\['feature'\] to be floating-point numbers, got int32"):
         implicit.hypergradient(train, val, params, hyper | {"feature": jnp.zeros(7, jnp.int32)}, identity)
-    with pytest.raises(UsageError, match=r"params\['k'\] must be floating"):
+    with pytest.raises(UsageError, match=r"params\['k'\] to be floating"):
         implicit.hypergradient(train, val, {"k": 3}, hyper, identity)
-    with pytest.raises(UsageError, match="params hold no array"):
+    with pytest.raises(UsageError, match="needs params: they hold no array"):
         implicit.hypergradient(train, val, {}, hyper, identity)
     with pytest.raises(UsageError, match="epsilon must be above 0"):
         implicit.differences(train, params, hyper, params, 0.0)

@@ -44,33 +44,41 @@ def begin(ours: Ours) -> State:
     return State(state.params, state.stats, own, DENSE.init(own))
 
 
-def step_of(ours: Ours, everything: bool, in_calls: bool = False) -> Callable:
-    """step(state, batch, trusted) -> (state, []). everything: theta is all parameters, not the classifier's matrix."""
-    wrapped = jax.jit if in_calls else lambda f: f
+def losses_of(ours: Ours, everything: bool) -> tuple[Callable, Callable]:
+    """(train(theta, hyper, state, batch), trusted(theta, state, batch)) -> [] each."""
 
     def logits(theta: Tree, state: State, image: jax.Array) -> jax.Array:
         params = theta if everything else {**state.params, "head": {**state.params["head"], "kernel": theta}}
         image = (image.astype(jnp.float32) / 255.0 - 0.5) / 0.25
         return ours.model.apply({"params": params, "batch_stats": state.stats}, image, train=False)[1]
 
-    def trusted_loss(theta: Tree, state: State, batch: Batch) -> jax.Array:
+    def trusted(theta: Tree, state: State, batch: Batch) -> jax.Array:
         return optax.softmax_cross_entropy_with_integer_labels(logits(theta, state, batch.image), batch.label).mean()
 
-    def train_loss(theta: Tree, hyper: Tree, state: State, batch: Batch) -> jax.Array:
+    def train(theta: Tree, hyper: Tree, state: State, batch: Batch) -> jax.Array:
         log_p = jax.nn.log_softmax(logits(theta, state, batch.image))
         prior = math.log(1 - CLASSES + CLASSES / SMOOTHING) * jax.nn.one_hot(batch.label, CLASSES)
         log_s = jax.nn.log_softmax(prior + hyper["soft"][batch.index])
         distance = 0.5 * jnp.sum((jnp.exp(log_s) - jnp.exp(log_p)) * (log_s - log_p), axis=-1)
         return jnp.mean(jax.nn.softplus(hyper["weight"][batch.index]) / math.log(2.0) * distance)
 
+    return train, trusted
+
+
+def step_of(ours: Ours, everything: bool, in_calls: bool = False) -> Callable:
+    """step(state, batch, trusted) -> (state, []). everything: theta is all parameters, not the classifier's matrix.
+    in_calls: each product compiled and called by itself."""
+    train, trusted_loss = losses_of(ours, everything)
+    wrapped = jax.jit if in_calls else lambda f: f
+
     @wrapped
     def product(theta: Tree, state: State, batch: Batch, v: Tree) -> Tree:
-        return jax.jvp(lambda t: jax.grad(train_loss)(t, state.hyper, state, batch), (theta,), (v,))[1]
+        return jax.jvp(lambda t: jax.grad(train)(t, state.hyper, state, batch), (theta,), (v,))[1]
 
     @wrapped
     def gradient(theta: Tree, state: State, batch: Batch, v: Tree) -> Tree:
         def along(hyper: Tree) -> jax.Array:
-            return jax.jvp(lambda t: train_loss(t, hyper, state, batch), (theta,), (v,))[1]
+            return jax.jvp(lambda t: train(t, hyper, state, batch), (theta,), (v,))[1]
 
         return jax.grad(along)(state.hyper)
 

@@ -80,12 +80,13 @@ class _Solve(NamedTuple):
 
 
 def conjugate_gradient(
-    steps: int = 5, damping: float = 0.1, *, tolerance: float = 1e-5, unroll: bool = True
+    steps: int = 5, damping: float = 0.1, *, relative: bool = False, tolerance: float = 1e-5, unroll: bool = True
 ) -> Direction:
     """(A + damping I) v = -g by at most `steps` >= 1 steps of conjugate gradients (Hestenes and Stiefel 1952).
 
-    damping >= 0 is in the unit of A. tolerance: the solve ends where the residual falls below this share of |g|, or
-    below the precision of the numbers, where rounding alone would make A look indefinite.
+    damping >= 0; relative: it is a share of |g^T A g| / g^T g, because A grows with the square of a classifier's
+    features; that costs one more product. tolerance: the solve ends where the residual falls below this share of |g|,
+    or below the precision of the numbers, where rounding alone would make A look indefinite.
     At a direction p with p^T (A + damping I) p <= 0 it keeps what it has, or -g if that is the first direction
     (Steihaug 1983); the reported curvature is then <= 0. Give it more damping, or a `softmax_fisher`.
     unroll: True writes the steps out one after the other, each one costing a product with A. False loops: compiling
@@ -95,7 +96,7 @@ def conjugate_gradient(
     _require_solver("conjugate_gradient", damping, steps, tolerance)
 
     def direction(problem: Problem) -> tuple[Tree, dict]:
-        product = problem.operator(damping)
+        product = problem.operator(damping, relative)
         target, size, reach = _target(problem, tolerance)
         advance, zero = partial(_advance, reach), jax.tree.map(jnp.zeros_like, target)
         state = _Solve(zero, target, target, jnp.full_like(size, jnp.inf), jnp.zeros((), jnp.int32))
@@ -126,27 +127,29 @@ def _advance(tolerance: float, state: _Solve, image: Tree) -> _Solve:
     return _Solve(x, r, p, jnp.minimum(state.lowest, bend(state.p, image)), state.taken + 1)
 
 
-def gmres(steps: int = 10, damping: float = 0.01, *, tolerance: float = 1e-5) -> Direction:
+def gmres(steps: int = 10, damping: float = 0.01, *, relative: bool = False, tolerance: float = 1e-5) -> Direction:
     """(A + damping I) v = -g by GMRES (Saad and Schultz 1986), which needs A neither definite nor symmetric.
 
-    steps >= 1 products with A, and as many vectors like params in memory; damping >= 0; tolerance as for
+    steps >= 1 products with A, and as many vectors like params in memory; the other options as for
     `conjugate_gradient`. The products are in a loop (see `unroll` there).
     """
     _require_solver("gmres", damping, steps, tolerance)
     # The "batched" method solves normal equations, which in float32 lose half of the digits.
-    return _solver(partial(linalg.gmres, restart=steps, maxiter=1, solve_method="incremental"), damping, tolerance)
+    return _solver(
+        partial(linalg.gmres, restart=steps, maxiter=1, solve_method="incremental"), damping, relative, tolerance
+    )
 
 
-def bicgstab(steps: int = 10, damping: float = 0.01, *, tolerance: float = 1e-5) -> Direction:
+def bicgstab(steps: int = 10, damping: float = 0.01, *, relative: bool = False, tolerance: float = 1e-5) -> Direction:
     """(A + damping I) v = -g by BiCGStab (van der Vorst 1992): two products a step, a handful of vectors in memory.
 
     Options as for `gmres`. Its residual may rise on the way.
     """
     _require_solver("bicgstab", damping, steps, tolerance)
-    return _solver(partial(linalg.bicgstab, maxiter=steps), damping, tolerance)
+    return _solver(partial(linalg.bicgstab, maxiter=steps), damping, relative, tolerance)
 
 
-def dense(damping: float = 0.01) -> Direction:
+def dense(damping: float = 0.01, *, relative: bool = False) -> Direction:
     """(A + damping I) v = -g with A written out, for tests and small classifiers; damping >= 0.
 
     Raises UsageError for params of more than LARGEST_DENSE numbers.
@@ -160,14 +163,14 @@ def dense(damping: float = 0.01) -> Direction:
         columns = jax.vmap(lambda e: ravel_pytree(product(unravel(e)))[0])(jnp.eye(flat.size, dtype=flat.dtype))
         return unravel(jnp.linalg.solve(columns.T, flat)), None
 
-    return _solver(solve, damping, 0.0)
+    return _solver(solve, damping, relative, 0.0)
 
 
-def _solver(solve: Callable[..., tuple[Tree, Any]], damping: float, tolerance: float) -> Direction:
+def _solver(solve: Callable[..., tuple[Tree, Any]], damping: float, relative: bool, tolerance: float) -> Direction:
     """The direction of a linear solver (A, b, tol) -> (x, anything); -g where it broke down."""
 
     def direction(problem: Problem) -> tuple[Tree, dict]:
-        product = problem.operator(damping)
+        product = problem.operator(damping, relative)
         target, size, reach = _target(problem, tolerance)
         x = solve(product, target, tol=reach)[0]
         x = _select(jnp.isfinite(inner(x, x)), x, target)

@@ -2,8 +2,8 @@
 
     d/dhyper < grad_params train(params, hyper), v >
 
-The searches differ in the direction v alone (`directions.py`). Nothing here knows images; everything is a pytree, no
-matrix is ever stored, and the curvature of `train` is met only as a map v -> A v.
+The searches differ in the direction v alone (`directions.py`). Nothing here knows images; everything is a pytree, and
+the curvature of `train` is met only as a map v -> A v.
 """
 
 from __future__ import annotations
@@ -34,10 +34,18 @@ class Problem(NamedTuple):
     gradient: Tree
     curvature: Curvature
 
-    def operator(self, damping: float = 0.0) -> Product:
-        """The map v -> A v + damping v at params. Each call linearises anew: take it once, outside of any loop."""
-        product = self.curvature(self.params)
-        return (lambda v: add_scaled(product(v), damping, v)) if damping else product
+    def operator(self, damping: float = 0.0, relative: bool = False) -> Product:
+        """The map v -> A v + damping v at params. Each call linearises anew: take it once, outside of any loop.
+
+        relative: damping is a share of |g^T A g| / g^T g, g = gradient.
+        """
+        product, scale = self.curvature(self.params), jnp.ones(())
+        if not damping:
+            return product
+        if relative:
+            along = jnp.abs(bend(self.gradient, product(self.gradient)))
+            scale = jnp.where(along < jnp.inf, along, scale)
+        return lambda v: add_scaled(product(v), damping * scale, v)
 
 
 # problem -> (v like params, report). The report may hold "residual" and "curvature", [] each: see `hypergradient`.
@@ -58,9 +66,9 @@ def hypergradient(
     empty dicts are fine. direction: gives v, through which no derivative is taken. curvature: of train in params; None
     is its Hessian. Works under `jit`, and under `vmap` over runs.
 
-    report, [] float32 each: "validation_loss" val(params); "residual" |A v + g| / |g| of the system that the direction
-    solves, damping included, g the gradient of val (0: it solves none); "curvature" the smallest p^T A p / p^T p it
-    met, damping included (inf: it met none). A curvature <= 0 says that A is not positive definite.
+    report, [] float32 each, g being the gradient of val, and A with the damping that the direction adds:
+    "validation_loss", val(params); "residual", |A v + g| / |g| (0: the direction solves no system); "curvature", the
+    smallest p^T A p / p^T p that it met (inf: it met none). A curvature <= 0 says that A is not positive definite.
 
     With v = -A^-1 g this is the derivative of val at the minimum of train, by the implicit function theorem (Lorraine,
     Vicol and Duvenaud 2020, theorem 1). Forward over reverse: one tangent through one backward pass.
@@ -68,7 +76,7 @@ def hypergradient(
     """
     params, hyper = _floats("params", params), _floats("hyper", hyper)
     if not jax.tree.leaves(params):
-        raise UsageError("hypergradient: params hold no array, so that there is nothing to differentiate through")
+        raise UsageError("a hypergradient needs params: they hold no array")
 
     def at_hyper(p: Tree) -> jax.Array:
         return train(p, hyper)
@@ -116,8 +124,8 @@ def gauss_newton(outputs: Callable[[Tree], Tree], loss: Callable[[Tree], jax.Arr
     def curvature(params: Tree) -> Product:
         z, push = jax.linearize(outputs, params)
         pull = jax.linear_transpose(push, params)
-        bend = jax.linearize(jax.grad(loss), z)[1]
-        return lambda v: pull(bend(push(v)))[0]
+        of_loss = jax.linearize(jax.grad(loss), z)[1]
+        return lambda v: pull(of_loss(push(v)))[0]
 
     return curvature
 
@@ -174,5 +182,5 @@ def _floats(what: str, tree: Tree) -> Tree:
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
             name = what + jax.tree_util.keystr(path)
-            raise UsageError(f"hypergradient: {name} must be floating-point numbers, got {jnp.result_type(leaf)}")
+            raise UsageError(f"a derivative needs {name} to be floating-point numbers, got {jnp.result_type(leaf)}")
     return jax.tree.map(jnp.asarray, tree)
