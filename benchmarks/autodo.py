@@ -1,7 +1,7 @@
 """What a search step costs beside a training step, how both grow with the number of rows, and the same step as AutoDO's
 released code writes it.
 
-    python benchmarks/autodo.py --output benchmarks/results/autodo_cpu.json        # about 10 minutes, most of it compiling
+    python benchmarks/autodo.py --output benchmarks/results/autodo_cpu.json    # 10 minutes, most of it compiling
 
 The convnet (32, 64, 128) on 32x32x3, 64 training and 64 trusted rows. The floor, in floating-point operations for an
 image: forward 20.6 million (the three convolutions 1.8, 9.4 and 9.4), as much again for the gradient in the parameters
@@ -9,10 +9,10 @@ and 18.9 for that in the feature maps (the images need none): 60.1 for a trainin
 classifier needs one forward pass of the batch and one of the trusted rows, 41.2: 0.69 training steps, whatever the
 direction, as the solver works on features [64 128]. With augmentation that is learned the gradient goes on to the
 images, 20.6 more: 1.03, besides the warp and its derivative. Through all parameters each product with the curvature
-costs about two training steps.
+costs a training step or two.
 
 One process on one core, one thread; the arms take turns in rounds whose order is reversed every time, and ratios are
-medians over the rounds of CPU time, of which other load on the machine takes less than of wall time. The state is donated.
+medians over the rounds of CPU time, which other load on the machine changes less than wall time. The state is donated.
 In each call the row numbers are new and the state is that after two passes over all rows, so that Adam finds as many
 missed steps to make up for as it would.
 """

@@ -86,6 +86,7 @@ def test_mnist_packed_anew_is_read_and_not_cached(tmp_path):
     assert not list((tmp_path / "mnist").glob("decoded-*"))
 
 
+# Without names the tests would be called by their bytes, which hold the time: two workers would collect different ones.
 @pytest.mark.parametrize(
     ("file", "content"),
     [
@@ -98,6 +99,7 @@ def test_mnist_packed_anew_is_read_and_not_cached(tmp_path):
         (2, gzip.compress(copies.idx_bytes(np.zeros((100, 28, 28))))[:-9]),
         (2, gzip.compress(b"")[:10] + b"\xff" * 20),
     ],
+    ids=["cut", "a row less", "other shape", "no rows", "empty", "not gzip", "cut gzip", "broken gzip"],
 )
 def test_damaged_idx_is_refused(file, content, tmp_path):
     write_archives("mnist", tmp_path / "mnist")
