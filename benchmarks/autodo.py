@@ -1,7 +1,7 @@
 """What a search step costs beside a training step, how both grow with the number of rows, and the same step as AutoDO's
 released code writes it.
 
-    python benchmarks/autodo.py --output benchmarks/results/autodo_cpu.json    # 10 minutes, most of it compiling
+    python benchmarks/autodo.py --output benchmarks/results/autodo_cpu.json    # minutes, most of them compiling
 
 The convnet (32, 64, 128) on 32x32x3, 64 training and 64 trusted rows. The floor, in floating-point operations for an
 image: forward 20.6 million (the three convolutions 1.8, 9.4 and 9.4), as much again for the gradient in the parameters
@@ -142,8 +142,8 @@ def main() -> None:
         measure, rounds = GROUPS[name]
         result["groups"][name] = measure(tuple(arguments.widths), arguments.rounds or rounds)
         show(name, result["groups"][name])
-    if arguments.output:
-        pathlib.Path(arguments.output).write_text(json.dumps(result, indent=1) + "\n")
+        if arguments.output:
+            pathlib.Path(arguments.output).write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

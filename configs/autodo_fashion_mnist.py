@@ -11,7 +11,7 @@ Cost: a run of the convnet takes 1 (plain) to 4 minutes (SEP_BOTH) on two CPU co
 
 from jaxaug import defaults, recipes
 
-MODELS = {
+NETWORKS = {
     # word after the comma: (model, options, epochs, training rows before the distortion, trusted rows, search start)
     "convnet": ("convnet", {"widths": (16, 32, 64), "dropout_rate": 0.0}, 12, 6_000, 1_000, 3),
     "wide_resnet": ("wide_resnet", {"depth": 16, "widen_factor": 4, "dropout_rate": 0.0}, 100, 0, 10_000, 25),
@@ -20,7 +20,7 @@ MODELS = {
 
 def get_config(words="SEP_BOTH"):
     methods, _, model = words.partition(",")
-    name, options, epochs, rows, trusted, start = MODELS[model or "convnet"]
+    name, options, epochs, rows, trusted, start = NETWORKS[model or "convnet"]
     config = defaults.config()
     config.seeds, config.epochs = 3, epochs
     config.batch_size, config.eval_batch_size = 128, 1000

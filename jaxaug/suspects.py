@@ -61,7 +61,7 @@ def write(folder: pathlib.Path, found: Found, data: Data, count: int) -> dict[st
     told = ""
     if figures:
         first, all_wrong = (f"{100 * share:.1f} %" for share in figures.values())
-        told = f"; of the first {count} {first} are wrong, of as many as there are wrong ones {all_wrong}"
+        told = f"; wrong are {first} of the first {count} and {all_wrong} of as many as there are wrong ones"
     print(f"suspects: {folder / TABLE}, pictures in {SHEET}{told}")
     return figures
 

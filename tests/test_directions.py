@@ -109,7 +109,7 @@ def test_many_runs_at_once():
     several = {
         **solvers(0.1),
         "written out": directions.conjugate_gradient(5, 0.1),
-        "relative": directions.conjugate_gradient(5, 0.2, relative=True, unroll=False),
+        "relative": directions.dense(0.2, relative=True),
         "neumann": directions.neumann(2, 0.1),
         "unrolled": directions.unrolled(0.1),
     }
@@ -125,8 +125,9 @@ def test_many_runs_at_once():
         assert not jnp.any(gradient[3]), name
         assert jnp.all(jnp.isfinite(report["residual"])), name
         assert report["curvature"][0] > 0 < report["curvature"][3] == jnp.inf, name
-    # 0.2 times the mean of 1.5, 2.5, 3.5, 4.5.
-    np.testing.assert_allclose(together["relative"][0][0], 1 / np.array([2.1, 3.1, 4.1, 5.1]), rtol=1e-5)
+    # 0.2 times |the mean of 1.5, 2.5, 3.5, 4.5| and of -2.3, -1.3, -0.3, 0.7.
+    expected = 1 / np.array([[2.1, 3.1, 4.1, 5.1], [-2.14, -1.14, -0.14, 0.86]])
+    np.testing.assert_allclose(together["relative"][0][:2], expected, rtol=1e-5)
     for name in ("conjugate_gradient", "written out"):
         gradient, report = together[name]
         np.testing.assert_allclose(gradient[0], 1 / np.array([1.6, 2.6, 3.6, 4.6]), rtol=1e-5)
@@ -139,8 +140,7 @@ def test_many_runs_at_once():
 
 def test_neumann():
     """It tends to the solution; scaled or not it differs by the rate; no step is the identity."""
-    train, val, params, hyper = bowls(0.5, np.float32)
-    m = np.arange(1, 5) + 0.5
+    (train, val, params, hyper), m = bowls(0.5, np.float32), np.arange(1, 5) + 0.5
     chosen = [directions.neumann(n, 0.3, scaled=s) for n, s in ((60, True), (3, True), (0, True), (3, False))]
     found = jax.jit(lambda: [implicit.hypergradient(train, val, params, hyper, direction) for direction in chosen])()
     (long, of_long), (short, of_short), (none, of_none), (unscaled, _) = found
@@ -196,7 +196,7 @@ def test_a_curvature_need_not_be_symmetric():
         ("conjugate_gradient", {"damping": float("nan")}, "damping must be at least 0, got nan"),
         ("gmres", {"tolerance": 1.0}, r"gmres': tolerance must be in \[0, 1\), got 1.0"),
         ("neumann", {"steps": -1}, "neumann': steps must be at least 0, got -1"),
-        ("unrolled", {"rate": -0.1}, "unrolled': rate must be above 0, got -0.1"),
+        ("unrolled", {"rate": 0.0}, "unrolled': rate must be above 0, got 0.0"),
         ("dense", {"damping": -1.0}, "dense': damping must be at least 0"),
     ],
 )
