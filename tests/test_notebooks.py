@@ -13,7 +13,11 @@ from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-TINY = {"isda": {"epochs": 1, "seeds": 1}, "augmentations": {"height": 32, "images": 3, "policies": ("randaugment",)}}
+TINY = {
+    "isda": {"epochs": 1, "seeds": 1},
+    "augmentations": {"height": 32, "images": 3, "policies": ("randaugment",)},
+    "noisy_labels": {"epochs": 1, "seeds": 1, "shares": (0.8,), "compared": ("plain",)},
+}
 BADGE = "https://colab.research.google.com/github/jaxaug/jaxaug/blob/main/notebooks/"
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
