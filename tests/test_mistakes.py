@@ -45,7 +45,7 @@ MISTAKES = {
     "batch too large": (change("batch_size", 2000), "1347 training rows"),
     "no training rows": (change("data.validation_size", 1347), "validation_size"),
     "no epochs": (change("epochs", 0), "epochs must be at least 1"),
-    "no file": (change("data", {"name": "npz", "path": "nowhere.npz"}), "nowhere.npz"),
+    "no file": (lambda config: config.data.update(name="npz", path="nowhere.npz"), "nowhere.npz"),
 }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from jaxaug.errors import UsageError
-from jaxaug.models import layers, shake_shake
+from jaxaug.models import layers
 
 # Counts with 10 classes of ISDA's and Soft Augmentation's code. In its Shake-Shake 63 w^2 + 42 w parameters
 # belong to shortcuts that are never called; we do not make them. "Ours": there is no number to meet.
@@ -160,9 +160,9 @@ def test_convolutions_and_head_start_as_stated(case):
     kernel, bias = (np.asarray(params["head"][name]) for name in ("kernel", "bias"))
     assert 0 < np.abs(bias).min() <= max(np.abs(kernel).max(), np.abs(bias).max()) <= len(kernel) ** -0.5
     np.testing.assert_allclose(np.std(kernel) * len(kernel) ** 0.5, 3**-0.5, atol=0.15)
-    scaled = [kernel / np.sqrt(2) for kernel in scaled_kernels(params, out)]
+    scaled = [kernel / np.sqrt(2) for kernel in scaled_kernels(params, out)]  # none in the linear model
     assert all(abs(np.std(one) - 1) < 5 / np.sqrt(2 * one.size) for one in scaled)  # five standard errors
-    if scaled:  # the linear model has none
+    if scaled:
         assert abs(np.mean(np.abs(np.concatenate(scaled)) < 1) - 0.683) < 0.05  # a normal: a uniform has 0.577
 
 
@@ -171,46 +171,6 @@ def test_resnet_18_starts_as_pytorch_does():
     block = jit(lambda key: init(key, jnp.asarray(IMAGE))["params"]["stage2_block1"])(KEYS[0])
     scaled = np.concatenate(scaled_kernels(block, out=False))
     np.testing.assert_allclose([np.abs(scaled).max(), np.std(scaled)], [1, 3**-0.5], atol=5e-3)
-
-
-def test_shake_mixes_by_forward_and_differentiates_by_backward():
-    first, second, tangent = np.random.default_rng(1).normal(size=(3, 4, 2, 2, 3)).astype(np.float32)
-    forward, backward = np.random.default_rng(2).uniform(size=(2, 4, 1, 1, 1)).astype(np.float32)
-    plain = forward * first + (1 - forward) * second
-    close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
-    close(shake_shake.shake(first, second, forward, backward), plain)
-
-    def loss(first, second):
-        return (shake_shake.shake(first, second, forward, backward) ** 2).sum()
-
-    grads = jax.grad(loss, argnums=(0, 1))(first, second)
-    close(grads, (2 * plain * backward, 2 * plain * (1 - backward)))
-    _, product = jax.jvp(lambda first: jax.grad(loss)(first, second), (first,), (tangent,))
-    close(product, 2 * backward**2 * tangent)
-
-
-def test_shake_block_draws_two_shares_per_image(monkeypatch):
-    block, image = shake_shake.Block(2), jnp.tile(IMAGE[:1], (4, 1, 1, 1))
-    variables = jit(functools.partial(block.init, train=False))(KEYS[0], image)
-
-    def cubed(image):
-        rngs = {"dropout": KEYS[3]}
-        out, _ = block.apply(variables, image, train=True, rngs=rngs, mutable=["batch_stats"])
-        return (out**3).sum(), out
-
-    shaken, out = jit(jax.grad(cubed, has_aux=True))(image)
-    assert all(np.abs(out[0] - other).max() > 1e-3 for other in out[1:])
-    # The same draws, but a gradient that follows the forward share.
-    monkeypatch.setattr(shake_shake, "shake", lambda one, two, share, _: share * one + (1 - share) * two)
-    plain, expected = jit(jax.grad(lambda image: cubed(image), has_aux=True))(image)
-    np.testing.assert_allclose(out, expected, rtol=1e-4, atol=1e-4)
-    assert np.linalg.norm(shaken - plain) > 0.05 * np.linalg.norm(plain)
-
-
-def test_shake_shortcut_second_half_sees_the_image_one_pixel_further():
-    spike = jnp.zeros((1, 4, 4, 1)).at[0, 1, 3].set(1.0)  # odd row and column: only the shifted path meets it
-    run = jit(functools.partial(shake_shake.Shortcut(4, stride=2).init_with_output, train=False))
-    np.testing.assert_array_equal(np.argwhere(run(KEYS[0], spike)[0]), [[0, 0, 1, 2], [0, 0, 1, 3]])
 
 
 @pytest.mark.parametrize(("module", "options", "message"), INVALID)

@@ -83,10 +83,18 @@ def hypergradient(
 
     loss, gradient = jax.value_and_grad(val)(params)
     v, report = direction(Problem(at_hyper, val, params, gradient, curvature or hessian(at_hyper)))
-    v = jax.tree.map(lambda p, x: jax.lax.stop_gradient(x).astype(p.dtype), params, v)
-    mixed = jax.jvp(lambda p: jax.grad(train, argnums=1)(p, hyper), (params,), (v,))[1]
     figures = {"validation_loss": loss, "residual": 0.0, "curvature": jnp.inf} | report
-    return mixed, {name: jnp.asarray(value, jnp.float32) for name, value in figures.items()}
+    return mixed(train, params, hyper, v), {name: jnp.asarray(x, jnp.float32) for name, x in figures.items()}
+
+
+def mixed(train: Callable[[Tree, Tree], jax.Array], params: Tree, hyper: Tree, v: Tree) -> Tree:
+    """d/dhyper < grad_params train(params, hyper), v > for a v like params, through which no derivative is taken.
+
+    Where train is linear in hyper, as a weighted sum of losses is, this is one forward-mode pass: the derivatives of the
+    losses along v, without a gradient of any of them.
+    """
+    v = jax.tree.map(lambda p, x: jax.lax.stop_gradient(x).astype(p.dtype), params, v)
+    return jax.jvp(lambda p: jax.grad(train, argnums=1)(p, hyper), (params,), (v,))[1]
 
 
 def differences(
