@@ -90,8 +90,8 @@ def hypergradient(
 def mixed(train: Callable[[Tree, Tree], jax.Array], params: Tree, hyper: Tree, v: Tree) -> Tree:
     """d/dhyper < grad_params train(params, hyper), v > for a v like params, through which no derivative is taken.
 
-    Where train is linear in hyper, as a weighted sum of losses is, this is one forward-mode pass: the derivatives of the
-    losses along v, without a gradient of any of them.
+    Where train is linear in hyper, as a weighted sum of losses is, this is one forward-mode pass: the derivatives of
+    the losses along v, without a gradient of any of them.
     """
     v = jax.tree.map(lambda p, x: jax.lax.stop_gradient(x).astype(p.dtype), params, v)
     return jax.jvp(lambda p: jax.grad(train, argnums=1)(p, hyper), (params,), (v,))[1]

@@ -19,7 +19,7 @@ from jaxaug.types import Tree
 
 
 def cosine() -> Direction:
-    """v = -d cos(g_val, g_train) / d g_train, whose report has "cosine"; equation 4 of the paper. No curvature is used."""
+    """v = -d cos(g_val, g_train) / d g_train; its report has "cosine". It uses no curvature."""
 
     def direction(problem: Problem) -> tuple[Tree, dict[str, jax.Array]]:
         return against(problem.gradient, jax.grad(problem.train)(problem.params))
@@ -28,9 +28,9 @@ def cosine() -> Direction:
 
 
 def against(validation: Tree, training: Tree) -> tuple[Tree, dict[str, jax.Array]]:
-    """(v, {"cosine": []}) of two gradients; v = -(g_val - g_train <g_val, g_train> / |g_train|^2) / (|g_train| |g_val|).
+    """(v, {"cosine": []}) of gradients: v = -(g_val - g_train <g_val, g_train> / |g_train|^2) / (|g_train| |g_val|).
 
-    Zero, both of them, where a gradient vanishes: it has no direction that could be matched.
+    Both are zero where a gradient vanishes: it has no direction that could be matched.
     """
     lengths = norm(validation), norm(training)
     both = lengths[0] * lengths[1]
