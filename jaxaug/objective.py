@@ -53,6 +53,21 @@ def make_objective(
     return objective
 
 
+def make_row_terms(
+    model: nn.Module, augment: Callable, chain: LossTransform, *, steps_per_epoch: int, epochs: int
+) -> Callable[[Tree, TrainState, Batch], Terms]:
+    """row_terms(params, state, batch) -> Terms of a raw batch, for `losses.of_rows`: the model as evaluated, and no
+    augmentation but what was done to the batch before."""
+
+    def row_terms(params: Tree, state: TrainState, batch: Batch) -> Terms:
+        progress = progress_of(state.step, steps_per_epoch, epochs)
+        batch = augment(batch, state.hyper.shared, None, None, train=False)
+        out, _ = models.apply(model, params, state.stats, batch.image, train=False)
+        return chain.apply(state.loss, losses.begin(out, batch, state.hyper.shared, progress))[1]
+
+    return row_terms
+
+
 class Stages(NamedTuple):
     """The objective cut where the parameters that a search differentiates in begin to matter; the model as evaluated.
 

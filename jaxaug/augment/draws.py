@@ -103,18 +103,17 @@ def drawn_from(
     layers, count = policy.op.shape[1], len(rows)
     own, gates = policy.mix.ndim == 2, noise.logistic is not None
     mix, logits, level = (x[rows] if own else x[None] for x in (policy.mix, policy.logits, policy.level))
-    s = _choose(noise.sub, jax.nn.softmax(jnp.asarray(mix, jnp.float32)))
+    s = choose(noise.sub, jax.nn.softmax(jnp.asarray(mix, jnp.float32)))
     row = jnp.arange(count) if own else jnp.zeros(count, jnp.int32)
     logits = jnp.asarray(logits, jnp.float32)
     sub = logits[row, s] if own or policy.op.shape[0] > 1 else logits[0]
     probability = jax.nn.softmax(sub)
-    r = jnp.zeros((count, layers), jnp.int32) if gates else _choose(noise.branch, probability)
+    r = jnp.zeros((count, layers), jnp.int32) if gates else choose(noise.branch, probability)
     branch = (s[:, None], jnp.arange(layers)[None], r)
     op = jnp.asarray(policy.op)[branch]
     mirrored = (noise.sign < 0.5) & ("sign" in policy.noise)
     if table is not None:
-        at = (*branch, mirrored.astype(jnp.int32))
-        return Draw(op, jnp.asarray(table.values)[at], noise.random, jnp.asarray(table.fixed)[at])
+        return _looked_up(table, op, branch, mirrored, noise.random)
     level = jnp.asarray(level, jnp.float32)[(row[:, None], *branch)]
     drawn = Draw(op, _noisy(policy, noise, op, level, mirrored), noise.random)
     if noise.logistic is not None:
@@ -123,6 +122,24 @@ def drawn_from(
         p = jnp.take_along_axis(jnp.broadcast_to(probability, (count, *sub.shape[1:])), r[..., None], -1)[..., 0]
         drawn = drawn.replace(gate=1.0 + (p - jax.lax.stop_gradient(p)))
     return drawn
+
+
+def at_branches(policy: Policy, branch: jax.Array, random: jax.Array, table: Table | None = None) -> Draw:
+    """The draw of given branches [B L] int32 of a policy with one sub-policy, without any noise on their levels.
+
+    random: [B L 4] uniform in [0, 1), for ops with chance of their own. table: of `known`, for exact values.
+    """
+    taken = (0, jnp.arange(branch.shape[1]), branch)
+    op = jnp.asarray(policy.op)[taken]
+    if table is not None:
+        return _looked_up(table, op, taken, jnp.zeros(op.shape, bool), random)
+    low, high = (jnp.asarray(side, jnp.float32)[op] for side in zip(*policy.ranges, strict=True))
+    return Draw(op, low + jnp.asarray(policy.level, jnp.float32)[taken] * (high - low), random)
+
+
+def _looked_up(table: Table, op: jax.Array, branch: tuple, mirrored: jax.Array, random: jax.Array) -> Draw:
+    at = (*branch, mirrored.astype(jnp.int32))
+    return Draw(op, jnp.asarray(table.values)[at], random, jnp.asarray(table.fixed)[at])
 
 
 def _gated(policy: Policy, drawn: Draw, b: jax.Array) -> Draw:
@@ -160,7 +177,7 @@ def _mirrored(value: Any, neutral: Any) -> Any:
     return 2 * neutral - value
 
 
-def _choose(uniform: jax.Array, probability: jax.Array) -> jax.Array:
+def choose(uniform: jax.Array, probability: jax.Array) -> jax.Array:
     """The branch [..] in which uniform [..] falls: probability [.. R] broadcasts to it from the left."""
     upto = jnp.cumsum(probability, axis=-1)
     return jnp.sum(uniform[..., None] * upto[..., -1:] >= upto, axis=-1)

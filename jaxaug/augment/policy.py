@@ -16,7 +16,7 @@ from jaxaug.augment.learned import tuned
 from jaxaug.augment.ops import OPS, check, find_op
 from jaxaug.augment.parts import Part, mass_of
 from jaxaug.augment.policies import Array, Policy
-from jaxaug.augment.records import Sample, Settings
+from jaxaug.augment.records import Draw, Sample, Settings
 from jaxaug.errors import UsageError
 from jaxaug.types import Batch, Progress, Tree
 
@@ -92,13 +92,19 @@ def augmented(
 
     rows [B]: those of a policy that is learned, drawn with derivatives (None: one that is not).
     """
-    height, width, channels = batch.image.shape[1:]
-    for name in policy.names:
-        check(name, (height, width, channels))
+    height, width = batch.image.shape[1:3]
     if rows is None:
         drawn = draw(key, policy, batch.index, known(policy, height, width) if settings.exact else None)
     else:
         drawn = draw(key, policy, rows, relaxed=True)
+    return carried_out(drawn, batch, settings, softens)
+
+
+def carried_out(drawn: Draw, batch: Batch, settings: Settings, softens: tuple[str, ...] = ()) -> Batch:
+    """The batch [B H W C] after draw [B L]; softens: the ops that hide, for `Batch.mass`."""
+    height, width, channels = batch.image.shape[1:]
+    for name in settings.names:
+        check(name, (height, width, channels))
     label = batch.label if batch.label.ndim == 3 else None
     sample = execute(settings, drawn, begin(batch.image, settings, label))
     if softens or (batch.mass is not None and batch.mix is None):

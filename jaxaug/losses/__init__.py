@@ -31,11 +31,14 @@ def begin(out: Outputs, batch: Batch, hyper: Tree, progress: Progress) -> Terms:
     return Terms(out.logits, targets, weight, jnp.zeros_like(weight), out, batch, hyper, progress)
 
 
+def of_rows(terms: Terms) -> jax.Array:
+    """weight * (cross_entropy(targets, logits) + extra) -> [B]: what each row adds to the loss, before the division."""
+    return terms.weight * (cross_entropy(terms.targets, terms.logits) + terms.extra)
+
+
 def reduce(terms: Terms) -> jax.Array:
-    """sum(weight * (cross_entropy(targets, logits) + extra)) / number of rows with a label -> []."""
-    rows = jnp.sum(terms.batch.label >= 0)
-    values = cross_entropy(terms.targets, terms.logits) + terms.extra
-    return jnp.sum(terms.weight * values) / jnp.maximum(rows, 1)
+    """The sum of `of_rows` / number of rows with a label -> []."""
+    return jnp.sum(of_rows(terms)) / jnp.maximum(jnp.sum(terms.batch.label >= 0), 1)
 
 
 def chain(*transforms: LossTransform) -> LossTransform:

@@ -12,6 +12,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.traverse_util import flatten_dict, unflatten_dict
 from ml_collections import ConfigDict
 
 from jaxaug.errors import UsageError
@@ -77,3 +78,16 @@ def part_of(params: Tree, path: tuple[str, ...]) -> Tree:
 def with_part(params: Tree, path: tuple[str, ...], part: Tree) -> Tree:
     """params with the sub-tree at a path replaced."""
     return {**params, path[0]: with_part(params[path[0]], path[1:], part)} if path else part
+
+
+def without_norms(params: Tree, part: tuple[str, ...] = ()) -> dict[tuple[str, ...], jax.Array]:
+    """path -> array of the params below `part`, but for the scales and shifts of normalisation layers."""
+    part_of(params, part)  # a mistake in the path shows here
+    flat = flatten_dict(params)
+    norms = {path[:-1] for path in flat if path[-1] == "scale"}
+    return {path: x for path, x in flat.items() if path[: len(part)] == part and path[:-1] not in norms}
+
+
+def with_arrays(params: Tree, arrays: Mapping[tuple[str, ...], jax.Array]) -> Tree:
+    """params with the arrays at these paths replaced, as `without_norms` names them."""
+    return unflatten_dict({**flatten_dict(params), **arrays})

@@ -1,0 +1,58 @@
+"""What a policy search chooses from: one layer of branches, an operation at a level each."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jaxaug.augment.ops import OPS, find_op
+from jaxaug.augment.policies import Policy, make
+from jaxaug.augment.presets import GEOMETRIC
+from jaxaug.errors import UsageError
+
+TINTS = ("AutoContrast", "Invert", "Equalize", "Solarize", "Posterize", "Contrast", "Color", "Brightness", "Sharpness")
+MOVES = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
+# Table of operations of DeepAA (Zheng et al. 2022), in the order of its policies; of small and of large images.
+SMALL = ("Identity", *MOVES, *TINTS, "RandFlip", "RandCutout", "RandCrop")
+LARGE = ("Identity", *MOVES, *TINTS, "RandFlip", "RandCutout60", "RandResizeCrop")
+LARGEST_SMALL = 120  # pixels of a side: from there on DeepAA's code takes the second list
+# They are drawn by chance of their own and have one level: the end of their range.
+BY_CHANCE = ("RandFlip", "RandCutout", "RandCutout60", "RandCrop", "RandResizeCrop")
+
+
+def space(shape: tuple[int, ...], ops: tuple[str, ...] = (), levels: int = 13, layers: int = 1) -> Policy:
+    """A policy of `layers` equal layers, in which every op at every level is one equally likely branch.
+
+    shape: (height, width, channels) of the images. ops: names, each with the `levels` equal steps of its range but the
+    one that changes nothing, Identity always among them; () for DeepAA's eighteen, which make 139 branches with its 13
+    levels. RandCutout hides 16 pixels of 32 and RandCrop pads by 4, as there, and as large a share of other sides below
+    121; on larger images they are RandCutout60 and RandResizeCrop. Grey images have no Color.
+    Raises UsageError for unknown ops, fewer than 2 levels and fewer than 1 layer.
+    """
+    height, width, channels = shape
+    side = min(height, width)
+    chosen = ops or (SMALL if side <= LARGEST_SMALL else LARGE)
+    if not ops and channels == 1:
+        chosen = tuple(name for name in chosen if name != "Color")
+    if levels < 2 or layers < 1:
+        raise UsageError(f"a policy search needs at least 2 levels and 1 layer, got {levels} and {layers}")
+    chosen = ("Identity", *(name for name in chosen if name != "Identity"))
+    layer = [(name, at, 1.0) for name in chosen for at in _levels(name, levels)]
+    shares = {"RandCutout": max(round(side / 2), 1), "RandCrop": max(round(side / 8), 1)}
+    ranges = {name: (0.0, float(pixels)) for name, pixels in shares.items() if side <= LARGEST_SMALL}
+    return make([[layer] * layers], {**ranges, "RandResizeCrop": (1.0, 0.08)}, signed=GEOMETRIC)
+
+
+def _levels(name: str, count: int) -> list[float]:
+    """The levels in [0, 1] of an op, without the one that changes nothing."""
+    op = find_op(name)
+    if op.neutral is None or name in BY_CHANCE:
+        return [1.0]
+    values = op.low + (op.high - op.low) * np.arange(count) / (count - 1)
+    return [i / (count - 1) for i in range(count) if not np.isclose(values[i], op.neutral)]
+
+
+def described(policy: Policy, layer: int, branch: int) -> str:
+    """What a branch does, in words: "Rotate -30.0"."""
+    name = policy.names[policy.op[0, layer, branch]]
+    valued = OPS[name].neutral is not None and name not in BY_CHANCE
+    return f"{name} {policy.values()[0, layer, branch]:.3g}" if valued else name

@@ -1,0 +1,145 @@
+"""DeepAA (Zheng et al., ICLR 2022): a deep augmentation policy, layer by layer, by matching gradients.
+
+For an item, a training image and validation images of its class, the cosine between the gradient of the image under the
+policy and that of the validation images has a derivative in the probability of every branch (`matching`). The logits of
+the layer climb along its mean over items, less its standard deviation from the second layer on, by Adam.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxaug.augment.policies import Policy
+from jaxaug.errors import UsageError
+from jaxaug.types import Tree
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What of the search is a matter of choice; see `deepaa`."""
+
+    layers: int
+    updates: int
+    items: int
+    validation: int
+    copies: int
+    factor: int
+    chunk: int
+    learning_rate: float
+    identity: float
+    spread: float
+    refine: int
+    stop: float
+
+
+def deepaa(
+    layers: int = 4,
+    updates: int = 256,
+    items: int = 16,
+    validation: int = 64,
+    copies: int = 16,
+    factor: int = 4,
+    chunk: int = 1,
+    learning_rate: float = 0.025,
+    identity: float = 8.0,
+    spread: float = 1.0,
+    refine: int = 0,
+    stop: float = 0.0,
+) -> Options:
+    """The options, with the values of the released code (its README takes 6 layers and 1,024 updates for CIFAR).
+
+    layers; updates of each; items of an update, one training image each; validation images of an item. copies of an
+    image before the layer under search, each seen under all branches; factor: the gradient of an image under the policy
+    is the mean of `factor` times as many draws as there are branches. chunk: copies in the network at once.
+    learning_rate of Adam. identity: the logit that Identity begins with, others at 0. spread: standard deviations over
+    the items that count against a branch, from the second layer on. refine: updates of all layers together afterwards.
+    stop: the search ends with a layer that is Identity with more than this probability (0: never).
+    Raises UsageError for numbers that cannot be.
+    """
+    least = {"layers": layers, "updates": updates, "items": items, "validation": validation, "copies": copies}
+    for name, value in {**least, "factor": factor, "chunk": chunk}.items():
+        if value < 1:
+            raise UsageError(f"config.search.deepaa.{name} must be at least 1, got {value}")
+    if copies % chunk:
+        raise UsageError(f"config.search.deepaa.chunk {chunk} does not divide the {copies} copies")
+    if not (learning_rate > 0 and spread >= 0 and refine >= 0 and 0 <= stop < 1):
+        raise UsageError(
+            "config.search.deepaa: learning_rate must be above 0, spread and refine at least 0 and stop in [0, 1), got "
+            f"{learning_rate}, {spread}, {refine} and {stop}"
+        )
+    return Options(
+        layers, updates, items, validation, copies, factor, chunk, learning_rate, identity, spread, refine, stop
+    )
+
+
+class PolicyState(flax.struct.PyTreeNode):
+    """step [] int32: updates taken; logits [L R]; opt: Adam of each layer by itself, leaves [L ...]; key."""
+
+    step: jax.Array
+    logits: jax.Array
+    opt: Tree
+    key: jax.Array
+
+
+def begin(key: jax.Array, options: Options, space: Policy) -> PolicyState:
+    """The state before the first update: every layer does nothing, with a probability of 0.96 for 139 branches."""
+    branches = space.op.shape[2]
+    start = jnp.zeros(branches, jnp.float32).at[identity_of(space)].set(options.identity)
+    logits = jnp.broadcast_to(start - start.mean(), (options.layers, branches))
+    opt = jax.vmap(adam(options.learning_rate).init)(logits)
+    return PolicyState(jnp.zeros((), jnp.int32), logits, opt, key)
+
+
+def identity_of(space: Policy) -> int:
+    """The branch of a search space that does nothing."""
+    return [space.names[i] for i in space.op[0, 0]].index("Identity")
+
+
+def adam(rate: float, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-7) -> optax.GradientTransformation:
+    """Adam as Keras has it, with eps added before the second moment is corrected for its beginning; to ascend.
+
+    The released search uses it. Early on its eps counts 30 times as much as optax's, which is of the size of the
+    gradients of improbable branches.
+    """
+
+    def init(params: jax.Array) -> tuple:
+        return jnp.zeros((), jnp.int32), jnp.zeros_like(params), jnp.zeros_like(params)
+
+    def update(gradient: jax.Array, state: tuple, params: Any = None) -> tuple[jax.Array, tuple]:
+        count, mean, square = state[0] + 1, b1 * state[1] + (1 - b1) * gradient, b2 * state[2] + (1 - b2) * gradient**2
+        step = rate * jnp.sqrt(1 - b2**count) / (1 - b1**count) * mean / (jnp.sqrt(square) + eps)
+        return step, (count, mean, square)
+
+    return optax.GradientTransformation(init, update)
+
+
+def learn(options: Options, state: PolicyState, layer: jax.Array, importance: jax.Array) -> PolicyState:
+    """One layer's logits after an update. importance [N R]: d cos / d p of each item; layer [] int32."""
+    first = layer == 0
+    found = importance.mean(axis=0) - jnp.where(first, 0.0, options.spread) * importance.std(axis=0)
+    # The released loss is a mean over images in the first stage and a sum over items later; it matters to eps alone.
+    scale = jnp.where(first, 0.25, float(len(importance)))
+    p = jax.nn.softmax(state.logits[layer])
+    opt = jax.tree.map(lambda x: x[layer], state.opt)
+    step, opt = adam(options.learning_rate).update(scale * p * (found - p @ found), opt)
+    kept = jax.tree.map(lambda x, new: x.at[layer].set(new), state.opt, opt)
+    return state.replace(step=state.step + 1, logits=state.logits.at[layer].add(step), opt=kept)
+
+
+def learn_all(options: Options, state: PolicyState, layer: jax.Array, slope: jax.Array) -> PolicyState:
+    """The logits of all layers up to `layer` after an update. slope [N L R]: d cos / d logits of each item."""
+    step, opt = jax.vmap(adam(options.learning_rate).update)(slope.mean(axis=0), state.opt)
+    step = jnp.where(jnp.arange(len(step))[:, None] <= layer, step, 0.0)
+    return state.replace(step=state.step + 1, logits=state.logits + step, opt=opt)
+
+
+def until(logits: jax.Array, layer: jax.Array, space: Policy) -> jax.Array:
+    """logits [L R] of the policy whose layers from number `layer` [] on do nothing."""
+    nothing = jnp.where(jnp.arange(logits.shape[1]) == identity_of(space), 0.0, -jnp.inf)
+    return jnp.where(jnp.arange(len(logits))[:, None] < layer, logits, nothing)

@@ -1,0 +1,161 @@
+"""An update of DeepAA's search: the pieces of each item, looped over, and what the items say together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh, PartitionSpec
+
+from jaxaug.data import Split
+from jaxaug.data.batches import take
+from jaxaug.search import deepaa, matching
+from jaxaug.search.candidates import Given, Item, Pieces
+from jaxaug.search.deepaa import Options, PolicyState
+from jaxaug.search.implicit import Direction
+from jaxaug.types import TrainState, Tree
+
+
+class Chosen(NamedTuple):
+    """What an update looks at: image [N], one training row for each item; validation [N V], rows of the same class."""
+
+    image: Any
+    validation: Any
+
+
+class Loops(NamedTuple):
+    """How pieces are run: as compiled(piece); fold(piece, start, keys) carries a sum along, each(f, items) stacks.
+
+    On accelerators an update is one program, in which pieces are traced and scanned. On a single CPU device every piece
+    is a jitted call, because XLA runs convolutions inside loops several times slower there.
+    """
+
+    compiled: Callable[[Callable], Callable]
+    fold: Callable[[Callable, Any, jax.Array], Any]
+    each: Callable[[Callable, Any], Any]
+
+
+def _fold(piece: Callable, start: Any, keys: jax.Array) -> Any:
+    for key in keys:
+        start = piece(start, key)
+    return start
+
+
+def _each(f: Callable, items: Any) -> Any:
+    found = [f(jax.tree.map(lambda x, i=i: x[i], items)) for i in range(len(jax.tree.leaves(items)[0]))]
+    return jax.tree.map(lambda *parts: jnp.stack(parts), *found)
+
+
+def _scan(piece: Callable, start: Any, keys: jax.Array) -> Any:
+    return jax.lax.scan(lambda carry, key: (piece(carry, key), None), start, keys)[0]
+
+
+CALLED = Loops(jax.jit, _fold, _each)
+SCANNED = Loops(lambda piece: piece, _scan, jax.lax.map)
+
+# state, layer [] int32, net, training rows, trusted rows, chosen -> (state, cosine [], derivative)
+Update = Callable[[PolicyState, jax.Array, TrainState, Split, Split, Chosen], tuple[PolicyState, jax.Array, jax.Array]]
+
+
+def make_updates(
+    pieces: Pieces, options: Options, direction: Direction | None, fisher: bool, mesh: Mesh
+) -> dict[str, Update]:
+    """{"first", "later", "all"}: updates of the first layer, of a later one, of the layers up to `layer` together.
+
+    direction: None for the cosine's, whose gradients are summed piece by piece; others see one sum of as many draws as
+    there are branches. derivative: d cos / d p of the layer's branches for each item [N R], for "all" that by the
+    logits of all layers [N L R]. Items are spread over the mesh.
+    """
+    one_by_one = mesh.size == 1 and jax.default_backend() == "cpu"
+    loops = CALLED if one_by_one else SCANNED
+    space, of_item = pieces.images.space, _OfItem(pieces, options, direction, fisher, loops)
+
+    def gather(state: PolicyState, layer: jax.Array, source: Split, trusted: Split, chosen: Chosen) -> tuple:
+        rows = take(source, chosen.image)
+        item = Item(rows.image, rows.index, rows.label, trusted.image[chosen.validation])
+        keys = jax.random.split(jax.random.fold_in(state.key, state.step), len(chosen.image))
+        return *(deepaa.until(state.logits, end, space) for end in (layer + 1, layer)), item, keys
+
+    def make(derive: Callable[[Given, jax.Array], tuple[jax.Array, jax.Array]], learn: Callable) -> Update:
+        def of_items(net: TrainState, upto: jax.Array, before: jax.Array, items: Item, keys: jax.Array) -> Any:
+            return loops.each(lambda part: derive(Given(net, part[0], upto, before), part[1]), (items, keys))
+
+        whole, spread = PartitionSpec(), PartitionSpec("data")
+        places: Any = {"in_specs": (whole, whole, whole, spread, spread), "out_specs": spread}
+        run = of_items if one_by_one else jax.shard_map(of_items, mesh=mesh, check_vma=False, **places)
+        gathered, learned = loops.compiled(gather), loops.compiled(partial(learn, options))
+
+        def update(
+            state: PolicyState, layer: jax.Array, net: TrainState, source: Split, trusted: Split, chosen: Chosen
+        ) -> tuple[PolicyState, jax.Array, jax.Array]:
+            derivative, cosine = run(net, *gathered(state, layer, source, trusted, chosen))
+            return learned(state, layer, derivative), jnp.mean(cosine), derivative
+
+        return update if one_by_one else jax.jit(update)
+
+    return {
+        "first": make(of_item.first, deepaa.learn),
+        "later": make(of_item.later, deepaa.learn),
+        "all": make(of_item.all, deepaa.learn_all),
+    }
+
+
+class _OfItem:
+    """The derivative of an item's cosine and the cosine, (Given, key) -> ([R] or [L R], []), by stage of the search."""
+
+    def __init__(self, pieces: Pieces, options: Options, direction: Direction | None, fisher: bool, loops: Loops):
+        self._options, self._loops, self._branches = options, loops, pieces.branches
+        names = ("nothing", "validation", "add_expected", "add_sampled", "add_first", "add_importance", "add_scores")
+        self._run = {name: loops.compiled(getattr(pieces, name)) for name in names}
+        self._against = loops.compiled(matching.against)
+        self._solve: dict[bool, Callable] = {}
+        if direction is not None:
+            for first in (True, False):
+                self._solve[first] = loops.compiled(
+                    lambda given, key, first=first: direction(pieces.problem(given, key, first, fisher))
+                )
+
+    def first(self, given: Given, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The first layer: the expectation over its branches is exact, and the same images give its derivatives."""
+        v, cosine = self._aim(given, key, first=True)
+        return self._fold("add_first", jnp.zeros(self._branches), key[None], given, v), cosine
+
+    def later(self, given: Given, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """A later layer: draws of the layers up to it aim, draws of those before it are seen under all branches."""
+        of_aim, of_branches = jax.random.split(key)
+        v, cosine = self._aim(given, of_aim)
+        rounds = self._options.copies // self._options.chunk
+        keys = jax.random.split(of_branches, rounds)
+        return self._fold("add_importance", jnp.zeros(self._branches), keys, given, v) / rounds, cosine
+
+    def all(self, given: Given, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """All layers: E[d log p(branches) * derivative along the image] (Williams 1992), less the mean derivative."""
+        of_aim, of_draws = jax.random.split(key)
+        v, cosine = self._aim(given, of_aim)
+        zeros = jnp.zeros_like(given.upto)
+        start = zeros, zeros, jnp.zeros(())
+        scores, drawn, total = self._fold(
+            "add_scores", start, jax.random.split(of_draws, self._options.copies), given, v
+        )
+        count = self._options.copies * self._branches
+        return (scores - total / count * drawn) / count, cosine
+
+    def _aim(self, given: Given, key: jax.Array, first: bool = False) -> tuple[Tree, jax.Array]:
+        """(v, cosine) of the policy up to this layer."""
+        if self._solve:
+            v, report = self._solve[first](given, key)
+            return v, report.get("cosine", jnp.nan)
+        validation, nothing = self._run["validation"](given), self._run["nothing"](given)
+        if first:
+            training = self._fold("add_expected", nothing, key[None], given)
+        else:
+            # A cosine does not know the length of what is summed.
+            training = self._fold("add_sampled", nothing, jax.random.split(key, self._options.factor), given)
+        v, report = self._against(validation, training)
+        return v, report["cosine"]
+
+    def _fold(self, name: str, start: Any, keys: jax.Array, *given: Any) -> Any:
+        return self._loops.fold(partial(self._run[name], *given), start, keys)
