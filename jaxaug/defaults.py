@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from jaxaug.find import defaults_of, find, names, options
 from jaxaug.optim import make_schedule
+from jaxaug.search.deepaa import deepaa
 
 
 def config() -> ConfigDict:
@@ -55,7 +56,7 @@ def config() -> ConfigDict:
 def search() -> dict[str, Any]:
     """How what transforms and parts declare as learned is learned, from rows of the validation split."""
     return {
-        "name": "",  # "autodo", or "" for no search
+        "name": "",  # "autodo" or "dada", during the training; "deepaa", a policy after it; "" for no search
         "start": 5,  # epochs of training before it begins
         "every": 0,  # 0: a pass over the training rows before each epoch; n: one step before every n-th training step
         "batch_size": 256,
@@ -64,6 +65,15 @@ def search() -> dict[str, Any]:
         "direction": "directions.conjugate_gradient",  # of jaxaug/search; options under its last word
         "curvature": "fisher",  # or "hessian"
         **options("search"),
+        "deepaa": defaults_of(deepaa),
+        "space": {  # what a policy may be made of
+            "ops": (),  # names; () for DeepAA's
+            "levels": 13,  # of each op
+            "softens": (),  # names of ops that hide what targets.soften counts, ("all",)
+            "exact": True,  # PIL's numbers
+        },
+        "pool": 0.0,  # rows, or a share below 1, kept from the training to search a policy with; 0: the training rows
+        "checkpoint": "",  # folder of a finished run whose network searches; "": this run trains one
         "optim": {
             "name": "rmsprop",  # or "adam"
             "learning_rate": 0.05,

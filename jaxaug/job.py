@@ -13,13 +13,15 @@ from ml_collections import ConfigDict
 
 from jaxaug import devices, losses, models, optim, robustness, steps
 from jaxaug.augment import pipeline
-from jaxaug.data import Data, biased, fewer_rows
+from jaxaug.data import Data, Split, biased, fewer_rows
 from jaxaug.data.batches import training_rows
 from jaxaug.errors import UsageError
 from jaxaug.find import choose, find
-from jaxaug.objective import make_objective, make_stages
-from jaxaug.search import autodo, rows
+from jaxaug.objective import make_objective, make_row_terms, make_stages
+from jaxaug.search import autodo, dada, plans, rows
 from jaxaug.types import Batch, Hyper, Outputs, Progress, TrainState, united
+
+AFTERWARDS = "deepaa"  # the search that begins where the training ends
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Job:
     protocols: Mapping[str, robustness.Protocol]
     search: autodo.Search | None = None
     search_step: Callable | None = None
+    plan: plans.Plan | None = None
 
     @property
     def total_steps(self) -> int:
@@ -68,7 +71,7 @@ def prepare(config: ConfigDict) -> Job:
     """Read the data and build every part. Raises UsageError for whatever is wrong with the config."""
     mesh = devices.make_mesh()
     _check_sizes(config, mesh.size)
-    data = read(config)
+    data, pool = plans.cut_pool(read(config), config.search.pool, config.seed)
     counts = {"steps_per_epoch": len(data.train) // config.batch_size, "epochs": config.epochs}
     _check_rows(config, data)
     model = models.build(config.model, data.num_classes)
@@ -93,7 +96,8 @@ def prepare(config: ConfigDict) -> Job:
             stages, search.rule, search.tx, search.direction, part=search.part, fisher=search.fisher
         )
     predict, protocols = steps.make_predict(model, augment), robustness.build(config, data)
-    functions = (init, train_step, predict, protocols, search, search_step)
+    plan = _plan(config, data, pool, (model, augment, chain), counts, mesh)
+    functions = (init, train_step, predict, protocols, search, search_step, plan)
     job = Job(config, data, mesh, counts["steps_per_epoch"], schedule, *functions)
     _trace(job, augment)
     return job
@@ -107,16 +111,28 @@ def read(config: ConfigDict) -> Data:
 
 
 def _search(config: ConfigDict, data: Data, hyper: Hyper, counts: dict[str, int]) -> autodo.Search | None:
-    if not config.search.name:
+    if config.search.name in ("", AFTERWARDS):
         return None
     if not (hyper.own or hyper.shared):
         raise UsageError(
             "config.search has nothing to learn: add 'targets.learned_targets' or 'weights.learned_weights' to "
             "config.loss.chain, or set `learned` of config.augment.policy, config.loss.soften or config.loss.isda"
         )
-    build = choose("config.search.name", config.search.name, {"autodo": autodo.build})
+    build = choose("config.search.name", config.search.name, {"autodo": autodo.build, "dada": dada.build})
     trusted = len(data.validation.label)
     return build(config.search, size=len(data.train.label), trusted=trusted, seed=config.seed, **counts)
+
+
+def _plan(
+    config: ConfigDict, data: Data, pool: Split, parts: tuple, counts: dict[str, int], mesh: jax.sharding.Mesh
+) -> plans.Plan | None:
+    if config.search.name != AFTERWARDS:
+        if config.search.pool or config.search.checkpoint:
+            raise UsageError(f"config.search.pool and checkpoint are for config.search.name={AFTERWARDS!r}")
+        return None
+    model, augment, chain = parts
+    train, trust = (make_row_terms(model, augment, one, **counts) for one in (chain, losses.chain()))
+    return plans.build(config.search, train=train, trust=trust, data=data, pool=pool, seed=config.seed, mesh=mesh)
 
 
 def _check_rows(config: ConfigDict, data: Data) -> None:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from jaxaug import devices, figures, findings, metrics, report, steps, stress
+from jaxaug import devices, figures, findings, finished, metrics, policy_search, report, steps, stress
 from jaxaug.data import biased
 from jaxaug.errors import UsageError
 from jaxaug.evaluation import Evaluator
@@ -18,6 +18,7 @@ from jaxaug.interrupt import Interrupted, Requests
 from jaxaug.job import Job, chunks, prepare
 from jaxaug.searching import Searching
 from jaxaug.store import BEST, Store, all_finite
+from jaxaug.types import TrainState
 from jaxaug.workdir import Workdir
 
 
@@ -37,22 +38,36 @@ def run(config: ConfigDict, workdir: str | pathlib.Path, title: str = "") -> dic
     try:
         with Requests() as requests:
             _keep_rows(job, folder)
-            training = Training(job, folder, store, requests, title)
-            folder.begin()
-            history = training.run()
-            final = stress.examine(job, training.state, training.evaluators["test"], folder, requests, title)
-            if training.state.hyper.own:
-                findings.keep(job, training.state, training.source, folder)
+            if config.search.checkpoint:
+                net, final = finished.network_of(config.search.checkpoint, job), {}
+                folder.begin()
+            else:
+                net, final = _trained(job, folder, store, requests, title)
+            if job.plan is not None:
+                final |= policy_search.search(job, net, folder, requests, title)
     finally:
         store.close()
         folder.close()
     if not devices.is_main():
         return {}
-    result = report.result_of(history) | final
+    figures.draw(folder.path, {title: [final]})
+    folder.finish(final)
+    return final
+
+
+def _trained(
+    job: Job, folder: Workdir, store: Store, requests: Requests, title: str
+) -> tuple[TrainState, dict[str, Any]]:
+    """(the state at the end of the training, its figures)."""
+    training = Training(job, folder, store, requests, title)
+    folder.begin()
+    history = training.run()
+    found = stress.examine(job, training.state, training.evaluators["test"], folder, requests, title)
+    findings.keep(job, training.state, training.source, folder)
+    if not devices.is_main():
+        return training.state, {}
     report.curves(folder.path / "curves.png", {title: [history]})
-    figures.draw(folder.path, {title: [result]})
-    folder.finish(result)
-    return result
+    return training.state, report.result_of(history) | found
 
 
 def _keep_rows(job: Job, folder: Workdir) -> None:

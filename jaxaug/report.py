@@ -124,7 +124,10 @@ History = Sequence[Mapping[str, float]]
 
 
 def curves(path: pathlib.Path, histories: Mapping[str, Sequence[History]]) -> None:
-    """Draw training loss and test error by epoch into a PNG: mean and range over the seeds of each variant."""
+    """Draw training loss and test error by epoch into a PNG: mean and range over the seeds of each variant.
+
+    Variants that were not trained have no records and no curve.
+    """
     import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -138,6 +141,8 @@ def curves(path: pathlib.Path, histories: Mapping[str, Sequence[History]]) -> No
     ):
         for name, runs in histories.items():
             length = min(len(h) for h in runs)
+            if not length:
+                continue
             epochs = [r["epoch"] for r in runs[0][:length]]
             values = np.array([[convert(r[key]) for r in h[:length]] for h in runs])
             if axis is axes[1] and (values > 0).any():  # a logarithmic axis has no place for an error of 0

@@ -13,10 +13,11 @@ from orbax.checkpoint import v1 as ocp
 
 from jaxaug.errors import UsageError
 from jaxaug.files import write_whole
-from jaxaug.types import TrainState
 
 # Names in structure.json that are no arrays.
 ABOUT = ("data", "model")
+
+State = Any  # a record with `step` [] int32 and `key`, a typed PRNG key, among its fields
 
 # The metric that names the best checkpoint; higher is better.
 BEST = "validation_top1"
@@ -52,7 +53,7 @@ class Store:
         found = self._checkpoints.latest
         return None if found is None else found.step
 
-    def restore(self, abstract: TrainState, step: int | None = None) -> TrainState | None:
+    def restore(self, abstract: State, step: int | None = None) -> State | None:
         """The newest state (or that of `step`), None if there is none.
 
         abstract: shapes, dtypes and shardings of the state this run expects (`jax.eval_shape`). Raises UsageError
@@ -64,7 +65,7 @@ class Store:
         self._compare(saved, {**structure(abstract), **{name: saved.get(name, "") for name in ABOUT}, **self._about})
         return _with_key(self._checkpoints.load(step or self.latest, _without_key(abstract)), jax.random.wrap_key_data)
 
-    def save(self, state: TrainState, figures: dict[str, float]) -> None:
+    def save(self, state: State, figures: dict[str, float]) -> None:
         """Start writing the state as checkpoint `state.step`; returns when the device arrays are copied."""
         step = int(state.step)
         if step in (self._started, self.latest):
@@ -109,11 +110,11 @@ def all_finite(tree: Any) -> jax.Array:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in leaves]))
 
 
-def _with_key(state: TrainState, convert: Any) -> TrainState:
+def _with_key(state: State, convert: Any) -> State:
     return state.replace(key=convert(state.key))
 
 
-def _without_key(abstract: TrainState) -> TrainState:
+def _without_key(abstract: State) -> State:
     """The abstract state with the key as the plain array that is stored."""
     plain = jax.eval_shape(jax.random.key_data, abstract.key)
     return abstract.replace(key=jax.ShapeDtypeStruct(plain.shape, plain.dtype, sharding=abstract.step.sharding))

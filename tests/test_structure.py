@@ -41,6 +41,8 @@ FLOORS = {
     "evaluation": 7,
     "searching": 7,
     "suspects": 7,
+    "finished": 7,
+    "policy_search": 7,
     "findings": 8,
     "stress": 8,
     "loop": 9,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jaxaug.augment.ops import OPS, find_op
+from jaxaug.augment.ops import find_op
 from jaxaug.augment.policies import Policy, make
 from jaxaug.augment.presets import GEOMETRIC
 from jaxaug.errors import UsageError
@@ -49,10 +49,3 @@ def _levels(name: str, count: int) -> list[float]:
         return [1.0]
     values = op.low + (op.high - op.low) * np.arange(count) / (count - 1)
     return [i / (count - 1) for i in range(count) if not np.isclose(values[i], op.neutral)]
-
-
-def described(policy: Policy, layer: int, branch: int) -> str:
-    """What a branch does, in words: "Rotate -30.0"."""
-    name = policy.names[policy.op[0, layer, branch]]
-    valued = OPS[name].neutral is not None and name not in BY_CHANCE
-    return f"{name} {policy.values()[0, layer, branch]:.3g}" if valued else name

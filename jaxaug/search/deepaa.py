@@ -79,9 +79,12 @@ def deepaa(
 
 
 class PolicyState(flax.struct.PyTreeNode):
-    """step [] int32: updates taken; logits [L R]; opt: Adam of each layer by itself, leaves [L ...]; key."""
+    """step [] int32: updates taken; layers, greedy [] int32: how many layers the policy has, and after how many updates
+    they have been searched one by one; logits [L R]; opt: Adam of each layer by itself, leaves [L ...]; key."""
 
     step: jax.Array
+    layers: jax.Array
+    greedy: jax.Array
     logits: jax.Array
     opt: Tree
     key: jax.Array
@@ -93,7 +96,8 @@ def begin(key: jax.Array, options: Options, space: Policy) -> PolicyState:
     start = jnp.zeros(branches, jnp.float32).at[identity_of(space)].set(options.identity)
     logits = jnp.broadcast_to(start - start.mean(), (options.layers, branches))
     opt = jax.vmap(adam(options.learning_rate).init)(logits)
-    return PolicyState(jnp.zeros((), jnp.int32), logits, opt, key)
+    layers, greedy = (jnp.asarray(x, jnp.int32) for x in (options.layers, options.layers * options.updates))
+    return PolicyState(jnp.zeros((), jnp.int32), layers, greedy, logits, opt, key)
 
 
 def identity_of(space: Policy) -> int:

@@ -1,0 +1,23 @@
+"""DeepAA on digits: a policy searched by gradient matching, on two CPU cores.
+
+    python main.py --config=configs/deepaa_search_digits.py                          # leaves policy.json
+    python main.py --config=configs/isda_digits.py --config.augment.train="('policy.policy',)" \\
+        --config.augment.policy.file=runs/deepaa_search_digits-.../convnet/seed_0/policy.json
+
+A convnet is trained on 400 digits first; the search then takes its images from the others, which it has not seen.
+Paper: Zheng et al., ICLR 2022 (no results on digits). Ours: see README.md. Cost: about 4 minutes on two CPU cores.
+"""
+
+from jaxaug import defaults
+
+
+def get_config():
+    config = defaults.config()
+    config.epochs, config.batch_size = 40, 32
+    config.eval_every, config.save_every = 10, 20
+    config.data.update(name="digits", validation_size=0.3)
+    config.model = {"name": "convnet", "kw": {"widths": (16, 32), "dropout_rate": 0.0}}
+    config.optim.update(learning_rate=0.05, weight_decay=5e-4)
+    config.search.update(name="deepaa", direction="matching.cosine", part=(), pool=0.55)
+    config.search.deepaa.update(layers=3, updates=128, items=8, copies=2, factor=1, chunk=2)
+    return config

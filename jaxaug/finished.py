@@ -1,0 +1,52 @@
+"""A run that is complete, by its folder: its config and its final state."""
+
+from __future__ import annotations
+
+import pathlib
+
+from ml_collections import ConfigDict
+
+from jaxaug import defaults, workdir
+from jaxaug.errors import UsageError
+from jaxaug.job import Job, prepare
+from jaxaug.store import Store, structure
+from jaxaug.types import TrainState
+
+
+def config_of(folder: str | pathlib.Path) -> ConfigDict:
+    """The config of a run by its folder; fields that came since have their defaults. UsageError if it has none."""
+    saved, config = workdir.read_config(pathlib.Path(folder)), defaults.config()
+    try:
+        config.update(saved)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{folder}/config.json is no config of this version of jaxaug: {error}") from None
+    return config
+
+
+def state_of(folder: str | pathlib.Path, job: Job) -> TrainState:
+    """The final state of the run in a folder, for a job of the same model and data. Raises UsageError without one."""
+    folder = pathlib.Path(folder)
+    checkpoints = folder / "checkpoints"
+    # Opening a store cleans up what the process of a run that goes on is writing.
+    if not ((folder / "result.json").exists() and checkpoints.exists()):
+        raise UsageError(f"the run in {folder} is not complete, or its checkpoints are gone")
+    store = Store(checkpoints, {"data": job.config.data.name, "model": job.config.model.name})
+    try:
+        state = store.restore(job.abstract_state())
+    finally:
+        store.close()
+    if state is None:
+        raise UsageError(f"there is no checkpoint in {checkpoints}")
+    return state
+
+
+def network_of(folder: str | pathlib.Path, job: Job) -> TrainState:
+    """The final state of a run whose network is that of `job`, whatever else it did.
+
+    Raises UsageError if its model is another, and for what `state_of` refuses.
+    """
+    state = state_of(folder, prepare(config_of(folder)))
+    wanted = job.abstract_state()
+    if structure((state.params, state.stats)) != structure((wanted.params, wanted.stats)):
+        raise UsageError(f"config.search.checkpoint: the network of the run in {folder} is not that of config.model")
+    return state
