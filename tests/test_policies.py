@@ -20,7 +20,7 @@ from jaxaug.errors import UsageError
 
 PRESETS = presets.every()
 SIZES = {  # (sub-policies, layers, most branches)
-    "randaugment": (1, 2, 14),
+    **{"randaugment": (1, 2, 14), "dada_space": (105, 2, 2)},
     **{"uniformaugment": (1, 2, 15), "affine": (1, 7, 2), "autodo_rand": (1, 2, 11), "autodo_colour": (1, 2, 6)},
     "trivialaugment_wide": (1, 1, 434),
     "trivialaugment_standard": (1, 1, 434),

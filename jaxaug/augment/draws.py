@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxaug.augment import exact, host
 from jaxaug.augment.kinds import Op
-from jaxaug.augment.learned import gate, is_of_gates
+from jaxaug.augment.learned import gate, is_of_gates, score
 from jaxaug.augment.ops import OPS
 from jaxaug.augment.policies import Array, Policy
 from jaxaug.augment.records import Draw
@@ -98,7 +98,8 @@ def drawn_from(
 
     relaxed: the ops of a policy of gates (`learned.is_of_gates`) are always carried out, with b = `learned.gate` times
     the distance of their values from the neutral one, or times their effect (`Draw.gate`) if they have no such value.
-    Of other policies Draw.gate is 1, with the derivative of the probability of the branch that was drawn.
+    Of other policies Draw.gate is 1, with the derivative of the probability of the branch that was drawn. Where there
+    are several sub-policies, Draw.score is 0, with the derivative of the log of the share of the one that was drawn.
     """
     layers, count = policy.op.shape[1], len(rows)
     own, gates = policy.mix.ndim == 2, noise.logistic is not None
@@ -115,7 +116,9 @@ def drawn_from(
     if table is not None:
         return _looked_up(table, op, branch, mirrored, noise.random)
     level = jnp.asarray(level, jnp.float32)[(row[:, None], *branch)]
-    drawn = Draw(op, _noisy(policy, noise, op, level, mirrored), noise.random)
+    several = relaxed and policy.op.shape[0] > 1
+    of_share = score(jax.nn.log_softmax(jnp.asarray(mix, jnp.float32))[row, s]) if several else None
+    drawn = Draw(op, _noisy(policy, noise, op, level, mirrored), noise.random, score=of_share)
     if noise.logistic is not None:
         return _gated(policy, drawn, gate(sub[..., 0] - sub[..., 1], noise.logistic))
     if relaxed and policy.op.shape[2] > 1:

@@ -20,9 +20,13 @@ from jaxaug.augment.records import Draw, Sample, Settings
 
 def execute(settings: Settings, draw: Draw, sample: Sample) -> Sample:
     """Carry out draw [B L] on sample [B ...], layer after layer; layers that `folds` allows, as one map."""
-    if folds(settings, draw):
-        return _folded(settings, draw, sample)
-    return {"map": _by_image, "fused": _fused}[settings.scheduler](settings, draw, sample)
+    score, draw = draw.score, draw.replace(score=None)
+    carry_out = _folded if folds(settings, draw) else {"map": _by_image, "fused": _fused}[settings.scheduler]
+    after = carry_out(settings, draw, sample)
+    if score is None:
+        return after
+    # Of all layers at once: layer by layer, what two of them do together would count twice.
+    return after.replace(image=after.image + score[:, None, None, None] * (after.image - sample.image))
 
 
 def _folded(settings: Settings, draw: Draw, sample: Sample) -> Sample:

@@ -95,7 +95,7 @@ def mass_after(
     nothing; what other ops uncover or hide goes on showing what is nearest to it. Layers that fold into one map lose
     nothing on the way: what one of them moves out of the image another may bring back.
     """
-    numbers, (height, width) = settings.numbers, shape[1:]
+    numbers, (height, width), draw = settings.numbers, shape[1:], draw.replace(score=None)
     kinds = {op.kind for op in settings.ops if op.name in softens}
     resizes = any(op.kind == "resample" or not op.keeps_area for op in settings.ops if op.name in softens)
     counted = jnp.asarray([name in softens for name in settings.names])

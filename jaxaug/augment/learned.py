@@ -1,4 +1,4 @@
-"""Policies that a search may change: offsets to the logits and levels of a policy, with derivatives in both."""
+"""Policies that a search may change: offsets to shares, probabilities and levels, with derivatives in all of them."""
 
 from __future__ import annotations
 
@@ -36,26 +36,43 @@ def gate(logit: jax.Array, logistic: jax.Array) -> jax.Array:
     return jnp.where(soft > 0.5, 1.0, 0.0) + (soft - stop_gradient(soft))
 
 
+def score(log_share: jax.Array) -> jax.Array:
+    """0, with the derivative of log_share [..], the log of the probability of what was drawn.
+
+    `execute` takes what the whole sub-policy did to an image times 1 + score. The derivative of a loss in the shares is
+    then, on average over the draws, sum_s p_s * d log p_s * <slope of the loss, what s did>: the score function
+    estimator (Williams 1992) of sum_s p_s * loss_s, in which the loss of the image left alone is the baseline and the
+    loss moves along its slope. So it is without bias where the loss is linear in the image, for whatever operations and
+    layers; a derivative of p itself instead of log p would be p_s times that, and wrong where shares differ.
+    """
+    return log_share - stop_gradient(log_share)
+
+
 def no_offsets(policy: Policy) -> Offsets:
-    """{"logits", "level"}: zeros [S L R'], where a search begins; R' = 1 for a policy of gates, else R."""
+    """{"logits", "level"}: zeros [S L R'], where a search begins; R' = 1 for a policy of gates, else R.
+
+    With more than one sub-policy also "mix": zeros [S].
+    """
     *shape, branches = policy.op.shape
     count = 1 if is_of_gates(policy) else branches
-    return {name: jnp.zeros((*shape, count), jnp.float32) for name in ("logits", "level")}
+    offsets = {name: jnp.zeros((*shape, count), jnp.float32) for name in ("logits", "level")}
+    return offsets if shape[0] == 1 else {**offsets, "mix": jnp.zeros(shape[0], jnp.float32)}
 
 
 def learned_policy(policy: Policy, offsets: Offsets) -> Policy:
     """The policy with offsets [*N S L R'] added: `logits` to its logits, `level` to the logits of its levels.
 
-    A branch of probability 0 stays impossible; levels begin within 0.02..0.98 and stay within 0..1; the shares of the
-    sub-policies stay. Raises UsageError for offsets of another policy.
+    `mix` [*N S] is added to the logs of the sub-policies' shares where there are several. What has the probability 0
+    stays impossible; levels begin within 0.02..0.98 and stay within 0..1. Raises UsageError for offsets of another
+    policy.
     """
     wanted, shapes = no_offsets(policy), {name: jnp.shape(offset) for name, offset in offsets.items()}
-    if any(shapes.get(name, ())[-3:] != zeros.shape for name, zeros in wanted.items()):
+    if any(shapes.get(name, ())[-zeros.ndim :] != zeros.shape for name, zeros in wanted.items()):
         raise UsageError(
             f"offsets of a policy with {policy.op.shape[0]} sub-policies, {policy.op.shape[1]} layers and "
-            f"{policy.op.shape[2]} branches must be {NAME!r}: {{'logits', 'level'}} of shape [.. "
-            f"{' '.join(map(str, wanted['logits'].shape))}], got {shapes}: use the checkpoint of the same policy, and "
-            "one learned policy in a config"
+            f"{policy.op.shape[2]} branches must be {NAME!r}: arrays that end in the shapes "
+            f"{ {name: zeros.shape for name, zeros in wanted.items()} }, got {shapes}: use the checkpoint of the same "
+            "policy, and one learned policy in a config"
         )
     rows = jnp.shape(offsets["logits"])[:-3]
     level = np.clip(np.asarray(policy.level, np.float64), LEAST, MOST)
@@ -64,8 +81,9 @@ def learned_policy(policy: Policy, offsets: Offsets) -> Policy:
         full, count = jnp.broadcast_to(jnp.asarray(start, jnp.float32), (*rows, *policy.op.shape)), offset.shape[-1]
         return jnp.concatenate([full[..., :count] + offset, full[..., count:]], axis=-1)
 
+    mix = jnp.broadcast_to(jnp.asarray(policy.mix, jnp.float32), (*rows, policy.op.shape[0]))
     return policy.replace(
-        mix=jnp.broadcast_to(jnp.asarray(policy.mix, jnp.float32), (*rows, policy.op.shape[0])),
+        mix=mix + offsets["mix"] if "mix" in wanted else mix,
         logits=moved(policy.logits, offsets["logits"]),
         level=jax.nn.sigmoid(moved(np.log(level / (1.0 - level)), offsets["level"])),
     )
@@ -89,4 +107,4 @@ def tuned(
         return part(key, batch, learned_policy(policy, offsets), jnp.arange(len(batch.image)))
 
     hyper = Hyper(own=beginning) if learned == "per_row" else Hyper(shared=beginning)
-    return TunedPart(apply, hyper)
+    return TunedPart(apply, hyper, policy)

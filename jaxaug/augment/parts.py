@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from jaxaug.augment import pixels
 from jaxaug.augment.apply import VOID
+from jaxaug.augment.policies import Policy
 from jaxaug.errors import UsageError
 from jaxaug.types import Batch, Hyper, Progress, Tree
 
@@ -23,13 +24,14 @@ Part = Callable[[jax.Array, Batch, Tree, Progress], Batch]
 
 @dataclasses.dataclass(frozen=True, eq=False)  # hashed by identity, as its arrays cannot be
 class TunedPart:
-    """A part of which a search may change something: hyper is that as it begins (see `types.Hyper`).
+    """A part of which a search may change something: hyper is that as it begins (see `types.Hyper`), of `policy`.
 
     It is called like any part, and finds its own again in `batch.own` and in `hyper`, that is `Hyper.shared`.
     """
 
     apply: Part
     hyper: Hyper
+    policy: Policy
 
     def __call__(self, key: jax.Array, batch: Batch, hyper: Tree, progress: Progress) -> Batch:
         return self.apply(key, batch, hyper, progress)

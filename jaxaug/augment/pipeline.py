@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from jaxaug.augment.parts import TunedPart
 from jaxaug.errors import UsageError
 from jaxaug.find import call, find
-from jaxaug.types import Batch, Hyper, Progress, Tree, united
+from jaxaug.types import Batch, Hyper, Progress, Tree
 
 Augment = Callable[..., Batch]
 # Parts whose arithmetic is that of grey levels: on normalised images they would go wrong without a word.
@@ -38,9 +38,7 @@ def build(config: ConfigDict, mean: Sequence[float], std: Sequence[float]) -> tu
                 f"augment {address!r} works on the 0..255 scale: put it into config.augment.train, not after"
             )
     before, after = _parts(config, config.train), _parts(config, config.after)
-    tuned = [part.hyper for part in (*before, *after) if isinstance(part, TunedPart)]
-    if len(tuned) > 1:
-        raise UsageError(f"config.augment has {len(tuned)} learned policies: set `learned` of one of them alone")
+    tuned = _tuned([*before, *after])
 
     def augment(batch: Batch, hyper: Tree, key: jax.Array | None, progress: Progress | None, *, train: bool) -> Batch:
         if not train:
@@ -56,7 +54,19 @@ def build(config: ConfigDict, mean: Sequence[float], std: Sequence[float]) -> tu
             batch = part(jax.random.fold_in(key, i), batch, hyper, progress)
         return batch
 
-    return augment, united(tuned)
+    return augment, tuned.hyper if tuned else Hyper()
+
+
+def tuned_part(config: ConfigDict) -> TunedPart | None:
+    """The part of a config (as for `build`) that a search may change, or None. Raises UsageError if there are two."""
+    return _tuned([*_parts(config, config.train), *_parts(config, config.after)])
+
+
+def _tuned(parts: Sequence[Callable]) -> TunedPart | None:
+    tuned = [part for part in parts if isinstance(part, TunedPart)]
+    if len(tuned) > 1:
+        raise UsageError(f"config.augment has {len(tuned)} learned policies: set `learned` of one of them alone")
+    return tuned[0] if tuned else None
 
 
 def _parts(config: ConfigDict, addresses: Sequence[str]) -> list[Callable]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
+import itertools
 import json
 import math
 from typing import Any
@@ -114,6 +115,15 @@ def dada(dataset: str = "cifar10") -> Policy:
     return _pairs("dada_policies.json", choose("policy of dada", dataset, _DADA))
 
 
+def dada_space() -> Policy:
+    """What DADA (Li et al. 2020) searches: the 105 pairs of the 15 ops of the AutoAugment family, equally likely.
+
+    Every op is done with probability 1/2, at level 1/2. For `learned="shared"` with config.search.name="dada".
+    """
+    pairs = itertools.combinations([_or_nothing(name, 0.5, 0.5) for name in _FAMILY], 2)
+    return make([list(pair) for pair in pairs], signed=GEOMETRIC, noise=("sign",))
+
+
 def deepaa(name: str = "cifar_2", sign: bool = True) -> Policy:
     """DeepAA (Zheng et al. 2022). name: cifar_1, cifar_2 (for CIFAR-10 and 100), imagenet_1 or imagenet_2.
 
@@ -163,6 +173,7 @@ def every(layers: int = 2, magnitude: int = 9) -> dict[str, Any]:
         "randaugment": functools.partial(randaugment, layers, magnitude),
         "uniformaugment": functools.partial(uniformaugment, layers),
         "affine": affine,
+        "dada_space": dada_space,
         "autodo_rand": functools.partial(autodo_rand, layers, magnitude),
         "autodo_colour": functools.partial(autodo_colour, layers, magnitude),
         **{f"{make.__name__}_{word}": functools.partial(make, word) for make, words in families for word in words},

@@ -28,6 +28,7 @@ class Draw(flax.struct.PyTreeNode):
     op [B L] int32, a position in `names`; value [B L] float32, physical; random [B L 4] uniform in [0, 1), for ops with
     chance of their own. fixed [B L 6] int32 or None: the moves' 16.16 numbers where the host could compute them in
     float64, as PIL does. gate [B L] or None: how much of the op's effect is taken, for derivatives in probabilities.
+    score [B] or None: 0, for derivatives in the shares of sub-policies (`learned.score`).
     """
 
     op: jax.Array
@@ -35,6 +36,7 @@ class Draw(flax.struct.PyTreeNode):
     random: jax.Array
     fixed: jax.Array | None = None
     gate: jax.Array | None = None
+    score: jax.Array | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -43,9 +43,10 @@ def augmentation(
 ) -> Any:
     """The Figure of what a search made of a policy: first how often each op is used, then at which level.
 
-    offsets: {"logits", "level"} [N S L R'] as in `findings.npz`, with label int [N], the rows of each of the K classes
-    averaged; or [S L R'], the same for all rows, with label None. names: of the classes; of_class: what they are. The
-    first column is where the search began. Raises UsageError for offsets of another policy.
+    offsets: {"logits", "level"} [N S L R'] and, of several sub-policies, "mix" [N S] as in `findings.npz`, with label
+    int [N], the rows of each of the K classes averaged; or the same for all rows, without N, with label None. names: of
+    the classes; of_class: what they are. The first column is where the search began. Raises UsageError for offsets of
+    another policy.
     """
     ops, *begun = uses(learned_policy(policy, no_offsets(policy)))
     columns = ["start", *(["all"] if label is None else names)]
