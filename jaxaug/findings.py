@@ -1,5 +1,6 @@
-"""What a search found out about each training row: its weight, its soft label, its augmentation.
+"""What a search during the training found out: about each row its weight, soft label and augmentation; or one policy.
 
+`policy.json` in a run's folder: the policy that all rows share (`Policy.save`), for config.augment.policy.file.
 `findings.npz` in a run's folder, rows in the order of the training split:
 
     index, given     int32 [N]       the row's stable number and the label it has
@@ -7,7 +8,8 @@
     weight           float32 [N]     learned weight, 1 at the start, not normalised ("weights.learned_weights")
     soft, soft_given, soft_share     learned soft label: its largest class, the share of the given and of that class
     says, says_given, says_share     the same of the model's prediction, without augmentation
-    logits, level    float32 [N S L R]  offsets of a policy per row
+    logits, level    float32 [N S L R]  offsets of a policy per row, and of its shares
+    mix              float32 [N S]      where there are several sub-policies
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxaug import devices, steps, suspects
+from jaxaug.augment import learned, pipeline
+from jaxaug.augment.policies import Policy
 from jaxaug.data import Split
 from jaxaug.data.batches import evaluation_rows
 from jaxaug.files import write_arrays
@@ -28,11 +32,16 @@ from jaxaug.search import rows
 from jaxaug.types import Batch, Hyper, TrainState
 from jaxaug.workdir import Workdir
 
-FILE = "findings.npz"
+FILE, POLICY = "findings.npz", "policy.json"
 
 
 def keep(job: Job, state: TrainState, source: Split, folder: Workdir) -> None:
-    """Write `findings.npz` and, if the config asks for it, the list of suspects. source: the training rows, placed."""
+    """Write `policy.json` if all rows share a policy that was searched; where rows have something of their own
+    `findings.npz` and, if the config asks for it, the list of suspects. source: the training rows, placed."""
+    if job.search and learned.NAME in state.hyper.shared and devices.is_main():
+        _policy(job, state).save(folder.path / POLICY)
+    if not state.hyper.own:
+        return
     found = of_rows(job, state, source)
     if devices.is_main():
         write_arrays(folder.path / FILE, found)
@@ -59,6 +68,14 @@ def of_rows(job: Job, state: TrainState, source: Split) -> dict[str, np.ndarray]
     ]
     found = {name: np.concatenate([part[name] for part in parts])[: len(job.data.train)] for name in parts[0]}
     return found if job.data.clean_label is None else {**found, "clean": job.data.clean_label}
+
+
+def _policy(job: Job, state: TrainState) -> Policy:
+    part = pipeline.tuned_part(job.config.augment)
+    assert part is not None
+    # Fetched before it is computed with: the arrays belong to all processes, of which only one is here.
+    offsets = jax.device_get(state.hyper.shared[learned.NAME])
+    return jax.device_get(learned.learned_policy(part.policy, offsets))
 
 
 def _learned(job: Job, hyper: Hyper, batch: Batch) -> dict[str, jax.Array]:

@@ -16,14 +16,13 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxaug import defaults, devices, findings, portraits, steps, workdir
-from jaxaug.augment import autodo, learned, presets
+from jaxaug import devices, findings, finished, portraits, steps, workdir
+from jaxaug.augment import learned, pipeline
 from jaxaug.augment.policies import Policy
 from jaxaug.data import Split
 from jaxaug.data.batches import evaluation_rows
 from jaxaug.errors import UsageError
 from jaxaug.job import Job, prepare
-from jaxaug.store import Store
 from jaxaug.types import TrainState
 
 TSNE_ROWS = 2000  # its time grows faster than their number
@@ -63,7 +62,7 @@ class FinishedRun:
     def __init__(self, folder: str | pathlib.Path, tsne_rows: int = TSNE_ROWS):
         if tsne_rows < 1:
             raise UsageError(f"the rows of t-SNE must be at least 1, got {tsne_rows}")
-        self.folder, self.config, self._tsne_rows = pathlib.Path(folder), config_of(folder), tsne_rows
+        self.folder, self.config, self._tsne_rows = pathlib.Path(folder), finished.config_of(folder), tsne_rows
 
     @property
     def job(self) -> Job:
@@ -83,18 +82,7 @@ class FinishedRun:
     @functools.cached_property
     def state(self) -> TrainState:
         """The final state."""
-        checkpoints = self.folder / "checkpoints"
-        # Opening a store cleans up what the process of a run that goes on is writing.
-        if not ((self.folder / "result.json").exists() and checkpoints.exists()):
-            raise UsageError("the run is not complete, or its checkpoints are gone")
-        store = Store(checkpoints, {"data": self.config.data.name, "model": self.config.model.name})
-        try:
-            state = store.restore(self.job.abstract_state())
-        finally:
-            store.close()
-        if state is None:
-            raise UsageError(f"there is no checkpoint in {checkpoints}")
-        return state
+        return finished.state_of(self.folder, self.job)
 
     @functools.cached_property
     def on_test(self) -> tuple[np.ndarray, np.ndarray]:
@@ -139,7 +127,7 @@ class FinishedRun:
         policy, sharing = policy_of(self.config)
         if sharing == "shared":
             return portraits.augmentation(policy, jax.device_get(self.state.hyper.shared[learned.NAME]), None, ())
-        offsets = {name: self._learned(name, "policies") for name in ("logits", "level")}
+        offsets = {name: self._learned(name, "policies") for name in learned.no_offsets(policy)}
         label, what = (self.found["given"], "given class") if self.clean is None else (self.clean, "true class")
         return portraits.augmentation(policy, offsets, label, self.class_names(), what)
 
@@ -180,26 +168,12 @@ FIGURES: dict[str, Callable[[FinishedRun], Any]] = {
 }
 
 
-def config_of(folder: str | pathlib.Path) -> ConfigDict:
-    """The config of a run by its folder; fields that came since have their defaults. UsageError if it has none."""
-    saved, config = workdir.read_config(pathlib.Path(folder)), defaults.config()
-    try:
-        config.update(saved)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{folder}/config.json is no config of this version of jaxaug: {error}") from None
-    return config
-
-
 def policy_of(config: ConfigDict) -> tuple[Policy, str]:
     """(the policy that a search may change, as it begins; "shared" or "per_row"). UsageError if there is none."""
-    for address in config.augment.train:
-        options = config.augment.get(address.split(".")[-1])
-        if address == "affine.affine" and options.learned:
-            return autodo.affine(options.probability, options.magnitude), options.learned
-        if address == "policy.policy" and options.learned:
-            named = presets.named(options.preset, options.layers, options.magnitude)
-            return Policy.load(options.file) if options.file else named, options.learned
-    raise UsageError("no policy was learned")
+    part = pipeline.tuned_part(config.augment)
+    if part is None:
+        raise UsageError("no policy was learned")
+    return part.policy, "per_row" if part.hyper.own else "shared"
 
 
 def said(job: Job, state: TrainState, split: Split) -> tuple[np.ndarray, np.ndarray]:
