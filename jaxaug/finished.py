@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 
+import jax
 from ml_collections import ConfigDict
 
 from jaxaug import defaults, workdir
@@ -41,12 +42,12 @@ def state_of(folder: str | pathlib.Path, job: Job) -> TrainState:
 
 
 def network_of(folder: str | pathlib.Path, job: Job) -> TrainState:
-    """The final state of a run whose network is that of `job`, whatever else it did.
+    """The state with which `job` begins, but with the trained network of the run in a folder.
 
     Raises UsageError if its model is another, and for what `state_of` refuses.
     """
-    state = state_of(folder, prepare(config_of(folder)))
-    wanted = job.abstract_state()
-    if structure((state.params, state.stats)) != structure((wanted.params, wanted.stats)):
-        raise UsageError(f"config.search.checkpoint: the network of the run in {folder} is not that of config.model")
-    return state
+    trained = state_of(folder, prepare(config_of(folder)))
+    begun = jax.jit(job.init, out_shardings=job.shardings())(job.key)
+    if structure((trained.params, trained.stats)) != structure((begun.params, begun.stats)):
+        raise UsageError(f"config.search.checkpoint: the network of the run in {folder} is not the one of config.model")
+    return begun.replace(params=trained.params, stats=trained.stats)

@@ -131,7 +131,7 @@ def _plan(
             raise UsageError(f"config.search.pool and checkpoint are for config.search.name={AFTERWARDS!r}")
         return None
     model, augment, chain = parts
-    train, trust = (make_row_terms(model, augment, one, **counts) for one in (chain, losses.chain()))
+    train, trust = (make_row_terms(model, augment, one, **counts) for one in (chain, None))
     return plans.build(config.search, train=train, trust=trust, data=data, pool=pool, seed=config.seed, mesh=mesh)
 
 
@@ -158,6 +158,8 @@ def _trace(job: Job, augment: Callable) -> None:
 
     state = job.abstract_state()  # a model that cannot take such images says so here
     jax.eval_shape(one_batch, state)
+    if job.plan is not None:
+        models.without_norms(state.params, tuple(job.config.search.part))
     if job.search is not None and job.search_step is not None:
         chosen, trusted = job.search.batch(0)
         jax.eval_shape(job.search_step, state, batch_of(len(chosen)), batch_of(len(trusted)))

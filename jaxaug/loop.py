@@ -35,11 +35,12 @@ def run(config: ConfigDict, workdir: str | pathlib.Path, title: str = "") -> dic
     job = prepare(config)
     store = Store(folder.checkpoints, {"data": config.data.name, "model": config.model.name})
     title = title or job.data.name
+    final: dict[str, Any] = {}
     try:
         with Requests() as requests:
             _keep_rows(job, folder)
             if config.search.checkpoint:
-                net, final = finished.network_of(config.search.checkpoint, job), {}
+                net = finished.network_of(config.search.checkpoint, job)
                 folder.begin()
             else:
                 net, final = _trained(job, folder, store, requests, title)

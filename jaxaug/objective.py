@@ -54,16 +54,17 @@ def make_objective(
 
 
 def make_row_terms(
-    model: nn.Module, augment: Callable, chain: LossTransform, *, steps_per_epoch: int, epochs: int
+    model: nn.Module, augment: Callable, chain: LossTransform | None, *, steps_per_epoch: int, epochs: int
 ) -> Callable[[Tree, TrainState, Batch], Terms]:
     """row_terms(params, state, batch) -> Terms of a raw batch, for `losses.of_rows`: the model as evaluated, and no
-    augmentation but what was done to the batch before."""
+    augmentation but what was done to the batch before. chain: None for plain cross-entropy."""
 
     def row_terms(params: Tree, state: TrainState, batch: Batch) -> Terms:
         progress = progress_of(state.step, steps_per_epoch, epochs)
         batch = augment(batch, state.hyper.shared, None, None, train=False)
         out, _ = models.apply(model, params, state.stats, batch.image, train=False)
-        return chain.apply(state.loss, losses.begin(out, batch, state.hyper.shared, progress))[1]
+        terms = losses.begin(out, batch, state.hyper.shared, progress)
+        return terms if chain is None else chain.apply(state.loss, terms)[1]
 
     return row_terms
 

@@ -1,94 +1,132 @@
-"""DeepAA's search: its update against the released code, its derivative against the definition, its stages."""
+"""DeepAA's search: its derivative against the definition, its stages against all pairs of branches written out."""
 
-from pathlib import Path
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import wide_resnet_tf
-from flax.traverse_util import flatten_dict, unflatten_dict
+from conftest import double_precision, tiny_config
+from jax.flatten_util import ravel_pytree
 
-from jaxaug import losses
-from jaxaug.augment import spaces
-from jaxaug.data import Split
-from jaxaug.search import deepaa, updates
-from jaxaug.search.candidates import Pieces
-from jaxaug.types import Batch, Outputs, Progress, TrainState
+from jaxaug import devices, job, losses, models
+from jaxaug.augment import apply_op, pipeline
+from jaxaug.objective import make_row_terms
+from jaxaug.search import implicit, matching
+from jaxaug.types import Batch
 
-GOLDEN = np.load(Path(__file__).parent / "golden" / "deepaa_search_step.npz")
-ITEMS, COPIES, BRANCHES = 2, 2, 139
 ONE_DEVICE = jax.make_mesh((1,), ("data",), devices=jax.devices()[:1], axis_types=(jax.sharding.AxisType.Auto,))
-STAGES = {"stage1": ("images_aug",), "stage2": ("images_aug_s", "images_aug_k")}
-SPACE = spaces.space((32, 32, 3))
 
 
-class Given:
-    """In place of a policy's images those of the golden file, which an item carries: [S + branches * copies H W C]."""
+def test_the_derivative_is_that_of_the_cosine():
+    """In float64: what `hypergradient` gives with the cosine's direction, and `jax.grad` of the cosine itself."""
+    rng = np.random.default_rng(0)
+    with double_precision():
+        weight, features, label = rng.normal(size=(5, 3)), rng.normal(size=(7, 5)), rng.integers(0, 3, 7)
+        trusted, logits = rng.normal(size=(4, 5)), jnp.asarray(rng.normal(size=7))
 
-    space = SPACE
+        def rows(params, features):
+            said = jax.nn.log_softmax(jnp.tanh(features @ params["w"]) + params["b"])
+            return -said[jnp.arange(len(features)), label[: len(features)]]
 
-    def sampled(self, key, logits, item, count):
-        if count == BRANCHES:
-            return alike(item.image[:BRANCHES], item.label, item.index), None
-        return alike(item.image[None], item.label, item.index), None  # on their way to `every`
+        def train(params, p):
+            return p @ rows(params, features)
 
-    def every(self, key, batch):
-        return alike(
-            batch.image[0, -BRANCHES * (COPIES if batch.image.shape[1] > BRANCHES else 1) :], batch.label[0], 0
-        )
+        def val(params):
+            return rows(params, trusted).mean()
 
+        def cosine(p):
+            one, other = (ravel_pytree(jax.grad(f)(params))[0] for f in (lambda q: train(q, p), val))
+            return one @ other / jnp.linalg.norm(one) / jnp.linalg.norm(other)
 
-def alike(images, label, index):
-    return Batch(images, jnp.full(len(images), label), jnp.full(len(images), index))
-
-
-def images_of(stage, item):
-    """What an item carries: samples of the policy and candidates, branch by branch."""
-    found = {key: GOLDEN[f"{stage}/item{item}/{key}"] for key in STAGES[stage]}
-    return np.concatenate([x if x.ndim == 4 else x.swapaxes(0, 1).reshape(-1, *x.shape[2:]) for x in found.values()])
-
-
-def terms(params, net, batch):
-    flat = {**net.stats, **{"/".join(path): x for path, x in flatten_dict(params).items()}}
-    said = wide_resnet_tf.logits(flat, batch.image)
-    out = Outputs(jnp.zeros((len(said), 1)), said, jnp.zeros((1, 10)), jnp.zeros(10))
-    return losses.begin(out, batch, {}, Progress(jnp.zeros(()), jnp.zeros(())))
+        params, p = {"w": jnp.asarray(weight), "b": jnp.zeros(3)}, jax.nn.softmax(logits)
+        found, report = implicit.hypergradient(train, val, params, p, matching.cosine())
+        np.testing.assert_allclose(found, -jax.grad(cosine)(p), atol=1e-12)
+        np.testing.assert_allclose(report["cosine"], cosine(p), atol=1e-6)
+        np.testing.assert_allclose(found @ p, 0, atol=1e-12)  # the cosine does not know the length of p
 
 
-def nested(flat):
-    return unflatten_dict({tuple(key.split("/")): x for key, x in flat.items()})
+def test_a_gradient_that_vanishes_has_no_direction():
+    nothing = {"w": jnp.zeros(3)}
+    for pair in ((nothing, {"w": jnp.ones(3)}), ({"w": jnp.ones(3)}, nothing)):
+        v, report = matching.against(*pair)
+        np.testing.assert_array_equal(v["w"], 0)
+        assert report["cosine"] == 0
 
 
-@pytest.fixture(scope="module")
-def net():
-    params = wide_resnet_tf.params_of(GOLDEN)
-    zero = jnp.zeros((), jnp.int32)
-    return TrainState(zero, nested(wide_resnet_tf.trainable(params)), params, (), (), (), (), jax.random.key(0))
-
-
-@pytest.mark.parametrize("stage", ["stage1", "stage2"])
-def test_an_update_is_that_of_the_released_code(stage, net):
-    options = deepaa.deepaa(layers=2, updates=1, items=ITEMS, copies=COPIES, factor=1, chunk=COPIES)
-    pieces = Pieces(terms, terms, Given(), (), COPIES)
-    made = updates.make_updates(pieces, options, None, True, ONE_DEVICE)
-    layer = 0 if stage == "stage1" else 1
-    state = deepaa.begin(jax.random.key(0), options, SPACE)
-    np.testing.assert_allclose(state.logits[layer], GOLDEN[f"{stage}/logits_before"], atol=2e-6)
-    label = np.array([GOLDEN[f"{stage}/item{i}/labels_aug" + ("_s" if layer else "")][0] for i in range(ITEMS)])
-    images = np.stack([images_of(stage, i) for i in range(ITEMS)])
-    source = Split(images, label.astype(np.int32), np.arange(ITEMS, dtype=np.int32))
-    validation = np.concatenate([GOLDEN[f"{stage}/item{i}/images_val"] for i in range(ITEMS)])
-    trusted = Split(validation, np.repeat(label, 64).astype(np.int32), np.arange(len(validation), dtype=np.int32))
-    chosen = updates.Chosen(np.arange(ITEMS), np.arange(len(validation)).reshape(ITEMS, 64))
-    update = made["later" if layer else "first"]
-    after, cosine, importance = update(
-        state, jnp.asarray(layer), net, *jax.tree.map(jnp.asarray, (source, trusted, chosen))
+def exact(prepared, net, state, item, validation):
+    """The cosine of one item under a policy of two layers and its derivative in the logits, all pairs written out."""
+    plan, data = prepared.plan, prepared.data
+    terms = make_row_terms(
+        models.build(prepared.config.model, data.num_classes),
+        pipeline.build(prepared.config.augment, data.mean, data.std)[0],
+        None,
+        steps_per_epoch=1,
+        epochs=1,
     )
-    expected = np.mean([GOLDEN[f"{stage}/item{i}/cos_sim"] for i in range(ITEMS)])
-    np.testing.assert_allclose(cosine, expected, atol=1e-5)
-    for i in range(ITEMS):
-        wanted = GOLDEN[f"{stage}/item{i}/grad_importance"].reshape(-1, BRANCHES).mean(axis=0)
-        np.testing.assert_allclose(importance[i], wanted, atol=1e-4 * np.abs(wanted).max())
-    np.testing.assert_allclose(after.logits[layer], GOLDEN[f"{stage}/logits_after"], atol=1e-5)
-    np.testing.assert_array_equal(after.logits[1 - layer], state.logits[1 - layer])
+    image, label = plan.pool.image[item], plan.pool.label[item]
+    names = [plan.space.names[i] for i in plan.space.op[0, 0]]
+
+    def gradient(images):
+        count = len(images)
+        batch = Batch(jnp.asarray(images), jnp.full(count, label), jnp.zeros(count, jnp.int32))
+        return ravel_pytree(jax.grad(lambda params: losses.of_rows(terms(params, net, batch)).mean())(net.params))[0]
+
+    trusted = gradient(plan.trusted.image[validation])
+    pairs = [
+        gradient(apply_op(second, apply_op(first, image[None], np.ones(1)), np.ones(1)))
+        for first in names
+        for second in names
+    ]
+
+    def cosine(logits):
+        p = jax.nn.softmax(logits)
+        found = (p[0][:, None] * p[1]).ravel() @ jnp.stack(pairs)
+        return found @ trusted / jnp.linalg.norm(found) / jnp.linalg.norm(trusted)
+
+    return cosine(state.logits), jax.grad(cosine)(state.logits)
+
+
+def test_later_layers_and_all_layers_against_every_pair_written_out():
+    config = tiny_config()
+    config.loss.chain, config.augment.train, config.model = (), (), {"name": "linear", "kw": {}}
+    config.data.validation_size = 0.2
+    config.search.update(name="deepaa", direction="matching.cosine", part=())
+    config.search.space.ops = ("FlipVertical", "Flip")
+    config.search.deepaa.update(layers=2, updates=1, items=2, validation=8, copies=4000, factor=4000, chunk=2000)
+    prepared = job.prepare(config)
+    plan, key = prepared.plan, jax.random.key(0)
+    net = jax.jit(prepared.init)(key).replace(opt=())
+    state = plan.begin(key)
+    logits = np.random.default_rng(0).normal(size=state.logits.shape).astype(np.float32)
+    state, chosen = state.replace(logits=jnp.asarray(logits)), plan.chosen(0)
+    rows = jax.tree.map(jnp.asarray, (plan.pool, plan.trusted, chosen))
+    expected = [exact(prepared, net, state, *pair) for pair in zip(chosen.image, chosen.validation, strict=True)]
+    slopes = np.stack([slope for _, slope in expected])
+    close = functools.partial(np.testing.assert_allclose, atol=0.08 * np.abs(slopes).max())
+    _, cosine, derivative = plan.updates["all"](state, jnp.asarray(1), net, *rows)
+    close(derivative, slopes)
+    np.testing.assert_allclose(cosine, np.mean([value for value, _ in expected]), atol=0.005)
+    _, _, derivative = plan.updates["later"](state, jnp.asarray(1), net, *rows)
+    p = jax.nn.softmax(state.logits[1])
+    close(p * (derivative - (derivative @ p)[:, None]), slopes[:, 1])
+
+
+@pytest.mark.parametrize("stage", ["first", "later", "all"])
+def test_two_devices_and_one_agree(stage, monkeypatch):
+    config = tiny_config()
+    config.loss.chain, config.augment.train = (), ()
+    config.data.validation_size = 0.2
+    config.search.update(name="deepaa", direction="matching.cosine", part=())
+    config.search.space.update(ops=("TranslateX", "Invert"), levels=3)
+    config.search.deepaa.update(layers=2, updates=1, items=2, validation=8, copies=2, factor=2, chunk=1)
+    prepared = job.prepare(config)
+    plan, key = prepared.plan, jax.random.key(0)
+    net, state = jax.jit(prepared.init)(key).replace(opt=()), plan.begin(key)
+    monkeypatch.setattr(devices, "make_mesh", lambda: ONE_DEVICE)
+    alone = job.prepare(config).plan.updates[stage]
+    rows = jax.tree.map(jnp.asarray, (plan.pool, plan.trusted, plan.chosen(0)))
+    one, two = (update(state, jnp.asarray(1), net, *rows) for update in (alone, plan.updates[stage]))
+    np.testing.assert_allclose(one[2], two[2], atol=1e-5 * np.abs(one[2]).max())
+    np.testing.assert_allclose(one[1], two[1], atol=1e-6)
+    np.testing.assert_allclose(one[0].logits, two[0].logits, atol=1e-4)

@@ -55,6 +55,11 @@ class Policy(flax.struct.PyTreeNode, eq=False):  # hashed by identity, as arrays
         low, high = (np.asarray(side)[self.op] for side in zip(*self.ranges, strict=True))
         return low + self.level * (high - low)
 
+    def with_layers(self, count: int) -> Policy:
+        """The policy with its first layer `count` times; its arrays are those of NumPy."""
+        wide = {name: np.repeat(getattr(self, name)[..., :1, :], count, axis=-2) for name in ("logits", "level", "op")}
+        return self.replace(**wide)
+
     def save(self, path: str | pathlib.Path) -> None:
         """Write the policy as JSON, branch by branch: [op, level, probability]. One per training row is refused."""
         if self.mix.ndim != 1:

@@ -19,27 +19,27 @@ LARGEST_SMALL = 120  # pixels of a side: from there on DeepAA's code takes the s
 BY_CHANCE = ("RandFlip", "RandCutout", "RandCutout60", "RandCrop", "RandResizeCrop")
 
 
-def space(shape: tuple[int, ...], ops: tuple[str, ...] = (), levels: int = 13, layers: int = 1) -> Policy:
-    """A policy of `layers` equal layers, in which every op at every level is one equally likely branch.
+def space(shape: tuple[int, ...], ops: tuple[str, ...] = (), levels: int = 13) -> Policy:
+    """A policy of one layer, in which every op at every level is one equally likely branch.
 
     shape: (height, width, channels) of the images. ops: names, each with the `levels` equal steps of its range but the
     one that changes nothing, Identity always among them; () for DeepAA's eighteen, which make 139 branches with its 13
     levels. RandCutout hides 16 pixels of 32 and RandCrop pads by 4, as there, and as large a share of other sides below
     121; on larger images they are RandCutout60 and RandResizeCrop. Grey images have no Color.
-    Raises UsageError for unknown ops, fewer than 2 levels and fewer than 1 layer.
+    Raises UsageError for unknown ops and fewer than 2 levels.
     """
     height, width, channels = shape
     side = min(height, width)
     chosen = ops or (SMALL if side <= LARGEST_SMALL else LARGE)
     if not ops and channels == 1:
         chosen = tuple(name for name in chosen if name != "Color")
-    if levels < 2 or layers < 1:
-        raise UsageError(f"a policy search needs at least 2 levels and 1 layer, got {levels} and {layers}")
+    if levels < 2:
+        raise UsageError(f"config.search.space.levels must be at least 2, got {levels}")
     chosen = ("Identity", *(name for name in chosen if name != "Identity"))
     layer = [(name, at, 1.0) for name in chosen for at in _levels(name, levels)]
     shares = {"RandCutout": max(round(side / 2), 1), "RandCrop": max(round(side / 8), 1)}
     ranges = {name: (0.0, float(pixels)) for name, pixels in shares.items() if side <= LARGEST_SMALL}
-    return make([[layer] * layers], {**ranges, "RandResizeCrop": (1.0, 0.08)}, signed=GEOMETRIC)
+    return make([[layer]], {**ranges, "RandResizeCrop": (1.0, 0.08)}, signed=GEOMETRIC)
 
 
 def _levels(name: str, count: int) -> list[float]:

@@ -38,8 +38,8 @@ class Item(flax.struct.PyTreeNode):
 class Images(NamedTuple):
     """What a policy under search makes of images.
 
-    space: one layer of R branches, or L equal ones; softens: names of the ops that hide (`Batch.mass`); exact: PIL's
-    numbers, with uint8 images between the layers.
+    space: one layer of R branches, which all layers have; softens: names of the ops that hide (`Batch.mass`); exact:
+    PIL's numbers, with uint8 images between the layers.
     """
 
     space: Policy
@@ -63,10 +63,7 @@ class Images(NamedTuple):
         return self._after(key, batch, jnp.repeat(jnp.arange(branches), rows)[:, None])
 
     def _after(self, key: jax.Array, batch: Batch, branch: jax.Array) -> Batch:
-        layers = branch.shape[1]
-        policy = self.space.replace(
-            **{name: getattr(self.space, name)[:, :layers] for name in ("logits", "level", "op")}
-        )
+        policy = self.space.with_layers(branch.shape[1])
         random = jax.random.uniform(key, (*branch.shape, 4), jnp.float32)
         table = known(policy, *batch.image.shape[1:3]) if self.exact else None
         settings = settings_of(policy, self.exact, self.scheduler)
@@ -90,8 +87,11 @@ class Pieces:
     train, trust: (params, net, batch) -> Terms, of augmented images and of validation images.
     """
 
-    def __init__(self, train: RowTerms, trust: RowTerms, images: Images, part: tuple[str, ...], chunk: int):
-        self._train, self._trust, self.images, self._part, self._chunk = train, trust, images, part, chunk
+    def __init__(
+        self, train: RowTerms, trust: RowTerms, images: Images, part: tuple[str, ...], chunk: int, factor: int
+    ):
+        self._train, self._trust, self.images, self._part = train, trust, images, part
+        self._chunk, self._factor = chunk, factor
         self.branches = images.space.op.shape[2]
 
     def nothing(self, given: Given) -> Tree:
@@ -105,9 +105,10 @@ class Pieces:
         )
 
     def add_sampled(self, given: Given, total: Tree, key: jax.Array) -> Tree:
-        """total + the gradient of the mean loss of as many draws of the policy up to this layer as it has branches."""
+        """total + this piece's share of the gradient of the mean loss under the policy up to this layer: of as many
+        draws as there are branches, of `factor` pieces."""
         batch, _ = self.images.sampled(key, given.upto, given.item, self.branches)
-        return self._plus(given, total, batch, jnp.full(self.branches, 1.0 / self.branches))
+        return self._plus(given, total, batch, jnp.full(self.branches, 1.0 / (self.branches * self._factor)))
 
     def add_expected(self, given: Given, total: Tree, key: jax.Array) -> Tree:
         """total + the gradient of the expected loss under the first layer: every branch by its probability."""

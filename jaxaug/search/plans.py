@@ -11,6 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jaxaug.augment import spaces
+from jaxaug.augment.ops import check
 from jaxaug.augment.policies import Policy
 from jaxaug.augment.policy import softening
 from jaxaug.data import Data, Split, seeds
@@ -68,9 +69,8 @@ class Plan:
     def found(self, state: PolicyState) -> Policy:
         """The policy so far, for training: geometric values are mirrored with probability 1/2, as DeepAA does."""
         layers = min(int(state.layers), max(-(-int(state.step) // self.options.updates), 1))
-        one = self.space
-        wide = {name: np.repeat(getattr(one, name), layers, axis=1) for name in ("level", "op")}
-        return one.replace(**wide, logits=np.asarray(state.logits[:layers], np.float64)[None], noise=("sign",))
+        logits = np.asarray(state.logits[:layers], np.float64)[None]
+        return self.space.with_layers(layers).replace(logits=logits, noise=("sign",))
 
 
 def build(
@@ -84,13 +84,15 @@ def build(
     if options.items % mesh.size:
         raise UsageError(f"config.search.deepaa.items {options.items} cannot be divided among {mesh.size} devices")
     space = spaces.space(data.image_shape, tuple(choices.ops), choices.levels)
+    for name in space.names:
+        check(name, data.image_shape)
     direction = None
     if config.direction != COSINE:
         options_of = dict(config.get(config.direction.split(".")[-1], {}))
         direction = call(f"search {config.direction!r}", find("search", config.direction), options=options_of)
     fisher = choose("config.search.curvature", config.curvature, CURVATURES)
     candidates = Images(space, softening(choices.softens), choices.exact)
-    pieces = Pieces(train, trust, candidates, tuple(config.part), options.chunk)
+    pieces = Pieces(train, trust, candidates, tuple(config.part), options.chunk, options.factor)
     updates = make_updates(pieces, options, direction, fisher, mesh)
     return Plan(options, space, pool, data.validation, updates, _chooser(options, pool, data.validation, seed))
 

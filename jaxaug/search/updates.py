@@ -152,7 +152,6 @@ class _OfItem:
         if first:
             training = self._fold("add_expected", nothing, key[None], given)
         else:
-            # A cosine does not know the length of what is summed.
             training = self._fold("add_sampled", nothing, jax.random.split(key, self._options.factor), given)
         v, report = self._against(validation, training)
         return v, report["cosine"]
