@@ -2,7 +2,7 @@
 
     python benchmarks/find_label_errors.py --output benchmarks/results/find_label_errors_cpu.json    # 25 minutes
 
-Trains configs/find_label_errors.py and three variants (without the random crop; plain training on the same rows; plain
+Trains configs/find_label_errors.py and three variants (with a random crop; plain training on the same rows; plain
 training on the trusted rows alone), then ranks all training rows by several kinds of distrust. A score is told by the
 share of wrong rows among the first 1,000 and among the first n, n being the number of wrong rows, and by its AUC.
 """
@@ -27,7 +27,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PLAIN = {"loss": {"chain": ()}, "search": {"name": ""}, "suspects": 0}
 VARIANTS = {
     "learned": {},
-    "learned, no crop": {"augment": {"train": ()}},
+    "learned, crop": {"augment": {"train": ("parts.pad_and_crop",), "pad_and_crop": {"padding": 2, "fill": "edge"}}},
     "plain": PLAIN,
     "trusted rows alone": {**PLAIN, "data": {"rows": "validation"}, "epochs": 200, "batch_size": 100, "eval_every": 50},
 }
