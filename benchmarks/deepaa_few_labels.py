@@ -1,12 +1,12 @@
 """Few labels: 100 images of each class of Fashion-MNIST, the policy that DeepAA's search finds beside the usual ones.
 
-    python benchmarks/deepaa_few_labels.py --output benchmarks/results/deepaa_few_labels_cpu.json    # 50 minutes, 2 cores
+    python benchmarks/deepaa_few_labels.py --output benchmarks/results/deepaa_few_labels_cpu.json    # 50 minutes
 
-For each of five seeds 1,000 labelled images, the same for all. The search sees nothing else: a network is trained on 350
-of them, images are taken from 350 others, and gradients are matched with those of the last 300. Then the same convnet
-is trained on all 1,000 for 60 epochs with each policy; test accuracy of the final epoch. Searched are also the policy
-with all layers refined together after the search (`refine`), and one by another direction, damped conjugate gradients
-through the classifier, in place of the cosine's.
+For each of five seeds 1,000 labelled images, the same for all. The search sees nothing else: a network is trained on
+350 of them, images are taken from 350 others, and gradients are matched with those of the last 300. Then the same
+convnet is trained on all 1,000 for 60 epochs with each policy; test accuracy of the final epoch. Searched are also the
+policy with all layers refined together after the search (`refine`), and one by another direction, damped conjugate
+gradients through the classifier, in place of the cosine's.
 """
 
 from __future__ import annotations
