@@ -32,8 +32,10 @@ format: $(INSTALLED)  ## mend what can be mended
 coverage: $(INSTALLED)  ## the tests, with the share of lines they run
 	$(RUN) -m pytest -q --cov --cov-report=term-missing:skip-covered
 
-benchmark: $(INSTALLED)  ## what ISDA costs, how fast augmentation is; its peers from PEERS=path/to/python
+benchmark: $(INSTALLED)  ## what ISDA and the searches cost, how fast augmentation is; peers from PEERS=path/to/python
 	$(RUN) benchmarks/isda.py
+	$(RUN) benchmarks/autodo.py
+	$(RUN) benchmarks/deepaa.py
 	$(RUN) benchmarks/augment.py $(if $(PEERS),--python $(PEERS))
 
 clean:  ## remove the environment and the caches
