@@ -4,7 +4,7 @@
 
 For each of five seeds 1,000 labelled images, the same for all. The search sees nothing else: a network is trained on
 350 of them, images are taken from 350 others, and gradients are matched with those of the last 300. Then the same
-convnet is trained on all 1,000 for 60 epochs with each policy; test accuracy of the final epoch. Searched are also the
+convnet is trained on all 1,000 for 40 epochs with each policy; test accuracy of the final epoch. Searched are also the
 policy with all layers refined together after the search (`refine`), and one by another direction, damped conjugate
 gradients through the classifier, in place of the cosine's.
 """
@@ -15,6 +15,7 @@ import argparse
 import copy
 import json
 import pathlib
+import shutil
 import statistics
 import tempfile
 
@@ -57,7 +58,7 @@ def searching(seed: int, changes: dict) -> ConfigDict:
 
 def training(seed: int, changes: dict) -> ConfigDict:
     config = base(seed)
-    config.epochs = config.eval_every = config.save_every = 60
+    config.epochs = config.eval_every = config.save_every = 40
     config.data.rows = "both"
     config.update(changes)
     return config
@@ -89,6 +90,9 @@ def methods(seed: int, workdir: pathlib.Path) -> dict[str, dict]:
         config = searching(seed, changes)
         config.search.checkpoint = trained
         folder = workdir / "search" / name / f"seed_{seed}"
+        if config.search.deepaa.refine and not folder.exists():
+            # It goes on where the search layer by layer has ended.
+            shutil.copytree(workdir / "search" / "searched" / f"seed_{seed}" / "policy", folder / "policy")
         loop.run(config, folder, f"{name}, seed {seed}")
         # One network serves all searches of a seed.
         trained = trained or str(folder)
@@ -100,14 +104,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", default="")
     parser.add_argument("--workdir", default="", help="where the runs are kept, to go on with them")
-    parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(SEEDS)))
     arguments = parser.parse_args()
     devices.keep_compilations()
     workdir = pathlib.Path(arguments.workdir or tempfile.mkdtemp())
     workdir.mkdir(parents=True, exist_ok=True)
     accuracy: dict[str, list[float]] = {}
     policies: dict[str, list] = {name: [] for name in SEARCHES}
-    for seed in range(arguments.seeds):
+    for seed in arguments.seeds:
         for name, changes in methods(seed, workdir).items():
             folder = workdir / name / f"seed_{seed}"
             result = loop.run(training(seed, copy.deepcopy(changes)), folder, f"{name}, seed {seed}")

@@ -108,8 +108,35 @@ def test_later_layers_and_all_layers_against_every_pair_written_out():
     close(derivative, slopes)
     np.testing.assert_allclose(cosine, np.mean([value for value, _ in expected]), atol=0.005)
     _, _, derivative = plan.updates["later"](state, jnp.asarray(1), net, *rows)
-    p = jax.nn.softmax(state.logits[1])
+    p, derivative = jax.nn.softmax(state.logits[1]), derivative.probability
     close(p * (derivative - (derivative @ p)[:, None]), slopes[:, 1])
+
+
+def test_learned_levels_against_differences():
+    """The first layer, whose cosine is exact: its slope in the logits of the levels."""
+    config = tiny_config()
+    config.loss.chain, config.augment.train, config.model = (), (), {"name": "linear", "kw": {}}
+    config.data.validation_size = 0.2
+    config.search.update(name="deepaa", direction="matching.cosine", part=())
+    config.search.space.update(ops=("Brightness", "Rotate"), levels=0, exact=False)
+    config.search.deepaa.update(layers=1, updates=1, items=2, validation=8, copies=1, factor=1, identity=0.0)
+    prepared = job.prepare(config)
+    plan, key = prepared.plan, jax.random.key(0)
+    assert plan.space.op.shape[2] == 5  # Identity, both directions of two ops
+    net, state = jax.jit(prepared.init)(key).replace(opt=()), plan.begin(key)
+    rows = jax.tree.map(jnp.asarray, (plan.pool, plan.trusted, plan.chosen(0)))
+
+    def update(levels):
+        return plan.updates["first"](state.replace(levels=levels), jnp.asarray(0), net, *rows)
+
+    slope = update(state.levels)[2]
+    found, step = jax.nn.softmax(state.logits[0]) * slope.level.mean(axis=0), 0.05
+    assert found[0] == 0
+    for branch in range(1, 5):
+        ahead, behind = (update(state.levels.at[0, branch].add(side * step))[1] for side in (1, -1))
+        np.testing.assert_allclose(found[branch], (ahead - behind) / (2 * step), rtol=0.1, atol=2e-4)
+    after = update(state.levels)[0]
+    np.testing.assert_array_equal(np.sign(after.levels - state.levels)[0], np.sign(found))
 
 
 @pytest.mark.parametrize("stage", ["first", "later", "all"])
@@ -127,6 +154,7 @@ def test_two_devices_and_one_agree(stage, monkeypatch):
     alone = job.prepare(config).plan.updates[stage]
     rows = jax.tree.map(jnp.asarray, (plan.pool, plan.trusted, plan.chosen(0)))
     one, two = (update(state, jnp.asarray(1), net, *rows) for update in (alone, plan.updates[stage]))
-    np.testing.assert_allclose(one[2], two[2], atol=1e-5 * np.abs(one[2]).max())
+    of_one, of_two = (jax.tree.leaves(found[2])[0] for found in (one, two))
+    np.testing.assert_allclose(of_one, of_two, atol=1e-5 * np.abs(of_one).max())
     np.testing.assert_allclose(one[1], two[1], atol=1e-6)
     np.testing.assert_allclose(one[0].logits, two[0].logits, atol=1e-4)

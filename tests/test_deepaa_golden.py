@@ -28,12 +28,13 @@ class Given:
 
     space = SPACE
 
-    def sampled(self, key, logits, item, count):
+    def sampled(self, key, policy, item, count):
         if count == BRANCHES:
             return alike(item.image[:BRANCHES], item.label, item.index), None
-        return alike(item.image[None], item.label, item.index), None  # on their way to `every`
+        # On their way to `every`.
+        return alike(jnp.broadcast_to(item.image, (count, *item.image.shape)), item.label, item.index), None
 
-    def every(self, key, batch):
+    def every(self, key, batch, level):
         return alike(
             batch.image[0, -BRANCHES * (COPIES if batch.image.shape[1] > BRANCHES else 1) :], batch.label[0], 0
         )
@@ -89,6 +90,6 @@ def test_an_update_is_that_of_the_released_code(stage, net):
     np.testing.assert_allclose(cosine, expected, atol=1e-5)
     for i in range(ITEMS):
         wanted = GOLDEN[f"{stage}/item{i}/grad_importance"].reshape(-1, BRANCHES).mean(axis=0)
-        np.testing.assert_allclose(importance[i], wanted, atol=1e-4 * np.abs(wanted).max())
+        np.testing.assert_allclose(importance.probability[i], wanted, atol=1e-4 * np.abs(wanted).max())
     np.testing.assert_allclose(after.logits[layer], GOLDEN[f"{stage}/logits_after"], atol=1e-5)
     np.testing.assert_array_equal(after.logits[1 - layer], state.logits[1 - layer])

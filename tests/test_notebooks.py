@@ -17,6 +17,10 @@ TINY = {
     "isda": {"epochs": 1, "seeds": 1},
     "augmentations": {"height": 32, "images": 3, "policies": ("randaugment",)},
     "noisy_labels": {"epochs": 1, "seeds": 1, "shares": (0.8,), "compared": ("plain",)},
+    "policies": {
+        **{"shown": ("randaugment",), "layers": 1, "updates": 1, "search_epochs": 1, "ops": ("Rotate",)},
+        **{"epochs": 1, "seeds": 1, "compared": ("none",)},
+    },
 }
 BADGE = "https://colab.research.google.com/github/jaxaug/jaxaug/blob/main/notebooks/"
 

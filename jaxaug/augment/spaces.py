@@ -22,24 +22,35 @@ BY_CHANCE = ("RandFlip", "RandCutout", "RandCutout60", "RandCrop", "RandResizeCr
 def space(shape: tuple[int, ...], ops: tuple[str, ...] = (), levels: int = 13) -> Policy:
     """A policy of one layer, in which every op at every level is one equally likely branch.
 
+    levels: steps of an op's range; 0: its ends alone, for levels that are learned between them and `nearest`.
     shape: (height, width, channels) of the images. ops: names, each with the `levels` equal steps of its range but the
     one that changes nothing, Identity always among them; () for DeepAA's eighteen, which make 139 branches with its 13
     levels. RandCutout hides 16 pixels of 32 and RandCrop pads by 4, as there, and as large a share of other sides below
     121; on larger images they are RandCutout60 and RandResizeCrop. Grey images have no Color.
-    Raises UsageError for unknown ops and fewer than 2 levels.
+    Raises UsageError for unknown ops and for 1 level.
     """
     height, width, channels = shape
     side = min(height, width)
     chosen = ops or (SMALL if side <= LARGEST_SMALL else LARGE)
     if not ops and channels == 1:
         chosen = tuple(name for name in chosen if name != "Color")
-    if levels < 2:
-        raise UsageError(f"config.search.space.levels must be at least 2, got {levels}")
+    if levels < 2 and levels != 0:
+        raise UsageError(f"config.search.space.levels must be 0 or at least 2, got {levels}")
     chosen = ("Identity", *(name for name in chosen if name != "Identity"))
-    layer = [(name, at, 1.0) for name in chosen for at in _levels(name, levels)]
+    layer = [(name, at, 1.0) for name in chosen for at in _levels(name, levels or 2)]
     shares = {"RandCutout": max(round(side / 2), 1), "RandCrop": max(round(side / 8), 1)}
     ranges = {name: (0.0, float(pixels)) for name, pixels in shares.items() if side <= LARGEST_SMALL}
     return make([[layer]], {**ranges, "RandResizeCrop": (1.0, 0.08)}, signed=GEOMETRIC)
+
+
+def nearest(policy: Policy) -> np.ndarray:
+    """[R]: the level of each branch of a space's layer that changes nothing; its own where the op has no such level."""
+    found = np.array(policy.level[0, 0], np.float64)
+    for i, number in enumerate(policy.op[0, 0]):
+        (low, high), op = policy.ranges[number], find_op(policy.names[number])
+        if op.neutral is not None and op.name not in BY_CHANCE:
+            found[i] = (op.neutral - low) / (high - low)
+    return found
 
 
 def _levels(name: str, count: int) -> list[float]:

@@ -7,77 +7,39 @@ pieces, so that its memory depends on neither the copies nor the items.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 
 from jaxaug import losses, models
-from jaxaug.augment.draws import at_branches, choose, known
-from jaxaug.augment.policies import Policy
-from jaxaug.augment.policy import carried_out, settings_of
 from jaxaug.search import implicit
+from jaxaug.search.pictures import Images, Item, Layers
 from jaxaug.types import Batch, Terms, TrainState, Tree
 
 RowTerms = Callable[[Tree, TrainState, Batch], Terms]  # params, net, batch
 
 
-class Item(flax.struct.PyTreeNode):
-    """A training image and the validation images of its class.
+class Slope(flax.struct.PyTreeNode):
+    """Derivatives of the cosine: by the probability of each branch of a layer, and by the logit of its level for each
+    unit of its probability (None where levels are those of the space); [R] each."""
 
-    image [H W C] uint8, index []; label []: of all of them; validation [V H W C].
-    """
-
-    image: jax.Array
-    index: jax.Array
-    label: jax.Array
-    validation: jax.Array
-
-
-class Images(NamedTuple):
-    """What a policy under search makes of images.
-
-    space: one layer of R branches, which all layers have; softens: names of the ops that hide (`Batch.mass`); exact:
-    PIL's numbers, with uint8 images between the layers.
-    """
-
-    space: Policy
-    softens: tuple[str, ...] = ()
-    exact: bool = True
-    scheduler: str = "auto"
-
-    def sampled(self, key: jax.Array, logits: jax.Array, item: Item, count: int) -> tuple[Batch, jax.Array]:
-        """(copies of the item's image under draws of a policy with logits [L R], the branches drawn [count L])."""
-        of_branch, of_ops = jax.random.split(key)
-        uniform = jax.random.uniform(of_branch, (count, len(logits)), jnp.float32)
-        branch = choose(uniform, jax.nn.softmax(logits))
-        image = jnp.broadcast_to(item.image, (count, *item.image.shape))
-        batch = Batch(image, jnp.full(count, item.label), jnp.full(count, item.index))
-        return self._after(of_ops, batch, branch), branch
-
-    def every(self, key: jax.Array, batch: Batch) -> Batch:
-        """Each row of the batch under each of the R branches -> [R B], branch by branch."""
-        branches, rows = self.space.op.shape[2], len(batch.image)
-        batch = jax.tree.map(lambda x: jnp.concatenate([x] * branches), batch)
-        return self._after(key, batch, jnp.repeat(jnp.arange(branches), rows)[:, None])
-
-    def _after(self, key: jax.Array, batch: Batch, branch: jax.Array) -> Batch:
-        policy = self.space.with_layers(branch.shape[1])
-        random = jax.random.uniform(key, (*branch.shape, 4), jnp.float32)
-        table = known(policy, *batch.image.shape[1:3]) if self.exact else None
-        settings = settings_of(policy, self.exact, self.scheduler)
-        return carried_out(at_branches(policy, branch, random, table), batch, settings, self.softens)
+    probability: jax.Array
+    level: jax.Array | None = None
 
 
 class Given(flax.struct.PyTreeNode):
-    """What all pieces of an item know: net, the trained network; upto, before: logits [L R] of a policy whose layers
-    after the one under search, or from that one on, do nothing."""
+    """What all pieces of an item know.
+
+    net: the trained network; upto, before: a policy whose layers after the one under search, or from that one on, do
+    nothing; level: the logits [R] of its levels, None for those of the space.
+    """
 
     net: TrainState
     item: Item
-    upto: jax.Array
-    before: jax.Array
+    upto: Layers
+    before: Layers
+    level: jax.Array | None
 
 
 class Pieces:
@@ -112,19 +74,18 @@ class Pieces:
 
     def add_expected(self, given: Given, total: Tree, key: jax.Array) -> Tree:
         """total + the gradient of the expected loss under the first layer: every branch by its probability."""
-        batch = self.images.every(key, self._alone(given))
-        return self._plus(given, total, batch, jax.nn.softmax(given.upto[0]))
+        batch = self.images.every(key, self._alone(given), given.level)
+        return self._plus(given, total, batch, jax.nn.softmax(given.upto.logits[0]))
 
-    def add_importance(self, given: Given, v: Tree, total: jax.Array, key: jax.Array) -> jax.Array:
-        """total [R] + d cos / d p of this layer's branches, mean of `chunk` draws of the layers before it."""
+    def add_importance(self, given: Given, v: Tree, total: Slope, key: jax.Array) -> Slope:
+        """total + the derivatives by this layer's branches, mean of `chunk` draws of the layers before it."""
         of_layers, of_branches = jax.random.split(key)
         batch, _ = self.images.sampled(of_layers, given.before, given.item, self._chunk)
-        along = self._along(given, v, self.images.every(of_branches, batch))
-        return total + along.reshape(self.branches, self._chunk).mean(axis=1)
+        return jax.tree.map(jnp.add, total, self._by_branch(given, v, of_branches, batch))
 
-    def add_first(self, given: Given, v: Tree, total: jax.Array, key: jax.Array) -> jax.Array:
+    def add_first(self, given: Given, v: Tree, total: Slope, key: jax.Array) -> Slope:
         """The same where there is no layer before, on the very images of `add_expected` with that key."""
-        return total + self._along(given, v, self.images.every(key, self._alone(given)))
+        return jax.tree.map(jnp.add, total, self._by_branch(given, v, key, self._alone(given)))
 
     def add_scores(self, given: Given, v: Tree, total: tuple, key: jax.Array) -> tuple:
         """total + (sum of d [L R], count [L R], sum of d []) by the branches that were drawn in each layer.
@@ -142,7 +103,8 @@ class Pieces:
         batch, _ = self.images.sampled(key, given.upto, given.item, self.branches)
         weight = jnp.full(self.branches, 1.0 / self.branches)
         if first:
-            batch, weight = self.images.every(key, self._alone(given)), jax.nn.softmax(given.upto[0])
+            batch = self.images.every(key, self._alone(given), given.level)
+            weight = jax.nn.softmax(given.upto.logits[0])
         theta = self._theta(given)
 
         def train(theta: Tree) -> jax.Array:
@@ -166,6 +128,17 @@ class Pieces:
     def _plus(self, given: Given, total: Tree, batch: Batch, weight: jax.Array) -> Tree:
         found = jax.grad(lambda theta: jnp.sum(weight * self._rows(self._train, theta, given, batch)))
         return jax.tree.map(jnp.add, total, found(self._theta(given)))
+
+    def _by_branch(self, given: Given, v: Tree, key: jax.Array, batch: Batch) -> Slope:
+        """The derivatives by the branches of a layer that follows on the batch, mean of its rows."""
+        rows = len(batch.image)
+
+        def train(theta: Tree, hyper: Slope) -> jax.Array:
+            after = self.images.every(key, batch, hyper.level)
+            return jnp.sum(jnp.repeat(hyper.probability, rows) / rows * self._rows(self._train, theta, given, after))
+
+        at = Slope(jnp.ones(self.branches), given.level)
+        return jax.tree.map(jnp.negative, implicit.mixed(train, self._theta(given), at, v))
 
     def _along(self, given: Given, v: Tree, batch: Batch) -> jax.Array:
         """-< grad loss_i, v > -> [B], by one forward-mode pass."""

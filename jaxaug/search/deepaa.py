@@ -17,6 +17,7 @@ import optax
 
 from jaxaug.augment.policies import Policy
 from jaxaug.errors import UsageError
+from jaxaug.search.candidates import Slope
 from jaxaug.types import Tree
 
 
@@ -80,24 +81,30 @@ def deepaa(
 
 class PolicyState(flax.struct.PyTreeNode):
     """step [] int32: updates taken; layers, greedy [] int32: how many layers the policy has, and after how many updates
-    they have been searched one by one; logits [L R]; opt: Adam of each layer by itself, leaves [L ...]; key."""
+    they have been searched one by one; logits [L R]; levels: their logits [L R] where they are learned, else None; opt:
+    Adam of each layer by itself, {"logits", "levels"}: leaves [L ...]; key of the search."""
 
     step: jax.Array
     layers: jax.Array
     greedy: jax.Array
     logits: jax.Array
+    levels: jax.Array | None
     opt: Tree
     key: jax.Array
 
 
-def begin(key: jax.Array, options: Options, space: Policy) -> PolicyState:
-    """The state before the first update: every layer does nothing, with a probability of 0.96 for 139 branches."""
+def begin(key: jax.Array, options: Options, space: Policy, levels: bool = False) -> PolicyState:
+    """The state before the first update: every layer does nothing, with a probability of 0.96 for 139 branches.
+
+    levels: they are learned, and begin half way.
+    """
     branches = space.op.shape[2]
     start = jnp.zeros(branches, jnp.float32).at[identity_of(space)].set(options.identity)
     logits = jnp.broadcast_to(start - start.mean(), (options.layers, branches))
-    opt = jax.vmap(adam(options.learning_rate).init)(logits)
+    learned = {"logits": logits, **({"levels": jnp.zeros_like(logits)} if levels else {})}
+    opt = {name: jax.vmap(adam(options.learning_rate).init)(x) for name, x in learned.items()}
     layers, greedy = (jnp.asarray(x, jnp.int32) for x in (options.layers, options.layers * options.updates))
-    return PolicyState(jnp.zeros((), jnp.int32), layers, greedy, logits, opt, key)
+    return PolicyState(jnp.zeros((), jnp.int32), layers, greedy, logits, learned.get("levels"), opt, key)
 
 
 def identity_of(space: Policy) -> int:
@@ -123,24 +130,30 @@ def adam(rate: float, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-7) -> 
     return optax.GradientTransformation(init, update)
 
 
-def learn(options: Options, state: PolicyState, layer: jax.Array, importance: jax.Array) -> PolicyState:
-    """One layer's logits after an update. importance [N R]: d cos / d p of each item; layer [] int32."""
-    first = layer == 0
+def learn(options: Options, state: PolicyState, layer: jax.Array, slope: Slope) -> PolicyState:
+    """One layer's logits, and those of its levels, after an update. slope: of each item, [N R]; layer [] int32."""
+    first, importance = layer == 0, slope.probability
     found = importance.mean(axis=0) - jnp.where(first, 0.0, options.spread) * importance.std(axis=0)
     # The released loss is a mean over images in the first stage and a sum over items later; it matters to eps alone.
     scale = jnp.where(first, 0.25, float(len(importance)))
     p = jax.nn.softmax(state.logits[layer])
-    opt = jax.tree.map(lambda x: x[layer], state.opt)
-    step, opt = adam(options.learning_rate).update(scale * p * (found - p @ found), opt)
-    kept = jax.tree.map(lambda x, new: x.at[layer].set(new), state.opt, opt)
-    return state.replace(step=state.step + 1, logits=state.logits.at[layer].add(step), opt=kept)
+    slopes = {"logits": scale * p * (found - p @ found)}
+    if slope.level is not None:
+        slopes["levels"] = scale * p * slope.level.mean(axis=0)
+    moved: dict[str, jax.Array] = {}
+    kept = dict(state.opt)
+    for name, one in slopes.items():
+        step, opt = adam(options.learning_rate).update(one, jax.tree.map(lambda x: x[layer], state.opt[name]))
+        kept[name] = jax.tree.map(lambda x, new: x.at[layer].set(new), state.opt[name], opt)
+        moved[name] = getattr(state, name).at[layer].add(step)
+    return state.replace(step=state.step + 1, opt=kept, **moved)
 
 
 def learn_all(options: Options, state: PolicyState, layer: jax.Array, slope: jax.Array) -> PolicyState:
     """The logits of all layers up to `layer` after an update. slope [N L R]: d cos / d logits of each item."""
-    step, opt = jax.vmap(adam(options.learning_rate).update)(slope.mean(axis=0), state.opt)
+    step, opt = jax.vmap(adam(options.learning_rate).update)(slope.mean(axis=0), state.opt["logits"])
     step = jnp.where(jnp.arange(len(step))[:, None] <= layer, step, 0.0)
-    return state.replace(step=state.step + 1, logits=state.logits + step, opt=opt)
+    return state.replace(step=state.step + 1, logits=state.logits + step, opt={**state.opt, "logits": opt})
 
 
 def until(logits: jax.Array, layer: jax.Array, space: Policy) -> jax.Array:

@@ -20,8 +20,9 @@ from jaxaug.errors import UsageError
 from jaxaug.find import call, choose, find
 from jaxaug.search import deepaa
 from jaxaug.search.autodo import CURVATURES
-from jaxaug.search.candidates import Images, Pieces, RowTerms
+from jaxaug.search.candidates import Pieces, RowTerms
 from jaxaug.search.deepaa import Options, PolicyState
+from jaxaug.search.pictures import Images
 from jaxaug.search.updates import Chosen, Update, make_updates
 
 COSINE = "matching.cosine"
@@ -37,15 +38,20 @@ class Plan:
     """
 
     options: Options
-    space: Policy
+    images: Images
     pool: Split
     trusted: Split
     updates: Mapping[str, Update]
     chosen: Callable[[int], Chosen]
 
+    @property
+    def space(self) -> Policy:
+        """One layer of branches."""
+        return self.images.space
+
     def begin(self, key: jax.Array) -> PolicyState:
         """The state before the first update."""
-        return deepaa.begin(key, self.options, self.space)
+        return deepaa.begin(key, self.options, self.space, self.images.nearest is not None)
 
     def stage(self, state: PolicyState) -> tuple[str, int] | None:
         """(name of the next update, number of its layer), or None where the search is done."""
@@ -70,7 +76,10 @@ class Plan:
         """The policy so far, for training: geometric values are mirrored with probability 1/2, as DeepAA does."""
         layers = min(int(state.layers), max(-(-int(state.step) // self.options.updates), 1))
         logits = np.asarray(state.logits[:layers], np.float64)[None]
-        return self.space.with_layers(layers).replace(logits=logits, noise=("sign",))
+        found = self.space.with_layers(layers).replace(logits=logits, noise=("sign",))
+        if state.levels is None:
+            return found
+        return found.replace(level=np.asarray(self.images.level_of(state.levels[:layers]), np.float64)[None])
 
 
 def build(
@@ -83,7 +92,11 @@ def build(
     options, choices = deepaa.deepaa(**config.deepaa), config.space
     if options.items % mesh.size:
         raise UsageError(f"config.search.deepaa.items {options.items} cannot be divided among {mesh.size} devices")
-    space = spaces.space(data.image_shape, tuple(choices.ops), choices.levels)
+    space, nearest = spaces.space(data.image_shape, tuple(choices.ops), choices.levels), None
+    if not choices.levels:
+        nearest = spaces.nearest(space)
+        if choices.exact:
+            raise UsageError("config.search.space.levels=0, learned levels, needs exact=False: PIL has no derivatives")
     for name in space.names:
         check(name, data.image_shape)
     direction = None
@@ -91,10 +104,10 @@ def build(
         options_of = dict(config.get(config.direction.split(".")[-1], {}))
         direction = call(f"search {config.direction!r}", find("search", config.direction), options=options_of)
     fisher = choose("config.search.curvature", config.curvature, CURVATURES)
-    candidates = Images(space, softening(choices.softens), choices.exact)
-    pieces = Pieces(train, trust, candidates, tuple(config.part), options.chunk, options.factor)
+    images = Images(space, softening(choices.softens), choices.exact, nearest=nearest)
+    pieces = Pieces(train, trust, images, tuple(config.part), options.chunk, options.factor)
     updates = make_updates(pieces, options, direction, fisher, mesh)
-    return Plan(options, space, pool, data.validation, updates, _chooser(options, pool, data.validation, seed))
+    return Plan(options, images, pool, data.validation, updates, _chooser(options, pool, data.validation, seed))
 
 
 def cut_pool(data: Data, size: float, seed: int) -> tuple[Data, Split]:

@@ -13,9 +13,10 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxaug.data import Split
 from jaxaug.data.batches import take
 from jaxaug.search import deepaa, matching
-from jaxaug.search.candidates import Given, Item, Pieces
+from jaxaug.search.candidates import Given, Pieces, Slope
 from jaxaug.search.deepaa import Options, PolicyState
 from jaxaug.search.implicit import Direction
+from jaxaug.search.pictures import Item, Layers
 from jaxaug.types import TrainState, Tree
 
 
@@ -57,7 +58,7 @@ CALLED = Loops(jax.jit, _fold, _each)
 SCANNED = Loops(lambda piece: piece, _scan, jax.lax.map)
 
 # state, layer [] int32, net, training rows, trusted rows, chosen -> (state, cosine [], derivative)
-Update = Callable[[PolicyState, jax.Array, TrainState, Split, Split, Chosen], tuple[PolicyState, jax.Array, jax.Array]]
+Update = Callable[[PolicyState, jax.Array, TrainState, Split, Split, Chosen], tuple[PolicyState, jax.Array, Any]]
 
 
 def make_updates(
@@ -66,8 +67,8 @@ def make_updates(
     """{"first", "later", "all"}: updates of the first layer, of a later one, of the layers up to `layer` together.
 
     direction: None for the cosine's, whose gradients are summed piece by piece; others see one sum of as many draws as
-    there are branches. derivative: d cos / d p of the layer's branches for each item [N R], for "all" that by the
-    logits of all layers [N L R]. Items are spread over the mesh.
+    there are branches. derivative: for each item, a `Slope` [N R]; for "all" that by the logits of all layers [N L R].
+    Items are spread over the mesh.
     """
     one_by_one = mesh.size == 1 and jax.default_backend() == "cpu"
     loops = CALLED if one_by_one else SCANNED
@@ -77,20 +78,23 @@ def make_updates(
         rows = take(source, chosen.image)
         item = Item(rows.image, rows.index, rows.label, trusted.image[chosen.validation])
         keys = jax.random.split(jax.random.fold_in(state.key, state.step), len(chosen.image))
-        return *(deepaa.until(state.logits, end, space) for end in (layer + 1, layer)), item, keys
+        upto, before = (Layers(deepaa.until(state.logits, end, space), state.levels) for end in (layer + 1, layer))
+        return upto, before, None if state.levels is None else state.levels[layer], item, keys
 
-    def make(derive: Callable[[Given, jax.Array], tuple[jax.Array, jax.Array]], learn: Callable) -> Update:
-        def of_items(net: TrainState, upto: jax.Array, before: jax.Array, items: Item, keys: jax.Array) -> Any:
-            return loops.each(lambda part: derive(Given(net, part[0], upto, before), part[1]), (items, keys))
+    def make(derive: Callable[[Given, jax.Array], tuple[Any, jax.Array]], learn: Callable) -> Update:
+        def of_items(
+            net: TrainState, upto: Layers, before: Layers, level: jax.Array | None, items: Item, keys: jax.Array
+        ) -> Any:
+            return loops.each(lambda part: derive(Given(net, part[0], upto, before, level), part[1]), (items, keys))
 
         whole, spread = PartitionSpec(), PartitionSpec("data")
-        places: Any = {"in_specs": (whole, whole, whole, spread, spread), "out_specs": spread}
+        places: Any = {"in_specs": (whole, whole, whole, whole, spread, spread), "out_specs": spread}
         run = of_items if one_by_one else jax.shard_map(of_items, mesh=mesh, check_vma=False, **places)
         gathered, learned = loops.compiled(gather), loops.compiled(partial(learn, options))
 
         def update(
             state: PolicyState, layer: jax.Array, net: TrainState, source: Split, trusted: Split, chosen: Chosen
-        ) -> tuple[PolicyState, jax.Array, jax.Array]:
+        ) -> tuple[PolicyState, jax.Array, Any]:
             derivative, cosine = run(net, *gathered(state, layer, source, trusted, chosen))
             return learned(state, layer, derivative), jnp.mean(cosine), derivative
 
@@ -104,7 +108,7 @@ def make_updates(
 
 
 class _OfItem:
-    """The derivative of an item's cosine and the cosine, (Given, key) -> ([R] or [L R], []), by stage of the search."""
+    """The derivative of an item's cosine and the cosine, (Given, key) -> (Slope or [L R], []), by stage."""
 
     def __init__(self, pieces: Pieces, options: Options, direction: Direction | None, fisher: bool, loops: Loops):
         self._options, self._loops, self._branches = options, loops, pieces.branches
@@ -118,24 +122,25 @@ class _OfItem:
                     lambda given, key, first=first: direction(pieces.problem(given, key, first, fisher))
                 )
 
-    def first(self, given: Given, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def first(self, given: Given, key: jax.Array) -> tuple[Slope, jax.Array]:
         """The first layer: the expectation over its branches is exact, and the same images give its derivatives."""
         v, cosine = self._aim(given, key, first=True)
-        return self._fold("add_first", jnp.zeros(self._branches), key[None], given, v), cosine
+        return self._fold("add_first", self._begun(given), key[None], given, v), cosine
 
-    def later(self, given: Given, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def later(self, given: Given, key: jax.Array) -> tuple[Slope, jax.Array]:
         """A later layer: draws of the layers up to it aim, draws of those before it are seen under all branches."""
         of_aim, of_branches = jax.random.split(key)
         v, cosine = self._aim(given, of_aim)
         rounds = self._options.copies // self._options.chunk
         keys = jax.random.split(of_branches, rounds)
-        return self._fold("add_importance", jnp.zeros(self._branches), keys, given, v) / rounds, cosine
+        found = self._fold("add_importance", self._begun(given), keys, given, v)
+        return jax.tree.map(lambda x: x / rounds, found), cosine
 
     def all(self, given: Given, key: jax.Array) -> tuple[jax.Array, jax.Array]:
         """All layers: E[d log p(branches) * derivative along the image] (Williams 1992), less the mean derivative."""
         of_aim, of_draws = jax.random.split(key)
         v, cosine = self._aim(given, of_aim)
-        zeros = jnp.zeros_like(given.upto)
+        zeros = jnp.zeros_like(given.upto.logits)
         start = zeros, zeros, jnp.zeros(())
         scores, drawn, total = self._fold(
             "add_scores", start, jax.random.split(of_draws, self._options.copies), given, v
@@ -155,6 +160,10 @@ class _OfItem:
             training = self._fold("add_sampled", nothing, jax.random.split(key, self._options.factor), given)
         v, report = self._against(validation, training)
         return v, report["cosine"]
+
+    def _begun(self, given: Given) -> Slope:
+        zeros = jnp.zeros(self._branches)
+        return Slope(zeros, None if given.level is None else zeros)
 
     def _fold(self, name: str, start: Any, keys: jax.Array, *given: Any) -> Any:
         return self._loops.fold(partial(self._run[name], *given), start, keys)
