@@ -31,8 +31,8 @@ def distrust(found: Found) -> np.ndarray:
     what was learned, gives the given label. found: `findings.npz`.
 
     The learned weight and the learned soft label made the model what it is; as judges of a row they are coarser than
-    it, alone and as factors (`benchmarks/results/find_label_errors_cpu.json`): their optimiser divides each row's
-    gradient by its own size, so that a right label that is hardly in doubt moves as far as a wrong one.
+    it (`benchmarks/results/find_label_errors_cpu.json`): their optimiser divides each row's gradient by its own size,
+    so that a right label that is hardly in doubt moves as far as a wrong one.
     """
     probability = np.asarray(found["says_given"], np.float64)
     return np.abs(np.log(np.clip(probability, np.finfo(np.float32).tiny, 1.0)))
