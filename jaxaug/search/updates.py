@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
+from jaxaug import devices
+from jaxaug.augment.policies import Policy
 from jaxaug.data import Split
 from jaxaug.data.batches import take
 from jaxaug.search import deepaa, matching
@@ -72,14 +74,8 @@ def make_updates(
     """
     one_by_one = mesh.size == 1 and jax.default_backend() == "cpu"
     loops = CALLED if one_by_one else SCANNED
-    space, of_item = pieces.images.space, _OfItem(pieces, options, direction, fisher, loops)
-
-    def gather(state: PolicyState, layer: jax.Array, source: Split, trusted: Split, chosen: Chosen) -> tuple:
-        rows = take(source, chosen.image)
-        item = Item(rows.image, rows.index, rows.label, trusted.image[chosen.validation])
-        keys = jax.random.split(jax.random.fold_in(state.key, state.step), len(chosen.image))
-        upto, before = (Layers(deepaa.until(state.logits, end, space), state.levels) for end in (layer + 1, layer))
-        return upto, before, None if state.levels is None else state.levels[layer], item, keys
+    of_item = _OfItem(pieces, options, direction, fisher, loops)
+    gather = loops.compiled(partial(_gathered, pieces.images.space))
 
     def make(derive: Callable[[Given, jax.Array], tuple[Any, jax.Array]], learn: Callable) -> Update:
         def of_items(
@@ -87,24 +83,42 @@ def make_updates(
         ) -> Any:
             return loops.each(lambda part: derive(Given(net, part[0], upto, before, level), part[1]), (items, keys))
 
-        whole, spread = PartitionSpec(), PartitionSpec("data")
-        places: Any = {"in_specs": (whole, whole, whole, whole, spread, spread), "out_specs": spread}
-        run = of_items if one_by_one else jax.shard_map(of_items, mesh=mesh, check_vma=False, **places)
-        gathered, learned = loops.compiled(gather), loops.compiled(partial(learn, options))
+        run = of_items if one_by_one else _spread(of_items, mesh)
+        learned = loops.compiled(partial(learn, options))
 
         def update(
             state: PolicyState, layer: jax.Array, net: TrainState, source: Split, trusted: Split, chosen: Chosen
         ) -> tuple[PolicyState, jax.Array, Any]:
-            derivative, cosine = run(net, *gathered(state, layer, source, trusted, chosen))
+            derivative, cosine = run(net, *gather(state, layer, source, trusted, chosen))
             return learned(state, layer, derivative), jnp.mean(cosine), derivative
 
-        return update if one_by_one else jax.jit(update)
+        everywhere, along = devices.everywhere(mesh), devices.along(mesh, 0)
+        return update if one_by_one else jax.jit(update, out_shardings=(everywhere, everywhere, along))
 
     return {
         "first": make(of_item.first, deepaa.learn),
         "later": make(of_item.later, deepaa.learn),
         "all": make(of_item.all, deepaa.learn_all),
     }
+
+
+def _spread(of_items: Callable, mesh: Mesh) -> Callable:
+    """(net, upto, before, level, items, keys) -> ..., each device with its share of the items."""
+    whole, spread = PartitionSpec(), PartitionSpec("data")
+    places = (whole, whole, whole, whole, spread, spread)
+    # Unchecked, because JAX would sum the gradients of parameters that all devices hold over the devices.
+    return jax.shard_map(of_items, mesh=mesh, in_specs=places, out_specs=spread, check_vma=False)
+
+
+def _gathered(
+    space: Policy, state: PolicyState, layer: jax.Array, source: Split, trusted: Split, chosen: Chosen
+) -> tuple[Layers, Layers, jax.Array | None, Item, jax.Array]:
+    """(upto, before, level) of `Given`, the items and their keys."""
+    rows = take(source, chosen.image)
+    items = Item(rows.image, rows.index, rows.label, trusted.image[chosen.validation])
+    keys = jax.random.split(jax.random.fold_in(state.key, state.step), len(chosen.image))
+    upto, before = (Layers(deepaa.until(state.logits, end, space), state.levels) for end in (layer + 1, layer))
+    return upto, before, None if state.levels is None else state.levels[layer], items, keys
 
 
 class _OfItem:
