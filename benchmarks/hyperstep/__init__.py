@@ -1,4 +1,5 @@
-"""The parts of benchmarks/autodo.py: what is timed (ours, released) and how (clock). One core, one thread."""
+"""The parts of benchmarks/autodo.py (what is timed: ours, released) and of deepaa.py (policy, wide_resnet_tf), and how
+both time it (clock). One core, one thread."""
 
 import os
 
