@@ -6,6 +6,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from jaxaug.augment.policies import RGB_MEAN
 from jaxaug.find import defaults_of, find, names, options
 from jaxaug.optim import make_schedule
 from jaxaug.search.deepaa import deepaa
@@ -68,7 +69,8 @@ def search() -> dict[str, Any]:
         "deepaa": defaults_of(deepaa),
         "space": {  # what a policy may be made of
             "ops": (),  # names; () for DeepAA's
-            "levels": 13,  # of each op
+            "levels": 13,  # of each op; 0: learned by gradient, with exact=False
+            "cover": RGB_MEAN,  # colour of cutouts and of what crops uncover, one number per channel or one for all
             "softens": (),  # names of ops that hide what targets.soften counts, ("all",)
             "exact": True,  # PIL's numbers
         },

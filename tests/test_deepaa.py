@@ -139,10 +139,10 @@ def test_learned_levels_against_differences():
     np.testing.assert_array_equal(np.sign(after.levels - state.levels)[0], np.sign(found))
 
 
-@pytest.mark.parametrize("stage", ["first", "later", "all"])
+@pytest.mark.parametrize("stage", ["later", "all"])
 def test_two_devices_and_one_agree(stage, monkeypatch):
     config = tiny_config()
-    config.loss.chain, config.augment.train = (), ()
+    config.loss.chain, config.augment.train, config.model = (), (), {"name": "linear", "kw": {}}
     config.data.validation_size = 0.2
     config.search.update(name="deepaa", direction="matching.cosine", part=())
     config.search.space.update(ops=("TranslateX", "Invert"), levels=3)

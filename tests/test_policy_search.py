@@ -12,7 +12,7 @@ from jaxaug.augment import Policy, presets, spaces
 from jaxaug.errors import UsageError
 from jaxaug.interrupt import Interrupted
 
-OPS = ("TranslateX", "FlipVertical", "Invert")
+OPS = ("TranslateX", "Invert")
 
 
 def config_of(**options):
@@ -41,11 +41,11 @@ def logits_in(folder):
 def test_a_run_leaves_its_policy(searched):
     folder, result = searched
     policy = Policy.load(folder / "policy.json")
-    assert (policy.op.shape, policy.noise) == ((1, 2, 5), ("sign",))  # Identity, two levels, two without
+    assert (policy.op.shape, policy.noise) == ((1, 2, 4), ("sign",))  # Identity, two levels, one without
     assert result["policy"]["layers"][0]["operations"]["Identity"] > 0.9
     assert 0 < result["test_top1"] <= 1
     assert (folder / "policy.png").read_bytes()[:4] == b"\x89PNG"
-    assert "FlipVertical" in (folder / "policy.md").read_text()
+    assert "Invert" in (folder / "policy.md").read_text()
     records = [json.loads(line) for line in (folder / "search.jsonl").read_text().splitlines()]
     assert [(r["step"], r["layer"], r["stage"]) for r in records] == [
         (3, 1, "first"),
@@ -53,7 +53,7 @@ def test_a_run_leaves_its_policy(searched):
         (7, 2, "later"),
         (8, 2, "later"),
     ]
-    assert all(-1 <= r["cosine"] <= 1 and 0 <= r["entropy"] <= np.log(5) for r in records)
+    assert all(-1 <= r["cosine"] <= 1 and 0 <= r["entropy"] <= np.log(4) for r in records)
 
 
 def test_the_policy_trains(searched, tmp_path):
@@ -103,20 +103,20 @@ def test_the_end_and_all_layers_together(searched, tmp_path):
     "changes",
     [
         {"search": {"direction": "directions.conjugate_gradient", "part": ("head",)}},
-        {"search": {"space": {"levels": 0, "exact": False, "ops": ("Rotate", "Brightness", "Invert")}}},
+        {"search": {"space": {"levels": 0, "exact": False, "ops": ("Rotate", "Brightness")}}},
         {"search": {"direction": "directions.identity", "curvature": "hessian"}},
         {"search": {"space": {"exact": False, "softens": ("TranslateX",)}}, "loss": {"chain": ("targets.soften",)}},
     ],
     ids=["conjugate gradient", "learned levels", "identity", "softened targets"],
 )
 def test_beyond_the_paper(changes, searched, tmp_path):
-    config = config_of()
+    config = config_of(layers=1, updates=2)
     config.search.checkpoint = str(searched[0])
     config.update(changes)
     loop.run(config, tmp_path)
     found = logits_in(tmp_path)
     assert np.isfinite(found).all()
-    before = logits_in(searched[0])
+    before = logits_in(searched[0])[:, :1]
     assert found.shape != before.shape or np.abs(found - before).max() > 1e-6
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxaug.augment.ops import OPS
 from jaxaug.augment.policies import Policy
 from jaxaug.augment.spaces import BY_CHANCE
+from jaxaug.errors import UsageError
 
 SHOWN = 5  # operations and branches of a layer
 LEAST_SHARE = 1e-3
@@ -31,8 +32,11 @@ def figures(policy: Policy) -> dict[str, Any]:
     """A policy with one sub-policy in numbers.
 
     "layers": of each its entropy over branches in nats, the probability that it does nothing, and that of every
-    operation with 0.001 at least, the likeliest first; "operations_an_image": how many are done on average.
+    operation with 0.001 at least, the likeliest first; "operations_an_image": how many are done on average. Raises
+    UsageError for a policy with several sub-policies.
     """
+    if policy.op.shape[0] != 1:
+        raise UsageError(f"only a policy with one sub-policy can be told layer by layer, this one has {len(policy.op)}")
     layers: list[dict[str, Any]] = []
     for i, p in enumerate(policy.probabilities()[1][0]):
         by_op = {name: float(p[policy.op[0, i] == n].sum()) for n, name in enumerate(policy.names)}

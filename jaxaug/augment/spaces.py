@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jaxaug.augment.ops import find_op
-from jaxaug.augment.policies import Policy, make
+from jaxaug.augment.policies import RGB_MEAN, Policy, make
 from jaxaug.augment.presets import GEOMETRIC
 from jaxaug.errors import UsageError
 
@@ -19,14 +19,16 @@ LARGEST_SMALL = 120  # pixels of a side: from there on DeepAA's code takes the s
 BY_CHANCE = ("RandFlip", "RandCutout", "RandCutout60", "RandCrop", "RandResizeCrop")
 
 
-def space(shape: tuple[int, ...], ops: tuple[str, ...] = (), levels: int = 13) -> Policy:
+def space(
+    shape: tuple[int, ...], ops: tuple[str, ...] = (), levels: int = 13, cover: tuple[float, ...] = RGB_MEAN
+) -> Policy:
     """A policy of one layer, in which every op at every level is one equally likely branch.
 
-    levels: steps of an op's range; 0: its ends alone, for levels that are learned between them and `nearest`.
-    shape: (height, width, channels) of the images. ops: names, each with the `levels` equal steps of its range but the
-    one that changes nothing, Identity always among them; () for DeepAA's eighteen, which make 139 branches with its 13
-    levels. RandCutout hides 16 pixels of 32 and RandCrop pads by 4, as there, and as large a share of other sides below
-    121; on larger images they are RandCutout60 and RandResizeCrop. Grey images have no Color.
+    shape: (height, width, channels) of the images. ops: names, Identity always among them; () for DeepAA's eighteen,
+    which make 139 branches with its 13 levels. RandCutout hides 16 pixels of 32 and RandCrop pads by 4, as there, and
+    as large a share of other sides below 121; on larger images they are RandCutout60 and RandResizeCrop. Grey images
+    have no Color. levels: equal steps of an op's range, of which the one that changes nothing is left out; 0: its ends
+    alone, for levels that are learned between them and `nearest`. cover: colour of cutouts and of what crops uncover.
     Raises UsageError for unknown ops and for 1 level.
     """
     height, width, channels = shape
@@ -40,7 +42,7 @@ def space(shape: tuple[int, ...], ops: tuple[str, ...] = (), levels: int = 13) -
     layer = [(name, at, 1.0) for name in chosen for at in _levels(name, levels or 2)]
     shares = {"RandCutout": max(round(side / 2), 1), "RandCrop": max(round(side / 8), 1)}
     ranges = {name: (0.0, float(pixels)) for name, pixels in shares.items() if side <= LARGEST_SMALL}
-    return make([[layer]], {**ranges, "RandResizeCrop": (1.0, 0.08)}, signed=GEOMETRIC)
+    return make([[layer]], {**ranges, "RandResizeCrop": (1.0, 0.08)}, signed=GEOMETRIC, cover=cover)
 
 
 def nearest(policy: Policy) -> np.ndarray:

@@ -92,7 +92,7 @@ def build(
     options, choices = deepaa.deepaa(**config.deepaa), config.space
     if options.items % mesh.size:
         raise UsageError(f"config.search.deepaa.items {options.items} cannot be divided among {mesh.size} devices")
-    space, nearest = spaces.space(data.image_shape, tuple(choices.ops), choices.levels), None
+    space, nearest = spaces.space(data.image_shape, tuple(choices.ops), choices.levels, tuple(choices.cover)), None
     if not choices.levels:
         nearest = spaces.nearest(space)
         if choices.exact:
