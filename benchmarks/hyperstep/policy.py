@@ -145,7 +145,7 @@ class Taken:
             self.counts[stage] = dict(self._count)
 
     def _compiled(self, function: Callable) -> Callable:
-        name, made = getattr(function, "__name__", "learn"), []
+        name, made = getattr(function, "func", function).__name__, []
 
         def call(*inputs: Any) -> Any:
             if not made:
