@@ -1,6 +1,6 @@
 """What an update of DeepAA's policy search costs beside its network alone, on 32x32 images.
 
-    python benchmarks/deepaa.py --output benchmarks/results/deepaa_cpu.json    # 7 minutes of CPU time, 5 of them compiling
+    python benchmarks/deepaa.py --output benchmarks/results/deepaa_cpu.json    # 7 CPU minutes, 5 of them compiling
 
 The toy setting in which the released code was timed elsewhere: 2 items, 64 validation images of each, 139 branches,
 2 copies, factor 1, chunk 1, WRN-10-1. An item has 64 + 139 images forward and backward; a first layer has 139 more in
