@@ -118,10 +118,12 @@ class _Search:
         nothing = float(p[deepaa.identity_of(self._plan.space)])
         top = [descriptions.branch(self._plan.space, 0, int(i)) for i in np.argsort(-p)[:3]]
         step = int(self._state.step)
-        record: dict[str, Any] = {"step": step, "stage": name, "layer": layer + 1, "cosine": cosine}
+        # Directions other than the cosine's do not tell it.
+        told = {} if np.isnan(cosine) else {"cosine": cosine}
+        record: dict[str, Any] = {"step": step, "stage": name, "layer": layer + 1, **told}
         record |= {"entropy": descriptions.entropy(p), "identity": nothing, "top": top}
         record["seconds"], self._began = time.perf_counter() - self._began, time.perf_counter()
-        self._bar.update(step, {"layer": layer + 1, "cosine": cosine, "identity": nothing})
+        self._bar.update(step, {"layer": layer + 1, **told, "identity": nothing})
         if devices.is_main():
             with (self._path / COURSE).open("a") as file:
                 file.write(json.dumps(record) + "\n")

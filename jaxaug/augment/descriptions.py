@@ -49,7 +49,7 @@ def figures(policy: Policy) -> dict[str, Any]:
 def summary(policy: Policy, records: Sequence[Mapping[str, Any]], title: str) -> str:
     """One page in Markdown: what the policy does layer by layer, how the search went, how to use it.
 
-    records: of the search, each with step, layer, cosine and seconds.
+    records: of the search, each with step, layer, seconds and, if its direction tells one, cosine.
     """
     told = figures(policy)
     seconds, updates = sum(record["seconds"] for record in records), records[-1]["step"] if records else 0
@@ -66,12 +66,13 @@ def summary(policy: Policy, records: Sequence[Mapping[str, Any]], title: str) ->
         branches = ", ".join(f"{branch(policy, i, int(j))} ({p[j]:.3f})" for j in np.argsort(-p)[:SHOWN])
         ops = ", ".join(f"{name} {share:.2f}" for name, share in list(layer["operations"].items())[:SHOWN])
         lines.append(f"| {i + 1} | {layer['entropy']:.2f} | {layer['identity']:.3f} | {ops} | {branches} |")
-    course = "; ".join(f"layer {r['layer']}, update {r['step']}: {r['cosine']:.3f}" for r in records)
+    cosines = [f"layer {r['layer']}, update {r['step']}: {r['cosine']:.3f}" for r in records if "cosine" in r]
+    course = f"Mean cosine between the gradients of augmented and of validation images: {'; '.join(cosines)}."
     return "\n".join(
         [
             *lines,
             "",
-            f"Mean cosine between the gradients of augmented and of validation images: {course}.",
+            course if cosines else "The direction of this search tells no cosine.",
             "",
             "Train with it: `--config.augment.train=\"('policy.policy',)\" --config.augment.policy.file=policy.json`; "
             "apply it to a folder: `python -m jaxaug.augment --policy=policy.json --images=IN --out=OUT`.",
