@@ -10,19 +10,19 @@ and distortion, the same for all methods. Accuracy is that of the final epoch.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import pathlib
 import time
 
 import numpy as np
+from configured import config_of
 from seeds_at_once import run
 from sklearn.metrics import roc_auc_score
 
 from jaxaug import recipes, sweep
 from jaxaug.workdir import environment
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+RESULTS = pathlib.Path(__file__).resolve().parent / "results"
 LINEAR = {"name": "linear", "kw": {}}
 TRIPLED, CLEAN = {"search": {"optim": {"learning_rate": 0.15}}}, {"data": {"imbalance": 1.0, "noise": 0.0}}
 # name -> (method, changes)
@@ -50,17 +50,9 @@ WITH_CONVNET = {
 }
 
 
-def base():
-    """configs/autodo_digits.py, without its variants."""
-    spec = importlib.util.spec_from_file_location("autodo_digits", ROOT / "configs" / "autodo_digits.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config()
-
-
 def measure(method, changes, model, epochs, seeds):
     """{accuracy, auc of the weights ...}: one number per seed of each."""
-    config = base()
+    config = config_of("autodo_digits")
     everything = recipes.variants(method if method not in ("plain", *recipes.CONTROLS) else "NONE")
     config.variants = {"one": everything[method]}
     config = sweep.expand(config)["one"]
@@ -80,12 +72,13 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="the linear classifier alone")
     parser.add_argument("--seeds", type=int, default=8)
-    parser.add_argument("--out", default=str(ROOT / "benchmarks" / "results" / "autodo_digits_cpu.json"))
+    parser.add_argument("--out", default=str(RESULTS / "autodo_digits_cpu.json"))
     chosen = parser.parse_args()
     table = {"environment": environment(), "seeds": chosen.seeds, "results": {}}
     cases = [("linear", name, case, LINEAR, 100) for name, case in WITH_LINEAR.items()]
     if not chosen.quick:
-        cases += [("convnet", name, case, base().model.to_dict(), 60) for name, case in WITH_CONVNET.items()]
+        convnet = config_of("autodo_digits").model.to_dict()
+        cases += [("convnet", name, case, convnet, 60) for name, case in WITH_CONVNET.items()]
     for model, name, (method, changes), kind, epochs in cases:
         found = measure(method, changes, kind, epochs, chosen.seeds)
         accuracy = 100 * np.asarray(found["accuracy"])

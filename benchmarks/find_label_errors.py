@@ -10,12 +10,12 @@ share of wrong rows among the first 1,000 and among the first n, n being the num
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import pathlib
 import tempfile
 
 import numpy as np
+from configured import config_of
 from scipy.special import logsumexp
 from sklearn.metrics import roc_auc_score
 
@@ -23,7 +23,6 @@ from jaxaug import devices, gallery, job, suspects, sweep
 from jaxaug.data import Split
 from jaxaug.workdir import environment
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 PLAIN = {"loss": {"chain": ()}, "search": {"name": ""}, "suspects": 0}
 STILL = {"augment": {"train": ()}}
 CROP = {"augment": {"train": ("parts.pad_and_crop",), "pad_and_crop": {"padding": 2, "fill": "edge"}}}
@@ -35,14 +34,6 @@ VARIANTS = {
     "plain, crop": {**PLAIN, **CROP},
     "trusted rows alone, crop": {**PLAIN, **CROP, **ALONE},
 }
-
-
-def base():
-    """configs/find_label_errors.py."""
-    spec = importlib.util.spec_from_file_location("find_label_errors", ROOT / "configs" / "find_label_errors.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config()
 
 
 def disagreement(run: gallery.FinishedRun, split: Split) -> np.ndarray:
@@ -65,7 +56,7 @@ def main() -> None:
     parser.add_argument("--workdir", default="", help="where the runs are kept, to go on with them")
     arguments = parser.parse_args()
     devices.keep_compilations()
-    config = base()
+    config = config_of("find_label_errors")
     config.eval_every = config.save_every = config.epochs
     config.variants = VARIANTS
     workdir = pathlib.Path(arguments.workdir or tempfile.mkdtemp())

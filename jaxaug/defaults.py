@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from jaxaug.augment.policies import RGB_MEAN
 from jaxaug.find import defaults_of, find, names, options
 from jaxaug.optim import make_schedule
-from jaxaug.search.deepaa import deepaa
+from jaxaug.search import deepaa
 
 
 def config() -> ConfigDict:
@@ -66,7 +66,7 @@ def search() -> dict[str, Any]:
         "direction": "directions.conjugate_gradient",  # of jaxaug/search; options under its last word
         "curvature": "fisher",  # or "hessian"
         **options("search"),
-        "deepaa": defaults_of(deepaa),
+        "deepaa": defaults_of(deepaa.Options),
         "space": {  # what a policy may be made of
             "ops": (),  # names; () for DeepAA's
             "levels": 13,  # of each op; 0: learned by gradient, with exact=False

@@ -30,9 +30,9 @@ from jaxaug.job import Job
 from jaxaug.losses import soft_labels, weights
 from jaxaug.search import rows
 from jaxaug.types import Batch, Hyper, TrainState
-from jaxaug.workdir import Workdir
+from jaxaug.workdir import POLICY, Workdir
 
-FILE, POLICY = "findings.npz", "policy.json"
+FILE = "findings.npz"
 
 
 def keep(job: Job, state: TrainState, source: Split, folder: Workdir) -> None:

@@ -25,9 +25,9 @@ from jaxaug.search import deepaa
 from jaxaug.search.deepaa import PolicyState
 from jaxaug.store import Store
 from jaxaug.types import TrainState
-from jaxaug.workdir import Workdir, read_history
+from jaxaug.workdir import POLICY, Workdir, read_history
 
-POLICY, FIGURE, SUMMARY, COURSE = "policy.json", "policy.png", "policy.md", "search.jsonl"
+FIGURE, SUMMARY, COURSE = "policy.png", "policy.md", "search.jsonl"
 OF_POLICY = 2**32 - 3  # a number that no step of the training has, see `steps.OF_SEARCH`
 
 

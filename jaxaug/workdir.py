@@ -32,6 +32,9 @@ def fingerprint(config: ConfigDict) -> str:
     return hashlib.sha256(_text(config).encode()).hexdigest()[:6]
 
 
+POLICY = "policy.json"  # a policy that was searched, in the folder of its run
+
+
 class Workdir:
     """The folder of one run. Only the main process reads and writes; on the others the methods do nothing.
 

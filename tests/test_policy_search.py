@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import tiny_config
 
-from jaxaug import job, loop, policy_search
+from jaxaug import job, loop, policy_search, workdir
 from jaxaug.augment import Policy, presets, spaces
 from jaxaug.errors import UsageError
 from jaxaug.interrupt import Interrupted
@@ -35,7 +35,7 @@ def searched(tmp_path_factory):
 
 
 def logits_in(folder):
-    return Policy.load(folder / policy_search.POLICY).probabilities()[1]
+    return Policy.load(folder / workdir.POLICY).probabilities()[1]
 
 
 def test_a_run_leaves_its_policy(searched):

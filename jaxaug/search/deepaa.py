@@ -23,37 +23,9 @@ from jaxaug.types import Tree
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What of the search is a matter of choice; see `deepaa`."""
+    """What of the search is a matter of choice, with the values of the released code.
 
-    layers: int
-    updates: int
-    items: int
-    validation: int
-    copies: int
-    factor: int
-    chunk: int
-    learning_rate: float
-    identity: float
-    spread: float
-    refine: int
-    stop: float
-
-
-def deepaa(
-    layers: int = 4,
-    updates: int = 256,
-    items: int = 16,
-    validation: int = 64,
-    copies: int = 16,
-    factor: int = 4,
-    chunk: int = 1,
-    learning_rate: float = 0.025,
-    identity: float = 8.0,
-    spread: float = 1.0,
-    refine: int = 0,
-    stop: float = 0.0,
-) -> Options:
-    """The options, with the values of the released code (its README takes 6 layers and 1,024 updates for CIFAR).
+    (Its README takes 6 layers and 1,024 updates for CIFAR.)
 
     layers; updates of each; items of an update, one training image each; validation images of an item. copies of an
     image before the layer under search, each seen under all branches; factor: the gradient of an image under the policy
@@ -63,20 +35,31 @@ def deepaa(
     stop: the search ends with a layer that is Identity with more than this probability (0: never).
     Raises UsageError for numbers that cannot be.
     """
-    least = {"layers": layers, "updates": updates, "items": items, "validation": validation, "copies": copies}
-    for name, value in {**least, "factor": factor, "chunk": chunk}.items():
-        if value < 1:
-            raise UsageError(f"config.search.deepaa.{name} must be at least 1, got {value}")
-    if copies % chunk:
-        raise UsageError(f"config.search.deepaa.chunk {chunk} does not divide the {copies} copies")
-    if not (learning_rate > 0 and spread >= 0 and refine >= 0 and 0 <= stop < 1):
-        raise UsageError(
-            "config.search.deepaa: learning_rate must be above 0, spread and refine at least 0 and stop in [0, 1), got "
-            f"{learning_rate}, {spread}, {refine} and {stop}"
-        )
-    return Options(
-        layers, updates, items, validation, copies, factor, chunk, learning_rate, identity, spread, refine, stop
-    )
+
+    layers: int = 4
+    updates: int = 256
+    items: int = 16
+    validation: int = 64
+    copies: int = 16
+    factor: int = 4
+    chunk: int = 1
+    learning_rate: float = 0.025
+    identity: float = 8.0
+    spread: float = 1.0
+    refine: int = 0
+    stop: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "updates", "items", "validation", "copies", "factor", "chunk"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"config.search.deepaa.{name} must be at least 1, got {getattr(self, name)}")
+        if self.copies % self.chunk:
+            raise UsageError(f"config.search.deepaa.chunk {self.chunk} does not divide the {self.copies} copies")
+        if not (self.learning_rate > 0 and self.spread >= 0 and self.refine >= 0 and 0 <= self.stop < 1):
+            raise UsageError(
+                "config.search.deepaa: learning_rate must be above 0, spread and refine at least 0 and stop in [0, 1), "
+                f"got {self.learning_rate}, {self.spread}, {self.refine} and {self.stop}"
+            )
 
 
 class PolicyState(flax.struct.PyTreeNode):

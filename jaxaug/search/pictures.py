@@ -45,7 +45,6 @@ class Images(NamedTuple):
     space: Policy
     softens: tuple[str, ...] = ()
     exact: bool = True
-    scheduler: str = "auto"
     nearest: np.ndarray | None = None
 
     def level_of(self, logits: jax.Array) -> jax.Array:
@@ -75,5 +74,5 @@ class Images(NamedTuple):
         policy = policy if level is None else policy.replace(level=self.level_of(level)[None])
         random = jax.random.uniform(key, (*branch.shape, 4), jnp.float32)
         table = known(policy, *batch.image.shape[1:3]) if self.exact else None
-        settings = settings_of(policy, self.exact, self.scheduler)
+        settings = settings_of(policy, self.exact, "auto")
         return carried_out(at_branches(policy, branch, random, table), batch, settings, self.softens)

@@ -89,7 +89,7 @@ def build(
 
     train, trust: terms of augmented images and of validation images. Raises UsageError for what cannot be.
     """
-    options, choices = deepaa.deepaa(**config.deepaa), config.space
+    options, choices = deepaa.Options(**config.deepaa), config.space
     if options.items % mesh.size:
         raise UsageError(f"config.search.deepaa.items {options.items} cannot be divided among {mesh.size} devices")
     space, nearest = spaces.space(data.image_shape, tuple(choices.ops), choices.levels, tuple(choices.cover)), None
