@@ -30,7 +30,7 @@ SETTINGS = {
     # name: (data set, training rows, validation rows, channels of the convnet, epochs, pixels of the usual crop)
     "digits, 30 a class": ("digits", 200, 100, (16, 32), 100, 1),
     "digits, 100 a class": ("digits", 700, 300, (16, 32), 60, 1),
-    "fashion_mnist, 100 a class": ("fashion_mnist", 700, 300, (16, 32, 64), 60, 2),
+    "fashion_mnist, 100 a class": ("fashion_mnist", 700, 300, (16, 32, 64), 100, 2),
 }
 COSINE = {"direction": "matching.cosine", "part": ()}
 SEARCHES = {
