@@ -92,6 +92,7 @@ def data() -> dict[str, Any]:
     """The options of all data sets; each reads those that concern it."""
     return {
         "name": "digits",  # a file of jaxaug/data
+        "place": "device",  # where images are kept; "host" sends each batch: for sets larger than a device's memory
         "dir": "",  # the folder of data sets; "": the usual ones, see jaxaug/data/__init__.py
         "download": True,  # fetch the official archive where no copy is found
         "validation_size": 0.0,  # below 1 a share of train, else a number of rows; cut off class by class

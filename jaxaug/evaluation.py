@@ -1,14 +1,12 @@
-"""Metrics of a whole split that lives on the devices."""
+"""Metrics of a whole split."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import jax
 
 from jaxaug import devices, metrics, steps
 from jaxaug.data import Split
-from jaxaug.data.batches import evaluation_rows
+from jaxaug.feed import Fed, Feed
 from jaxaug.job import Job
 from jaxaug.robustness import Perturb
 from jaxaug.types import TrainState, Tree
@@ -22,11 +20,11 @@ class Evaluator:
     """
 
     def __init__(self, job: Job, split: Split, perturb: Perturb | None = None, seed: int = 0):
-        self._mesh, self._batch_size = job.mesh, job.config.eval_batch_size
+        self._mesh, self._batch_size, self._where = job.mesh, job.config.eval_batch_size, job.config.data.place
         self.place(split)
 
-        def step(state: TrainState, source: Split, rows: jax.Array, strength: Tree) -> metrics.Totals:
-            batch = steps.of_rows(source, rows)
+        def step(state: TrainState, fed: Fed, strength: Tree) -> metrics.Totals:
+            batch = steps.of_rows(*fed)
             if perturb is not None:
                 # The generator is named, so that no setting of JAX moves the patches.
                 key = jax.random.key(seed, impl="threefry2x32")
@@ -38,18 +36,13 @@ class Evaluator:
 
     def place(self, split: Split) -> None:
         """Evaluate these rows from now on; nothing is compiled again if they are as many as before."""
-        # Rounded up, so that any number of devices divides it.
-        size = -(-min(self._batch_size, len(split.label)) // self._mesh.size) * self._mesh.size
-        self._source: Any = devices.place(split, devices.everywhere(self._mesh))
-        self._rows = [
-            devices.place(rows, devices.along(self._mesh, 0)) for rows in evaluation_rows(len(split.label), size)
-        ]
+        self._feed = Feed(split, self._mesh, self._where)
 
     def totals(self, state: TrainState, strength: Tree = ()) -> metrics.Totals:
         """The sums and counts of the whole split, on the host. strength: what `perturb` is given beside each image."""
         strength = devices.place(strength, devices.everywhere(self._mesh))
         # Fetched together at the end, so that the device need not wait for the host between batches.
-        parts = jax.device_get([self._step(state, self._source, rows, strength) for rows in self._rows])
+        parts = jax.device_get([self._step(state, fed, strength) for fed in self._feed.whole(self._batch_size)])
         return sum(parts[1:], parts[0])
 
     def __call__(self, state: TrainState, strength: Tree = ()) -> dict[str, float]:

@@ -23,8 +23,7 @@ import numpy as np
 from jaxaug import devices, steps, suspects
 from jaxaug.augment import learned, pipeline
 from jaxaug.augment.policies import Policy
-from jaxaug.data import Split
-from jaxaug.data.batches import evaluation_rows
+from jaxaug.feed import Fed, Feed
 from jaxaug.files import write_arrays
 from jaxaug.job import Job
 from jaxaug.losses import soft_labels, weights
@@ -35,37 +34,32 @@ from jaxaug.workdir import POLICY, Workdir
 FILE = "findings.npz"
 
 
-def keep(job: Job, state: TrainState, source: Split, folder: Workdir) -> None:
+def keep(job: Job, state: TrainState, feed: Feed, folder: Workdir) -> None:
     """Write `policy.json` if all rows share a policy that was searched; where rows have something of their own
-    `findings.npz` and, if the config asks for it, the list of suspects. source: the training rows, placed."""
+    `findings.npz` and, if the config asks for it, the list of suspects. feed: of the training rows."""
     if job.search and learned.NAME in state.hyper.shared and devices.is_main():
         _policy(job, state).save(folder.path / POLICY)
     if not state.hyper.own:
         return
-    found = of_rows(job, state, source)
+    found = of_rows(job, state, feed)
     if devices.is_main():
         write_arrays(folder.path / FILE, found)
         if job.config.suspects:
             suspects.write(folder.path, found, job.data, job.config.suspects)
 
 
-def of_rows(job: Job, state: TrainState, source: Split) -> dict[str, np.ndarray]:
-    """The arrays of `findings.npz`. source: the training rows on the devices. Every process must ask together."""
+def of_rows(job: Job, state: TrainState, feed: Feed) -> dict[str, np.ndarray]:
+    """The arrays of `findings.npz`. feed: of the training rows. Every process must ask together."""
     rule = job.search.rule if job.search else None
 
-    def step(state: TrainState, source: Split, chosen: jax.Array) -> dict[str, jax.Array]:
-        batch = steps.of_rows(source, chosen)
+    def step(state: TrainState, fed: Fed) -> dict[str, jax.Array]:
+        batch = steps.of_rows(*fed)
         hyper = rows.look(rule, state.hyper, state.search, batch.index)[0]
         said = _largest("says", jax.nn.softmax(job.predict(state, batch).logits), batch.label)
         return {"index": batch.index, "given": batch.label, **said, **_learned(job, hyper, batch)}
 
     jitted = jax.jit(step, out_shardings=devices.everywhere(job.mesh))
-    size = -(-min(job.config.eval_batch_size, len(job.data.train)) // job.mesh.size) * job.mesh.size
-    along = devices.along(job.mesh, 0)
-    parts = [
-        jax.device_get(jitted(state, source, devices.place(chosen, along)))
-        for chosen in evaluation_rows(len(job.data.train), size)
-    ]
+    parts = [jax.device_get(jitted(state, fed)) for fed in feed.whole(job.config.eval_batch_size)]
     found = {name: np.concatenate([part[name] for part in parts])[: len(job.data.train)] for name in parts[0]}
     return found if job.data.clean_label is None else {**found, "clean": job.data.clean_label}
 

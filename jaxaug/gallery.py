@@ -20,8 +20,8 @@ from jaxaug import devices, findings, finished, portraits, steps, workdir
 from jaxaug.augment import learned, pipeline
 from jaxaug.augment.policies import Policy
 from jaxaug.data import Split
-from jaxaug.data.batches import evaluation_rows
 from jaxaug.errors import UsageError
+from jaxaug.feed import Fed, Feed
 from jaxaug.job import Job, prepare
 from jaxaug.types import TrainState
 
@@ -179,14 +179,12 @@ def policy_of(config: ConfigDict) -> tuple[Policy, str]:
 def said(job: Job, state: TrainState, split: Split) -> tuple[np.ndarray, np.ndarray]:
     """(class int32 [N], features [N D]) that the model gives the rows of a split, without augmentation."""
 
-    def step(state: TrainState, source: Split, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
-        found = job.predict(state, steps.of_rows(source, rows))
+    def step(state: TrainState, fed: Fed) -> tuple[jax.Array, jax.Array]:
+        found = job.predict(state, steps.of_rows(*fed))
         return found.logits.argmax(-1), found.features
 
-    everywhere, along = devices.everywhere(job.mesh), devices.along(job.mesh, 0)
-    jitted, source = jax.jit(step, out_shardings=everywhere), devices.place(split, everywhere)
-    size = -(-min(job.config.eval_batch_size, len(split)) // job.mesh.size) * job.mesh.size
-    rows = evaluation_rows(len(split), size)
-    parts = [jax.device_get(jitted(state, source, devices.place(some, along))) for some in rows]
+    jitted = jax.jit(step, out_shardings=devices.everywhere(job.mesh))
+    feed = Feed(split, job.mesh, job.config.data.place)
+    parts = [jax.device_get(jitted(state, fed)) for fed in feed.whole(job.config.eval_batch_size)]
     classes, features = (np.concatenate(some)[: len(split)] for some in zip(*parts, strict=True))
     return classes, features

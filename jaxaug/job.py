@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxaug import devices, losses, models, optim, robustness, steps
+from jaxaug import devices, feed, losses, models, optim, robustness, steps
 from jaxaug.augment import pipeline
 from jaxaug.data import Data, Split, biased, fewer_rows
 from jaxaug.data.batches import training_rows
@@ -72,6 +72,7 @@ def prepare(config: ConfigDict) -> Job:
     mesh = devices.make_mesh()
     _check_sizes(config, mesh.size)
     data, pool = plans.cut_pool(read(config), config.search.pool, config.seed)
+    feed.check(data, config.data.place)
     counts = {"steps_per_epoch": len(data.train) // config.batch_size, "epochs": config.epochs}
     _check_rows(config, data)
     model = models.build(config.model, data.num_classes)

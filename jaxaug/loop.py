@@ -14,6 +14,7 @@ from jaxaug import devices, figures, findings, finished, metrics, policy_search,
 from jaxaug.data import biased
 from jaxaug.errors import UsageError
 from jaxaug.evaluation import Evaluator
+from jaxaug.feed import Feed
 from jaxaug.interrupt import Interrupted, Requests
 from jaxaug.job import Job, chunks, prepare
 from jaxaug.searching import Searching
@@ -64,7 +65,7 @@ def _trained(
     folder.begin()
     history = training.run()
     found = stress.examine(job, training.state, training.evaluators["test"], folder, requests, title)
-    findings.keep(job, training.state, training.source, folder)
+    findings.keep(job, training.state, training.feed, folder)
     if not devices.is_main():
         return training.state, {}
     report.curves(folder.path / "curves.png", {title: [history]})
@@ -95,12 +96,12 @@ class Training:
         restored = store.restore(job.abstract_state())
         self.state = jax.jit(job.init, out_shardings=shardings)(job.key) if restored is None else restored
         self.history = folder.history(until_step=int(self.state.step))
-        self.source = devices.place(job.data.train, everywhere)
+        self.feed = Feed(job.data.train, job.mesh, job.config.data.place)
         self._zeros = jax.jit(metrics.no_training, out_shardings=everywhere)
         self._dispatch = jax.jit(
             steps.make_dispatch(job.train_step), donate_argnums=(0, 1), out_shardings=(shardings, everywhere)
         )
-        self._searching = Searching(job, self.source, int(self.state.search.step)) if job.search else None
+        self._searching = Searching(job, self.feed, int(self.state.search.step)) if job.search else None
         self.evaluators = {
             name: Evaluator(job, split)
             for name, split in (("test", job.data.test), ("validation", job.data.validation))
@@ -115,8 +116,11 @@ class Training:
         try:
             for step, rows in chunks(job, int(self.state.step)):
                 self._search(step)
-                placed = devices.place(rows, devices.along(job.mesh, 1))
-                self.state, self._totals = self._dispatch(self.state, self._totals, self.source, placed)
+                fed = self.feed(rows)
+                if self.feed.sends:
+                    # One batch is read while the devices are at the last one; more would fill their memory.
+                    jax.block_until_ready(self._totals)
+                self.state, self._totals = self._dispatch(self.state, self._totals, fed)
                 self._seen += rows.size
                 after = step + len(rows)
                 checked = after % job.config.log_every < len(rows)

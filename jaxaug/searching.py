@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import jax
 
 from jaxaug import devices, metrics, steps
-from jaxaug.data import Split
 from jaxaug.errors import UsageError
+from jaxaug.feed import Feed
 from jaxaug.job import Job
 from jaxaug.types import TrainState
 
@@ -16,18 +16,18 @@ from jaxaug.types import TrainState
 class Searching:
     """A search in progress: the trusted rows on the devices, and what is being counted since the last record.
 
-    source: the training rows on the devices; taken: search steps that the state has behind it.
+    feed: of the training rows; taken: search steps that the state has behind it.
     """
 
     _totals: metrics.Totals
     _counted: int
 
-    def __init__(self, job: Job, source: Split, taken: int):
+    def __init__(self, job: Job, feed: Feed, taken: int):
         assert job.search is not None
         assert job.search_step is not None
-        self._job, self._plan, self._source, self._taken = job, job.search, source, taken
+        self._job, self._plan, self._taken = job, job.search, taken
+        self._feeds = (feed, Feed(job.data.validation, job.mesh, job.config.data.place))
         everywhere = devices.everywhere(job.mesh)
-        self._trusted = devices.place(job.data.validation, everywhere)
         self._zeros = jax.jit(metrics.no_search, out_shardings=everywhere)
         self._dispatch = jax.jit(
             steps.make_search_dispatch(job.search_step),
@@ -42,8 +42,9 @@ class Searching:
 
     def step(self, state: TrainState) -> TrainState:
         """The state after one search step."""
-        placed = [devices.place(part, devices.along(self._job.mesh, 0)) for part in self._plan.batch(self._taken)]
-        state, self._totals = self._dispatch(state, self._totals, self._source, placed[0], self._trusted, placed[1])
+        rows = self._plan.batch(self._taken)
+        fed = [feed(chosen) for feed, chosen in zip(self._feeds, rows, strict=True)]
+        state, self._totals = self._dispatch(state, self._totals, *fed)
         self._taken, self._counted = self._taken + 1, self._counted + 1
         return state
 

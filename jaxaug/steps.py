@@ -12,6 +12,7 @@ import optax
 from jaxaug import losses, metrics, models
 from jaxaug.data import Split
 from jaxaug.data.batches import take
+from jaxaug.feed import Fed
 from jaxaug.objective import Objective, Stages
 from jaxaug.search import implicit, rows
 from jaxaug.types import Batch, Hyper, LossTransform, Outputs, Terms, TrainState, Tree
@@ -110,38 +111,41 @@ def make_predict(model: nn.Module, augment: Callable) -> Callable[[TrainState, B
     return predict
 
 
-def of_rows(source: Split, chosen: jax.Array) -> Batch:
-    """The batch of rows number `chosen` [B] of a split on the device; row -1 is padding and gets label -1."""
-    part = take(source, chosen)
-    return Batch(part.image, part.label, part.index)
+def of_rows(source: Split | None, chosen: jax.Array | Split) -> Batch:
+    """The batch of rows number `chosen` [B] of a split on the device; row -1 is padding and gets label -1.
+
+    Without a source chosen is the rows themselves, see `feed.Fed`.
+    """
+    if not isinstance(chosen, Split):
+        assert source is not None
+        chosen = take(source, chosen)
+    return Batch(chosen.image, chosen.label, chosen.index)
 
 
 def make_search_dispatch(search_step: Callable) -> Callable:
-    """dispatch(state, totals, source, rows [B], trusted source, trusted rows [V]) -> (state, totals): a search step."""
+    """dispatch(state, totals, rows [B], trusted rows [V]) -> (state, totals): a search step."""
 
-    def dispatch(
-        state: TrainState, totals: metrics.Totals, source: Split, chosen: jax.Array, trusted: Split, few: jax.Array
-    ):
-        state, new = search_step(state, of_rows(source, chosen), of_rows(trusted, few))
+    def dispatch(state: TrainState, totals: metrics.Totals, fed: Fed, trusted: Fed):
+        state, new = search_step(state, of_rows(*fed), of_rows(*trusted))
         return state, totals + new
 
     return dispatch
 
 
 def make_dispatch(train_step: Callable) -> Callable:
-    """dispatch(state, totals, source, rows [n B]) -> (state, totals): n training steps in one call of the device.
+    """dispatch(state, totals, rows [n B]) -> (state, totals): n training steps in one call of the device.
 
     One step is called plainly: XLA's CPU backend runs convolutions inside a loop 3 to 9 times slower.
     """
 
-    def dispatch(state: TrainState, totals: metrics.Totals, source: Split, rows: jax.Array):
-        def one(carry, rows):
+    def dispatch(state: TrainState, totals: metrics.Totals, fed: Fed):
+        def one(carry, chosen):
             state, totals = carry
-            state, new = train_step(state, of_rows(source, rows))
+            state, new = train_step(state, of_rows(fed.source, chosen))
             return (state, totals + new), None
 
-        if len(rows) == 1:
-            return one((state, totals), rows[0])[0]
-        return jax.lax.scan(one, (state, totals), rows)[0]
+        if len(jax.tree.leaves(fed.chosen)[0]) == 1:
+            return one((state, totals), jax.tree.map(lambda x: x[0], fed.chosen))[0]
+        return jax.lax.scan(one, (state, totals), fed.chosen)[0]
 
     return dispatch

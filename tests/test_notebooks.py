@@ -7,7 +7,7 @@ import sys
 
 import nbformat
 import pytest
-from conftest import ROOT
+from conftest import QUICK, ROOT
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
@@ -51,7 +51,7 @@ def kernel_of_this_interpreter(folder: pathlib.Path) -> AsyncKernelManager:
         # One device, as a reader has; conftest.py gives the tests two.
         "env": {
             "JAX_PLATFORMS": "cpu",
-            "XLA_FLAGS": "",
+            "XLA_FLAGS": QUICK,
             "IPYTHONDIR": str(folder / "ipython"),
             # What an earlier call of the tests compiled need not be compiled again.
             "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".pytest_cache" / "compiled"),

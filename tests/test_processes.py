@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import ROOT, tiny_config
+from conftest import QUICK, ROOT, tiny_config
 from run_state import assert_same, final_state
 
 SMOKE = ("--config=configs/smoke.py", "--config.model.kw.widths=(8, 16)", "--config.data.validation_size=0")
@@ -24,7 +24,7 @@ def environment(devices=1, **variables):
     return {
         **os.environ,
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "XLA_FLAGS": f"{QUICK} --xla_force_host_platform_device_count={devices}",
         "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".pytest_cache" / "compiled"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3",
         **variables,

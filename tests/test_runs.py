@@ -82,6 +82,14 @@ def test_several_steps_in_one_dispatch(straight, tmp_path):
     assert_same(final_state(tmp_path, config), final_state(straight[0], config), tolerance=2e-4)
 
 
+def test_images_sent_from_the_host(straight, tmp_path):
+    """Bitwise the run whose images lie on the devices, figures included."""
+    config = tiny_config(epochs=3, data={"place": "host"})
+    result = loop.run(config, tmp_path)
+    assert_same(final_state(tmp_path, config), final_state(straight[0], config))
+    assert {k: v for k, v in result.items() if "test" in k} == {k: v for k, v in straight[2].items() if "test" in k}
+
+
 def test_one_device_and_two_agree(tmp_path, monkeypatch):
     """The same parameters, BatchNorm and ISDA statistics within 1e-6 after 21 steps; each device has half the rows."""
     config = tiny_config()

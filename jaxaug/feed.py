@@ -1,0 +1,83 @@
+"""Rows on their way to compiled functions: taken there from a split on the devices, or sent batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxaug import devices
+from jaxaug.data import Data, Split
+from jaxaug.data.batches import evaluation_rows
+from jaxaug.errors import UsageError
+
+PLACES = ("device", "host")
+_SHARE = 0.8  # of a device's memory that images may take, so that the training finds room
+
+
+class Fed(NamedTuple):
+    """What a compiled function is given of rows; `steps.of_rows(*fed)` makes it a batch.
+
+    source: the whole split on the devices, chosen then being the rows' numbers; or None, chosen being the rows
+    themselves.
+    """
+
+    source: Split | None
+    chosen: jax.Array | Split
+
+
+class Feed:
+    """feed(rows) -> Fed: rows of one split for a compiled function, spread over the devices.
+
+    place: "device": the split lies whole on every device, where a batch is gathered at no cost. "host": it stays where
+    it is, in memory or on disk, and each process sends its devices their share of a batch; for sets larger than a
+    device's memory. The batches are the same.
+    """
+
+    def __init__(self, split: Split, mesh: jax.sharding.Mesh, place: str = "device"):
+        self._split, self._mesh = split, mesh
+        self._source = devices.place(split, devices.everywhere(mesh)) if place == "device" else None
+
+    @property
+    def sends(self) -> bool:
+        """Whether the rows themselves are sent."""
+        return self._source is None
+
+    def __call__(self, rows: np.ndarray) -> Fed:
+        """rows: int32 [... B], the last axis spread over the devices; -1 is padding and gets label -1."""
+        sharding = devices.along(self._mesh, rows.ndim - 1)
+        if self._source is not None:
+            return Fed(self._source, devices.place(rows, sharding))
+        safe, split = np.maximum(rows, 0), self._split
+
+        def send(array: np.ndarray) -> jax.Array:
+            def part(index: Any) -> np.ndarray:
+                return array[safe[index[: rows.ndim]]]
+
+            # Asked once for each device of this process, so that no process reads the others' rows.
+            return jax.make_array_from_callback((*rows.shape, *array.shape[1:]), sharding, part)
+
+        label = devices.place(np.where(rows < 0, np.int32(-1), split.label[safe]), sharding)
+        return Fed(None, Split(send(split.image), label, send(split.index)))
+
+    def whole(self, batch_size: int) -> Iterator[Fed]:
+        """Every row of the split once, in order, in equal batches of about this size, which all devices divide."""
+        size = -(-min(batch_size, len(self._split)) // self._mesh.size) * self._mesh.size
+        yield from map(self, evaluation_rows(len(self._split), size))
+
+
+def check(data: Data, place: str) -> None:
+    """Raises UsageError for another place, and for images that the devices have no room for."""
+    if place not in PLACES:
+        raise UsageError(f"config.data.place must be one of {PLACES}, got {place!r}")
+    # The largest first: validation and test rows are placed beside the training rows.
+    needed = sum(split.image.nbytes for split in {id(split): split for split in data.splits().values()}.values())
+    limits = [(device.memory_stats() or {}).get("bytes_limit") for device in jax.local_devices()]
+    room = min((limit for limit in limits if limit), default=None)
+    if place == "device" and room is not None and needed > _SHARE * room:
+        raise UsageError(
+            f"{data.name} has {needed / 2**30:.1f} GiB of images, a device {room / 2**30:.1f} GiB of memory: set "
+            "config.data.place=host, or fewer rows with config.data.train_size"
+        )
