@@ -33,6 +33,7 @@ def config() -> ConfigDict:
             "augment": {
                 "train": (),  # on the 0..255 scale
                 "after": (),  # after normalisation
+                "size": 0,  # side of the square cut from the middle, after `train` and in evaluations; 0: all
                 "views": 1,  # independently augmented copies of each batch that a step sees together
                 **options("augment"),
             },
@@ -104,10 +105,11 @@ def data() -> dict[str, Any]:
         "rows": "train",  # what to train on: "train", "validation" (clean rows alone) or "both"
         "ablation": "",  # "overfit": search on the test rows; "oversplit": train and search on all training rows
         "extra": False,  # svhn: train on its 531,131 extra images too
-        "statistics": "isda",  # cifar: mean and std as in ISDA's code, or "computed"
+        "statistics": "isda",  # cifar: mean and std as in ISDA's code, or "computed"; folder: "imagenet" or computed
         "path": "",  # npz: the file; folder: the folder of train/<class>/<image>
         "num_classes": 0,  # npz: 0 for what its labels say
         "size": 0,  # folder: side of the images, cut square and resized; 0 where all have one size
+        "cache": False,  # folder: keep the decoded images in `dir`, mapped into memory
         "channels": 0,  # folder: 1 grey, 3 colour; 0 for what the first image has
     }
 

@@ -76,6 +76,8 @@ def prepare(config: ConfigDict) -> Job:
     counts = {"steps_per_epoch": len(data.train) // config.batch_size, "epochs": config.epochs}
     _check_rows(config, data)
     model = models.build(config.model, data.num_classes)
+    side = config.augment.size
+    shape = (side, side, data.image_shape[2]) if side else data.image_shape
     augment, of_augment = pipeline.build(config.augment, data.mean, data.std)
     chain = losses.build(config.loss)
     tx, schedule = optim.build(config.optim, **counts)
@@ -86,7 +88,7 @@ def prepare(config: ConfigDict) -> Job:
         of_shared = search.tx.init(hyper.shared) if search else ()
         count = search.rule.moments if search else 0
         begun = rows.begin(hyper, data.train.index, count, of_shared, mesh.size)
-        return steps.init_state(key, model, chain, tx, *begun, data.image_shape)
+        return steps.init_state(key, model, chain, tx, *begun, shape)
 
     rule = search.rule if search else None
     train_step = steps.make_train_step(make_objective(model, augment, chain, **counts), tx, rule)

@@ -72,6 +72,7 @@ def make_schedule(
     power: float = 0.9,
     floor: float = 0.0,
     warmup: float = 0.0,
+    start: float = 0.0,
 ) -> Schedule:
     """The learning rate as a function of the step (from 0).
 
@@ -81,8 +82,8 @@ def make_schedule(
     "constant": 1;  "linear": 1 - t;  "polynomial": (1 - t)^power;  "cosine": (1 + cos(pi t)) / 2;
     "steps": factor^(number of milestones <= i), milestones in the unit of `per`.
 
-    warmup: that many epochs at the start rise linearly from 0, and the rest is as above with both i and n counted
-    from the end of the warm-up.
+    warmup: that many epochs at the start rise linearly from the rate `start`, and the rest is as above with both i and
+    n counted from the end of the warm-up.
     """
     decay = choose(
         "config.optim.schedule.shape",
@@ -95,6 +96,8 @@ def make_schedule(
             "steps": lambda i, n: factor ** jnp.sum(i >= jnp.asarray(milestones)),
         },
     )
+    if not 0 <= start <= learning_rate:
+        raise UsageError(f"config.optim.schedule.start must be in 0..{learning_rate}, the learning rate, got {start}")
     unit = choose("config.optim.schedule.per", per, {"step": 1, "epoch": steps_per_epoch})
     risen = round(warmup * steps_per_epoch)
     total = steps_per_epoch * epochs
@@ -107,4 +110,4 @@ def make_schedule(
 
     if not risen:
         return main
-    return optax.join_schedules([optax.linear_schedule(0.0, learning_rate, risen), main], [risen])
+    return optax.join_schedules([optax.linear_schedule(start, learning_rate, risen), main], [risen])

@@ -80,7 +80,7 @@ def test_cutout():
 
 
 def pipeline_of(**changes):
-    config = ConfigDict({"train": (), "after": (), "views": 1})
+    config = ConfigDict({"train": (), "after": (), "size": 0, "views": 1})
     config.update(changes)
     return pipeline.build(config, (0.5, 0.4, 0.3), (0.1, 0.2, 0.3))
 
@@ -111,6 +111,25 @@ def test_views():
             assert (row == original).all() or (row == original[:, ::-1]).all()
 
 
+def test_cut_to_the_middle():
+    """After `train` and in evaluations, label maps and what is left of the image alike; larger than it is refused."""
+    batch = batch_of()
+    height, width = batch.image.shape[1:3]
+    size = min(height, width) - 2
+    top, left = (height - size) // 2, (width - size) // 2
+    window = (slice(None), slice(top, top + size), slice(left, left + size))
+    augment, hyper = pipeline_of(train=("parts.flip",), size=size, flip={"probability": 1.0})
+    whole = pipeline_of(train=("parts.flip",), flip={"probability": 1.0})[0]
+    maps = jnp.broadcast_to(jnp.arange(width), batch.image.shape[:3])
+    batch = batch.replace(label=maps, mass=maps.astype(jnp.float32))
+    for train in (True, False):
+        seen, full = (one(batch, hyper, jax.random.key(0), HALF, train=train) for one in (augment, whole))
+        for field in ("image", "label", "mass"):
+            np.testing.assert_array_equal(getattr(seen, field), getattr(full, field)[window])
+    with pytest.raises(UsageError, match=f"config.augment.size is 99, but images have {height} x {width} pixels"):
+        pipeline_of(size=99)[0](batch, hyper, None, None, train=False)
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
@@ -119,6 +138,7 @@ def test_views():
         ({"train": ("parts.flip",), "flip": {"probabillity": 1.0}}, "did you mean 'probability'"),
         ({"train": ("parts.pad_and_crop",), "pad_and_crop": {"fill": "mirror"}}, "fill must be one of"),
         ({"after": ("colour.jitter",)}, "put it into config.augment.train"),
+        ({"size": -1}, "size must be at least 0"),
         ({"views": 0}, "views must be at least 1"),
     ],
 )

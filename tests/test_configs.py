@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 from conftest import ROOT
+from PIL import Image
 from prepared import register, write_archives
 
 from jaxaug import defaults, loop, losses, models, optim
@@ -15,6 +16,7 @@ from jaxaug.augment import pipeline
 SHAPES = {
     **{"digits": (8, 8, 1), "mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1)},
     **dict.fromkeys(("cifar10", "cifar100", "svhn"), (32, 32, 3)),
+    "folder": (256, 256, 3),
 }
 FILES = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
 
@@ -104,6 +106,24 @@ def test_soft_augmentation_recipe(row):
     assert ("parts.pad_and_crop" in config.augment.train) != soft
     assert config.augment.soft_crop.closing == 21 / 501
     assert (config.augment.soft_crop.sigma, config.loss.soften.weight) == (12.0, "batch")
+
+
+def test_imagenet_config_trains_on_a_folder(tmp_path):
+    """From photographs of several sizes to a test accuracy; a shallower network, smaller images, few steps."""
+    random = np.random.default_rng(0)
+    for name, count in (("train", 8), ("val", 4)):
+        for i in range(2 * count):
+            path = tmp_path / "imagenet" / name / f"n{i % 2:02}" / f"{i}.JPEG"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            smooth = random.integers(0, 256, (3, 4, 3)).astype(np.uint8)
+            Image.fromarray(smooth).resize((90 + i, 70), Image.Resampling.BICUBIC).save(path)
+    config = module_of("deepaa_eval_imagenet").get_config("imagenet_2")
+    config.update({"batch_size": 8, "epochs": 1, "eval_batch_size": 4, "model": {"kw": {"depth": 18}}})
+    config.data.update(path=str(tmp_path / "imagenet"), dir=str(tmp_path), size=64)
+    config.augment.size, config.optim.schedule.warmup = 48, 0.0
+    result = loop.run(config, tmp_path / "run")
+    assert 0 <= result["test_top1"] <= 1
+    assert list((tmp_path / "folder").glob("decoded-*/train_image.npy"))
 
 
 def test_cifar_config_trains_on_the_official_archive(tmp_path, monkeypatch):

@@ -1,11 +1,13 @@
 """A user's own folder of images: its rows, the size and channels they are brought to, and what is refused."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
 from prepared import load
 
-from jaxaug.data import fewer_rows
+from jaxaug.data import fewer_rows, images
 from jaxaug.errors import UsageError
 
 
@@ -108,6 +110,54 @@ def test_channels(tmp_path):
     np.testing.assert_array_equal(data.train.image[2], np.repeat(grey[..., None], 3, 2))
 
 
+def test_imagenet_as_it_is_unpacked(tmp_path):
+    """train and val, of .JPEG files; the test rows are those of val; its usual mean and deviation."""
+    for seed, name in enumerate(("train/n01/a.JPEG", "train/n02/b.JPEG", "val/n01/c.JPEG", "val/n02/d.JPEG")):
+        draw(tmp_path / name, (10, 14 + seed, 3), seed)
+    data = load("folder", path=str(tmp_path), size=8, statistics="imagenet")
+    assert data.test is data.validation
+    assert data.class_names == ("n01", "n02")
+    assert data.mean == (0.485, 0.456, 0.406)
+    assert [len(split) for split in data.splits().values()] == [2, 2, 2]
+    assert data.files[2:] == ("val/n01/c.JPEG", "val/n02/d.JPEG")
+    with pytest.raises(UsageError, match="for images of 3 channels; these have 1"):
+        load("folder", path=str(tmp_path), size=8, channels=1, statistics="imagenet")
+
+
+def test_decoded_images_are_kept(tmp_path, monkeypatch):
+    """Mapped into memory, not decoded twice, decoded anew when a file or the size changes."""
+    root, where = tmp_path / "photos", tmp_path / "data"
+    draw_set(root)
+    plain = load("folder", path=str(root), size=4)
+    for _ in range(2):
+        kept = load("folder", str(where), path=str(root), size=4, cache=True)
+        assert isinstance(kept.train.image, np.memmap)
+        for split, rows in plain.splits().items():
+            np.testing.assert_array_equal(kept.splits()[split].image, rows.image)
+        assert len(list((where / "folder").iterdir())) == 1
+        # A second decoding would find no decoder.
+        monkeypatch.setattr(images, "_decode", None)
+    monkeypatch.undo()
+    draw(root / "train/cat/a.PNG", (7, 7, 3), seed=99)
+    anew = load("folder", str(where), path=str(root), size=4, cache=True)
+    assert not np.array_equal(anew.train.image, plain.train.image)
+    assert load("folder", str(where), path=str(root), size=5, cache=True).image_shape == (5, 5, 3)
+    assert len(list((where / "folder").iterdir())) == 3
+
+
+def test_images_that_cannot_be_kept(tmp_path, monkeypatch):
+    root, where = tmp_path / "photos", tmp_path / "data"
+    draw_set(root)
+    cut_short(root)
+    with pytest.raises(UsageError, match=r"c\.png cannot be read"):
+        load("folder", str(where), path=str(root), size=4, cache=True)
+    draw(root / "train/cat/c.png")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: type("usage", (), {"free": 0}))
+    with pytest.raises(UsageError, match=r"GiB are free; set config\.data\.dir to another folder"):
+        load("folder", str(where), path=str(root), size=4, cache=True)
+    assert not list((where / "folder").iterdir())
+
+
 def cut_short(root):
     content = (root / "train/cat/c.png").read_bytes()
     (root / "train/cat/c.png").write_bytes(content[:80])
@@ -128,6 +178,7 @@ MISTAKES = {
     "no classes": (lambda root: ((root / "train").rename(root / "x"), (root / "train").mkdir()), {}, "has no folders"),
     "no path": (lambda root: None, {"path": ""}, r"set config\.data\.path to a folder"),
     "size": (lambda root: None, {"size": -1}, "size=-1 must be 0 or more"),
+    "statistics": (lambda root: None, {"statistics": "cifar"}, 'must be "computed", or "imagenet"'),
     "channels": (lambda root: None, {"channels": 2}, "channels=2 0, 1 or 3"),
 }
 

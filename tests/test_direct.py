@@ -157,7 +157,7 @@ def test_mass_goes_on_through_two_policies():
 
 def test_label_maps_follow():
     label = jnp.asarray(np.random.default_rng(0).integers(1, 9, (8, 12, 16)), jnp.int32)
-    config = ConfigDict({"train": ("policy.policy",), "after": (), "views": 1})
+    config = ConfigDict({"train": ("policy.policy",), "after": (), "size": 0, "views": 1})
     config.policy = {"preset": "deepaa_cifar_1", "scheduler": "map"}
     augment, _ = pipeline.build(config, (0.5,) * 3, (0.5,) * 3)
     seen = augment(batch_of(images_of(8), label), {}, jax.random.key(0), HALF, train=True)

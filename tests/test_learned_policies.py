@@ -102,7 +102,7 @@ def test_learned_policy(tmp_path):
 
 def test_in_a_pipeline():
     """It says what it begins with, begins there where nothing is there, and takes views."""
-    config = ConfigDict({"train": ("policy.policy",), "after": (), "views": 2})
+    config = ConfigDict({"train": ("policy.policy",), "after": (), "size": 0, "views": 2})
     config.policy = {"preset": "affine", "exact": False, "learned": "per_row", "softens": ("all",), "border": "edge"}
     augment, hyper = pipeline.build(config, (0.5,), (0.5,))
     assert {name: zeros.shape for name, zeros in hyper.own["policy"].items()} == {

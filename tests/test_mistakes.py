@@ -21,7 +21,7 @@ def change(path, value):
 
 
 def policy_of(preset):
-    return {"train": ("policy.policy",), "after": (), "views": 1, "policy": {"preset": preset}}
+    return {"train": ("policy.policy",), "after": (), "size": 0, "views": 1, "policy": {"preset": preset}}
 
 
 MISTAKES = {

@@ -24,6 +24,8 @@ TABLE = [
     ("resnet", {"depth": 18}, 11_173_962, 512),
     ("resnet", {"depth": 50}, 23_520_842, 2048),
     ("resnet", {"depth": 101}, 42_512_970, 2048),
+    ("resnet", {"depth": 50, "stem": "imagenet"}, 25_557_032 - 2049 * 990, 2048),  # torchvision's, of 1,000 classes
+    ("resnet", {"depth": 200, "stem": "imagenet"}, 64_673_832 - 2049 * 990, 2048),  # timm's
     ("wide_resnet", {}, 36_479_194, 640),
     ("wide_resnet", {"depth": 16, "widen_factor": 8}, 10_961_370, 512),
     ("wide_resnet", {"squeeze_excite": True}, 36_747_994, 640),
@@ -38,6 +40,7 @@ TABLE = [
 ]
 TINY = [  # module, options, stochastic
     ("resnet", {"depth": 8}, False),
+    ("resnet", {"depth": 18, "stem": "imagenet"}, False),
     ("resnet", {"depth": 11, "squeeze_excite": True, "dropout_rate": 0.3}, True),
     ("wide_resnet", {"depth": 10, "widen_factor": 1, "squeeze_excite": True, "dropout_rate": 0.3}, True),
     ("resnext", {"depth": 11, "cardinality": 2, "base_width": 4}, False),
@@ -49,6 +52,8 @@ TINY = [  # module, options, stochastic
 ]
 INVALID = [
     ("resnet", {"depth": 21}, "6n"),
+    ("resnet", {"depth": 56, "stem": "imagenet"}, "18, 34, 50, 101, 152, 200"),
+    ("resnet", {"stem": "cifar"}, "stem"),
     ("resnet", {"num_classes": 0}, "at least 1"),
     ("wide_resnet", {"depth": 26}, "6n"),
     ("wide_resnet", {"widen_factor": 0}, "widen_factor"),

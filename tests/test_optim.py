@@ -60,6 +60,10 @@ RECIPES = {
         0.1, 10, 200, {"shape": "cosine", "warmup": 5},
         lambda e, i: 0.1 * i / 50 if i < 50 else 0.05 * (1 + math.cos(math.pi * (i - 50) / 1950)),
     ),
+    "deepaa evaluation, imagenet": (
+        0.8, 4, 270, {"shape": "steps", "per": "epoch", "milestones": (90, 180, 240), "warmup": 5, "start": 0.1},
+        lambda e, i: 0.1 + 0.7 * i / 20 if i < 20 else 0.8 * 0.1 ** sum(e >= m for m in (95, 185, 245)),
+    ),
     "constant": (0.3, 2, 3, {"shape": "constant"}, lambda e, i: 0.3),
 }  # fmt: skip
 

@@ -26,6 +26,7 @@ FLOORS = {
     "store": 2,
     "report": 2,
     "figures": 2,
+    "feed": 3,
     "search": 3,
     "robustness": 3,
     "defaults": 4,

@@ -23,8 +23,9 @@ def build(config: ConfigDict, mean: Sequence[float], std: Sequence[float]) -> tu
 
     config.train: addresses of parts in order, for example ("parts.pad_and_crop", "parts.flip"), on the 0..255 scale;
     config.after: of parts that run on the normalised float32 images; config.<last word>: options.
-    config.views: how many independently augmented copies of a batch the model sees (batch augmentation, Hoffer et
-    al. 2020). mean, std: per channel, on the 0..1 scale.
+    config.size: side of the square that is cut from the middle of the images after `train`, and in evaluations; 0 for
+    all of it. config.views: how many independently augmented copies of a batch the model sees (batch augmentation,
+    Hoffer et al. 2020). mean, std: per channel, on the 0..1 scale.
 
     augment(batch, hyper, key, progress, train) -> batch with float32 images of mean 0 and deviation 1; hyper is that
     of `Hyper.shared`. The parts run only if `train`, part i with `fold_in(key, i)`. With v views it has v * B rows,
@@ -37,11 +38,14 @@ def build(config: ConfigDict, mean: Sequence[float], std: Sequence[float]) -> tu
             raise UsageError(
                 f"augment {address!r} works on the 0..255 scale: put it into config.augment.train, not after"
             )
+    if config.size < 0:
+        raise UsageError(f"config.augment.size must be at least 0, got {config.size}")
     before, after = _parts(config, config.train), _parts(config, config.after)
     tuned = _tuned([*before, *after])
 
     def augment(batch: Batch, hyper: Tree, key: jax.Array | None, progress: Progress | None, *, train: bool) -> Batch:
         if not train:
+            batch = middle(batch, config.size)
             return batch.replace(image=normalise(batch.image, mean, std))
         assert key is not None, "training needs a key"
         assert progress is not None, "training needs the progress"
@@ -49,6 +53,7 @@ def build(config: ConfigDict, mean: Sequence[float], std: Sequence[float]) -> tu
             batch = jax.tree.map(lambda x: jnp.concatenate([x] * config.views), batch)
         for i, part in enumerate(before):
             batch = part(jax.random.fold_in(key, i), batch, hyper, progress)
+        batch = middle(batch, config.size)
         batch = batch.replace(image=normalise(batch.image, mean, std))
         for i, part in enumerate(after, start=len(before)):
             batch = part(jax.random.fold_in(key, i), batch, hyper, progress)
@@ -74,6 +79,26 @@ def _parts(config: ConfigDict, addresses: Sequence[str]) -> list[Callable]:
         call(f"augment {address!r}", find("augment", address), options=config.get(address.split(".")[-1], {}))
         for address in addresses
     ]
+
+
+def middle(batch: Batch, size: int) -> Batch:
+    """The batch cut to the square of `size` pixels in the middle of its images; 0 for all of it.
+
+    Raises UsageError if the images are smaller.
+    """
+    height, width = batch.image.shape[1:3]
+    if not size:
+        return batch
+    if size > min(height, width):
+        raise UsageError(f"config.augment.size is {size}, but images have {height} x {width} pixels")
+    top, left = (height - size) // 2, (width - size) // 2
+
+    def cut(x: jax.Array) -> jax.Array:
+        return x[:, top : top + size, left : left + size]
+
+    label = cut(batch.label) if batch.label.ndim == 3 else batch.label
+    mass = None if batch.mass is None else cut(batch.mass)
+    return batch.replace(image=cut(batch.image), label=label, mass=mass)
 
 
 def normalise(image: jax.Array, mean: Sequence[float], std: Sequence[float]) -> jax.Array:

@@ -4,11 +4,13 @@ One folder per source checksum; it is written under another name and renamed whe
 whole or absent, also with several processes at once.
 """
 
+import contextlib
 import logging
 import os
 import pathlib
 import shutil
 import uuid
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -36,23 +38,31 @@ def save(folder: pathlib.Path, checksum: str, arrays: dict[str, np.ndarray]) -> 
 
     A folder that cannot be written is no error: the arrays are returned as they came, with a warning.
     """
-    final = folder_for(folder, checksum)
     try:
-        # Not tempfile.mkdtemp: its folders are closed to other users, who may share this cache.
-        partial = folder / f"partial-{uuid.uuid4().hex}"
-        partial.mkdir(parents=True)
+        with writing(folder, checksum) as partial:
+            for name, array in arrays.items():
+                np.save(partial / f"{name}.npy", array, allow_pickle=False)
     except OSError as error:
         logging.getLogger(__name__).warning("decoded arrays are not cached: %s", error)
-        return arrays
+    return fetch(folder, checksum) or arrays
+
+
+@contextlib.contextmanager
+def writing(folder: pathlib.Path, checksum: str) -> Iterator[pathlib.Path]:
+    """A new folder for <name>.npy files, which `fetch` finds once the block has ended well. Raises OSError."""
+    final = folder_for(folder, checksum)
+    # Not tempfile.mkdtemp: its folders are closed to other users, who may share this cache.
+    partial = folder / f"partial-{uuid.uuid4().hex}"
+    partial.mkdir(parents=True)
     try:
-        for name, array in arrays.items():
-            np.save(partial / f"{name}.npy", array, allow_pickle=False)
+        yield partial
         if final.exists() and fetch(folder, checksum) is None:
             shutil.rmtree(final)
-        os.replace(partial, final)
-    except OSError as error:
+        try:
+            os.replace(partial, final)
+        except OSError:
+            # Another process may have finished the same folder first, which is as good.
+            if not final.exists():
+                raise
+    finally:
         shutil.rmtree(partial, ignore_errors=True)
-        # Another process may have finished the same folder first, which is as good.
-        if not final.exists():
-            logging.getLogger(__name__).warning("decoded arrays are not cached: %s", error)
-    return fetch(folder, checksum) or arrays

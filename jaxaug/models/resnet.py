@@ -1,4 +1,4 @@
-"""ResNets for small images: the CIFAR family and the 64-to-512-channel one, told apart by depth."""
+"""ResNets: the CIFAR family and the 64-to-512-channel one, told apart by depth, and ImageNet's, by the stem."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -15,6 +15,9 @@ WIDE_STAGES = {
     101: (True, (3, 4, 23, 3)),
     152: (True, (3, 8, 36, 3)),
 }
+# With ImageNet's stem 200 is a bottleneck network of this family too (He et al., Identity Mappings, 2016).
+IMAGENET_STAGES = {**WIDE_STAGES, 200: (True, (3, 24, 36, 3))}
+STEMS = ("small", "imagenet")
 EXPANSION = 4  # He et al. 2016, table 1: a bottleneck block gives 4 x its width
 
 
@@ -27,8 +30,14 @@ class Plan(NamedTuple):
     init: Callable
 
 
-def plan(depth: int) -> Plan:
+def plan(depth: int, stem: str = "small") -> Plan:
     """Say what network `depth` names, or raise `UsageError`. He et al. 2016, table 1 and section 4.2."""
+    layers.require(stem in STEMS, f"resnet stem must be one of {STEMS}, not {stem!r}")
+    if stem == "imagenet":
+        known = ", ".join(map(str, IMAGENET_STAGES))
+        layers.require(depth in IMAGENET_STAGES, f"resnet depth with ImageNet's stem must be {known}, not {depth}")
+        bottleneck, blocks = IMAGENET_STAGES[depth]
+        return Plan(bottleneck, blocks, 64, layers.HE_FAN_OUT)
     if depth in WIDE_STAGES:
         bottleneck, blocks = WIDE_STAGES[depth]
         return Plan(bottleneck, blocks, 64, layers.TORCH_DEFAULT)
@@ -70,26 +79,32 @@ class Model(nn.Module):
     """ResNet, image [B H W C] -> (features [B D], logits [B K]); D is 64, 256, 512 or 2048 by depth.
 
     He et al., Deep Residual Learning, CVPR 2016, section 4.2; ISDA, table 2; depths 18 to 152 as in Soft
-    Augmentation, CVPR 2023: 3x3 stem, no max-pool. `squeeze_excite` gates each block. Raises `UsageError`.
+    Augmentation, CVPR 2023: 3x3 stem, no max-pool. stem "imagenet" is He et al.'s 7x7 of stride 2 and max-pool, for
+    depths 18 to 200 and images of about 224 pixels. `squeeze_excite` gates each block. Raises `UsageError`.
     """
 
     num_classes: int
     depth: int = 110
+    stem: str = "small"
     squeeze_excite: bool = False
     dropout_rate: float = 0.0
     dtype: Any = "float32"
 
     def __post_init__(self) -> None:
         layers.check_common(self.num_classes, self.dtype, self.dropout_rate)
-        plan(self.depth)
+        plan(self.depth, self.stem)
         super().__post_init__()
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
-        bottleneck, stages, base, init = plan(self.depth)
+        bottleneck, stages, base, init = plan(self.depth, self.stem)
         shared = {"init": init, "dtype": self.dtype}
         options = {"squeeze_excite": self.squeeze_excite, "dropout_rate": self.dropout_rate, **shared}
-        maps = nn.relu(layers.batch_norm(train, self.dtype)(layers.conv(base, 3, **shared)(image)))
+        large = self.stem == "imagenet"
+        stem = layers.conv(base, 7, 2, **shared) if large else layers.conv(base, 3, **shared)
+        maps = nn.relu(layers.batch_norm(train, self.dtype)(stem(image)))
+        if large:
+            maps = nn.max_pool(maps, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
         for stage, blocks in enumerate(stages):
             width = base * 2**stage
             for block in range(blocks):

@@ -1,0 +1,32 @@
+"""DeepAA's policies evaluated on ImageNet: ResNet-50, the released configurations.
+
+    python main.py --config=configs/deepaa_eval_imagenet.py:imagenet_1 --config.data.path=/data/imagenet
+    python main.py --config=configs/deepaa_eval_imagenet.py:imagenet_2 --config.data.path=/data/imagenet
+    python main.py --config=configs/deepaa_eval_imagenet.py --config.model.kw.depth=200 ...           # ResNet-200
+    python main.py --config=configs/deepaa_eval_imagenet.py --config.augment.policy.file=policy.json ...   # yours
+
+The path holds train/<class>/*.JPEG and val/<class>/*.JPEG. The first run decodes all of it once, to squares of 256
+pixels: 252 GB below config.data.dir, from where rows are sent to the devices. To decode on one machine of a cluster,
+start there alone first. Smaller sets of photographs need neither: --config.data.cache=False --config.data.place=device.
+
+Images are augmented as these squares and then cut to the middle 224, test images likewise; the released code augments
+them in their own size. The rate starts at 0.1 and rises to 0.8 in five epochs; it falls at epochs 95, 185 and 245.
+Paper, accuracy %: ResNet-50 78.30 ± 0.14, ResNet-200 81.32 ± 0.17 (from memory of the paper).
+Ours: not measured (no ImageNet where this was written). Cost: 270 epochs of ImageNet, for eight GPUs.
+"""
+
+from jaxaug import defaults
+
+
+def get_config(policy="imagenet_1"):
+    config = defaults.config()
+    config.epochs, config.batch_size, config.eval_batch_size = 270, 2048, 1024
+    config.eval_every = 20
+    config.data.update(name="folder", size=256, channels=3, statistics="imagenet", cache=True, place="host")
+    config.augment.train, config.augment.size = ("policy.policy",), 224
+    config.augment.policy.preset = f"deepaa_{policy}"
+    config.model = {"name": "resnet", "kw": {"depth": 50, "stem": "imagenet", "dtype": "bfloat16"}}
+    config.optim.update(learning_rate=0.8, momentum=0.9, nesterov=True, weight_decay=1e-4, clip=0.0)
+    config.optim.decay = "kernels"
+    config.optim.schedule.update(shape="steps", per="epoch", milestones=(90, 180, 240), warmup=5.0, start=0.1)
+    return config
