@@ -85,17 +85,7 @@ def make_schedule(
     warmup: that many epochs at the start rise linearly from the rate `start`, and the rest is as above with both i and
     n counted from the end of the warm-up.
     """
-    decay = choose(
-        "config.optim.schedule.shape",
-        shape,
-        {
-            "constant": lambda i, n: jnp.ones(()),
-            "linear": lambda i, n: 1.0 - i / n,
-            "polynomial": lambda i, n: jnp.maximum(1.0 - i / n, 0.0) ** power,
-            "cosine": lambda i, n: 0.5 * (1.0 + jnp.cos(math.pi * i / n)),
-            "steps": lambda i, n: factor ** jnp.sum(i >= jnp.asarray(milestones)),
-        },
-    )
+    decay = choose("config.optim.schedule.shape", shape, _shapes(milestones, factor, power))
     if not 0 <= start <= learning_rate:
         raise UsageError(f"config.optim.schedule.start must be in 0..{learning_rate}, the learning rate, got {start}")
     unit = choose("config.optim.schedule.per", per, {"step": 1, "epoch": steps_per_epoch})
@@ -111,3 +101,14 @@ def make_schedule(
     if not risen:
         return main
     return optax.join_schedules([optax.linear_schedule(start, learning_rate, risen), main], [risen])
+
+
+def _shapes(milestones: tuple[int, ...], factor: float, power: float) -> dict[str, Callable]:
+    """g of `make_schedule` by name, as functions of i and n."""
+    return {
+        "constant": lambda i, n: jnp.ones(()),
+        "linear": lambda i, n: 1.0 - i / n,
+        "polynomial": lambda i, n: jnp.maximum(1.0 - i / n, 0.0) ** power,
+        "cosine": lambda i, n: 0.5 * (1.0 + jnp.cos(math.pi * i / n)),
+        "steps": lambda i, n: factor ** jnp.sum(i >= jnp.asarray(milestones)),
+    }
