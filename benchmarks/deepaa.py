@@ -34,10 +34,10 @@ from hyperstep.clock import race
 from hyperstep.policy import LAYER, Ours, Taken
 
 NETWORKS = {"ours": "wide_resnet", "released": "hyperstep.wide_resnet_tf"}
-TOY = {"items": 2, "validation": 64, "copies": 2, "factor": 1, "chunk": 1}
-RELEASED = {"items": 16, "validation": 64, "copies": 16, "factor": 4, "chunk": 1}
+TOY = {"images": 2, "validation": 64, "copies": 2, "factor": 1, "chunk": 1}
+RELEASED = {"images": 16, "validation": 64, "copies": 16, "factor": 4, "chunk": 1}
 # One piece of each kind, the same as those of the released setting.
-LEAST = {**RELEASED, "items": 1, "copies": 1, "factor": 1}
+LEAST = {**RELEASED, "images": 1, "copies": 1, "factor": 1}
 ALLOWED = 1.3  # times the floor
 # CPU seconds of an update of the released code under TensorFlow 2.5, which does not run here: WRN-10-1 in the toy
 # setting, main process alone, its augmentation in other processes not counted, medians of 5.
@@ -86,7 +86,7 @@ def _pieces(taken: Taken, setting: dict[str, int], rounds: int) -> dict[str, Any
     seconds = {name: row["cpu_ms"] / 1e3 for name, row in found["arms"].items()}
     for name, row in found["arms"].items():
         row["gigaflop_a_second"] = row["gigaflop"] / seconds[name]
-    items, copies = setting["items"], setting["copies"] // setting["chunk"]
+    items, copies = setting["images"], setting["copies"] // setting["chunk"]
     validation, drawn, seen = (seconds[name] for name in ("validation", "add_sampled", "add_importance"))
     # With the images of other branches the work of the network is the same.
     first = validation + seconds.get("add_expected", drawn) + seconds.get("add_first", seen)

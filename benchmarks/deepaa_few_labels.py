@@ -57,7 +57,7 @@ def searching(setting: str, seed: int, changes: dict) -> ConfigDict:
     config.search.update(name="deepaa", pool=0.5)
     config.search.space.cover = BLACK
     validation = int(config.data.validation_size) // 10
-    config.search.deepaa.update(layers=LAYERS, updates=96, items=4, validation=validation, copies=2, factor=1, chunk=2)
+    config.search.deepaa.update(layers=LAYERS, updates=96, images=4, validation=validation, copies=2, factor=1, chunk=2)
     config.search.deepaa.learning_rate = 0.1
     config.search.update(changes)
     return config

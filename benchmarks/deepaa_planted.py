@@ -57,7 +57,7 @@ def config_of(path: pathlib.Path, seed: int):
     config.optim.update(learning_rate=0.05, weight_decay=5e-4)
     config.search.update(name="deepaa", direction="matching.cosine", part=(), pool=0.5)
     config.search.space.update(ops=OPS, levels=5)
-    config.search.deepaa.update(layers=1, updates=256, items=8, identity=0.0, learning_rate=0.05)
+    config.search.deepaa.update(layers=1, updates=256, images=8, identity=0.0, learning_rate=0.05)
     return config
 
 

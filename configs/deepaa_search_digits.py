@@ -19,5 +19,5 @@ def get_config():
     config.model = {"name": "convnet", "kw": {"widths": (16, 32), "dropout_rate": 0.0}}
     config.optim.update(learning_rate=0.05, weight_decay=5e-4)
     config.search.update(name="deepaa", direction="matching.cosine", part=(), pool=0.55)
-    config.search.deepaa.update(layers=3, updates=128, items=8, copies=2, factor=1, chunk=2, learning_rate=0.1)
+    config.search.deepaa.update(layers=3, updates=128, images=8, copies=2, factor=1, chunk=2, learning_rate=0.1)
     return config

@@ -16,7 +16,7 @@ ROWS = {
     # word after the colon: (model, options, epochs, what differs from the released search)
     "convnet": (
         "convnet", {"widths": (16, 32, 64), "dropout_rate": 0.0}, 8,
-        {"layers": 3, "updates": 128, "items": 4, "copies": 2, "factor": 1, "chunk": 2, "learning_rate": 0.1},
+        {"layers": 3, "updates": 128, "images": 4, "copies": 2, "factor": 1, "chunk": 2, "learning_rate": 0.1},
     ),
     "wide_resnet": (
         "wide_resnet", {"depth": 40, "widen_factor": 2, "dropout_rate": 0.0}, 45,

@@ -8,7 +8,7 @@ import pathlib
 # compiling, for which unoptimised code takes a third less. JAX reads all of it when imported, in child processes too.
 QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 DEVICES = "--xla_force_host_platform_device_count=2"
-os.environ["XLA_FLAGS"] = " ".join((os.environ.get("XLA_FLAGS", ""), QUICK, DEVICES))
+os.environ["XLA_FLAGS"] = " ".join((QUICK, DEVICES, os.environ.get("XLA_FLAGS", "")))  # yours win
 os.environ["JAX_PLATFORMS"] = "cpu"
 
 import jax

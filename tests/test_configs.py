@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 from conftest import ROOT
+from ml_collections import ConfigDict
 from PIL import Image
 from prepared import register, write_archives
 
@@ -43,6 +44,20 @@ def test_docstring_and_lock(name):
     known = defaults.config().to_dict()
     assert config.to_dict().keys() == known.keys()
     assert config.optim.keys() == defaults.config().optim.keys()
+
+
+def test_every_field_can_be_set_from_the_command_line():
+    """A field called as a method of ConfigDict, such as "items", cannot."""
+
+    def names(config):
+        for name, value in config.to_dict().items():
+            yield name
+            if isinstance(value, dict):
+                yield from names(ConfigDict(value))
+
+    found = set(names(defaults.config()))
+    assert {"epochs", "strength", "copies"} <= found
+    assert not [name for name in found if hasattr(ConfigDict, name)]
 
 
 @pytest.mark.parametrize(("name", "row"), [(name, row) for name in FILES for row in rows_of(name)])

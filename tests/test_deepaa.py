@@ -93,7 +93,7 @@ def test_later_layers_and_all_layers_against_every_pair_written_out():
     config.data.validation_size = 0.2
     config.search.update(name="deepaa", direction="matching.cosine", part=())
     config.search.space.ops = ("FlipVertical", "Flip")
-    config.search.deepaa.update(layers=2, updates=1, items=2, validation=8, copies=4000, factor=4000, chunk=2000)
+    config.search.deepaa.update(layers=2, updates=1, images=2, validation=8, copies=4000, factor=4000, chunk=2000)
     prepared = job.prepare(config)
     plan, key = prepared.plan, jax.random.key(0)
     net = jax.jit(prepared.init)(key).replace(opt=())
@@ -119,7 +119,7 @@ def test_learned_levels_against_differences():
     config.data.validation_size = 0.2
     config.search.update(name="deepaa", direction="matching.cosine", part=())
     config.search.space.update(ops=("Brightness", "Rotate"), levels=0, exact=False)
-    config.search.deepaa.update(layers=1, updates=1, items=2, validation=8, copies=1, factor=1, identity=0.0)
+    config.search.deepaa.update(layers=1, updates=1, images=2, validation=8, copies=1, factor=1, identity=0.0)
     prepared = job.prepare(config)
     plan, key = prepared.plan, jax.random.key(0)
     assert plan.space.op.shape[2] == 5  # Identity, both directions of two ops
@@ -146,7 +146,7 @@ def test_two_devices_and_one_agree(stage, monkeypatch):
     config.data.validation_size = 0.2
     config.search.update(name="deepaa", direction="matching.cosine", part=())
     config.search.space.update(ops=("TranslateX", "Invert"), levels=3)
-    config.search.deepaa.update(layers=2, updates=1, items=2, validation=8, copies=2, factor=2, chunk=1)
+    config.search.deepaa.update(layers=2, updates=1, images=2, validation=8, copies=2, factor=2, chunk=1)
     prepared = job.prepare(config)
     plan, key = prepared.plan, jax.random.key(0)
     net, state = jax.jit(prepared.init)(key).replace(opt=()), plan.begin(key)

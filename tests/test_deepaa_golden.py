@@ -70,7 +70,7 @@ def net():
 
 @pytest.mark.parametrize("stage", ["stage1", "stage2"])
 def test_an_update_is_that_of_the_released_code(stage, net):
-    options = deepaa.Options(layers=2, updates=1, items=ITEMS, copies=COPIES, factor=1, chunk=COPIES)
+    options = deepaa.Options(layers=2, updates=1, images=ITEMS, copies=COPIES, factor=1, chunk=COPIES)
     pieces = Pieces(terms, terms, Given(), (), COPIES, 1)
     made = updates.make_updates(pieces, options, None, True, ONE_DEVICE)
     layer = 0 if stage == "stage1" else 1

@@ -22,7 +22,7 @@ def config_of(**options):
     config.data.validation_size, config.log_every = 0.2, 3
     config.search.update(name="deepaa", direction="matching.cosine", part=(), pool=300)
     config.search.space.update(ops=OPS, levels=3)
-    config.search.deepaa.update(layers=2, updates=4, items=2, validation=8, copies=2, factor=2, chunk=1)
+    config.search.deepaa.update(layers=2, updates=4, images=2, validation=8, copies=2, factor=2, chunk=1)
     config.search.deepaa.update(options)
     return config
 
@@ -128,7 +128,7 @@ MISTAKES = {
     "learned levels of PIL": (change(space={"levels": 0}), "needs exact=False"),
     "unknown op": (change(space={"ops": ("Turn",)}), "unknown operation 'Turn'"),
     "one level": (change(space={"levels": 1}), "levels must be 0 or at least 2"),
-    "items and devices": (change(deepaa={"items": 3}), "cannot be divided among 2 devices"),
+    "items and devices": (change(deepaa={"images": 3}), "cannot be divided among 2 devices"),
     "chunk": (change(deepaa={"chunk": 3}), "does not divide"),
     "no updates": (change(deepaa={"updates": 0}), "updates must be at least 1"),
     "no rate": (change(deepaa={"learning_rate": 0.0}), "learning_rate must be above 0"),

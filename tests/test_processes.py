@@ -13,7 +13,17 @@ import pytest
 from conftest import QUICK, ROOT, tiny_config
 from run_state import assert_same, final_state
 
+from jaxaug.augment import Policy
+
 SMOKE = ("--config=configs/smoke.py", "--config.model.kw.widths=(8, 16)", "--config.data.validation_size=0")
+SEARCH = (
+    *("--config=configs/deepaa_search_digits.py", "--config.epochs=1", "--config.log_every=1"),
+    *("--config.model.kw.widths=(8, 16)", "--config.search.space.ops=('Rotate', 'Invert', 'TranslateX')"),
+    *(
+        f"--config.search.deepaa.{name}={n}"
+        for name, n in {"layers": 2, "updates": 3, "images": 4, "refine": 1}.items()
+    ),
+)
 
 
 def command(*arguments):
@@ -45,23 +55,21 @@ def smoke_config(**changes):
     return config
 
 
-def test_killed_and_resumed_is_bitwise_the_same(tmp_path):
-    """SIGKILL at random moments, mid-step or mid-save; the same command ends where an undisturbed one does."""
-    arguments = (*SMOKE, "--config.epochs=12")
-    assert run(*arguments, f"--workdir={tmp_path}/straight").returncode == 0
+def kill_and_resume(arguments, folder, log):
+    """Run the command, killed two or three times, each time after a new record of `log`, and then to its end."""
     kills = 0
     for _ in range(12):
         process = subprocess.Popen(
-            command(*arguments, f"--workdir={tmp_path}/killed"),
+            command(*arguments, f"--workdir={folder}"),
             cwd=ROOT,
             env=environment(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        # Wait until it trains (a new record or, for the first seconds, anything), then a random moment more.
-        log = tmp_path / "killed" / "convnet" / "seed_0" / "metrics.jsonl"
-        before = log.stat().st_size if log.exists() else 0
-        while process.poll() is None and (log.stat().st_size if log.exists() else 0) == before:
+        # Wait until it works (a new record or, for the first seconds, anything), then a random moment more.
+        path = folder / "convnet" / "seed_0" / log
+        before = path.stat().st_size if path.exists() else 0
+        while process.poll() is None and (path.stat().st_size if path.exists() else 0) == before:
             time.sleep(0.01)
         time.sleep(random.random() * 0.2)
         if process.poll() is not None:
@@ -72,11 +80,37 @@ def test_killed_and_resumed_is_bitwise_the_same(tmp_path):
         if kills == 3:
             break
     assert kills >= 2
-    assert run(*arguments, f"--workdir={tmp_path}/killed").returncode == 0
+    assert run(*arguments, f"--workdir={folder}").returncode == 0
+
+
+def test_killed_and_resumed_is_bitwise_the_same(tmp_path):
+    """SIGKILL at random moments, mid-step or mid-save; the same command ends where an undisturbed one does."""
+    arguments = (*SMOKE, "--config.epochs=12")
+    assert run(*arguments, f"--workdir={tmp_path}/straight").returncode == 0
+    kill_and_resume(arguments, tmp_path / "killed", "metrics.jsonl")
     config = smoke_config(epochs=12)
     one, other = (final_state(tmp_path / name / "convnet" / "seed_0", config) for name in ("straight", "killed"))
     assert_same(one, other)
     assert one[".step"] == 12 * 21
+
+
+@pytest.mark.slow
+def test_policy_search_killed_and_resumed(tmp_path):
+    """The same policy, byte for byte."""
+    assert run(*SEARCH, f"--workdir={tmp_path}/straight").returncode == 0
+    kill_and_resume(SEARCH, tmp_path / "killed", "search.jsonl")
+    one, other = (tmp_path / name / "convnet" / "seed_0" / "policy.json" for name in ("straight", "killed"))
+    assert one.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.slow
+def test_policy_search_in_two_processes(tmp_path):
+    """The policy of one process with as many devices."""
+    two_processes(*SEARCH, f"--workdir={tmp_path}/two")
+    assert run(*SEARCH, f"--workdir={tmp_path}/one", devices=4).returncode == 0
+    found = [Policy.load(tmp_path / name / "convnet" / "seed_0" / "policy.json") for name in ("one", "two")]
+    one, two = (policy.probabilities()[1] for policy in found)
+    np.testing.assert_allclose(one, two, atol=1e-5)
 
 
 def two_processes(*arguments):

@@ -70,7 +70,7 @@ class Ours:
         # Not theta itself, whose convolutions XLA would then make once for the value and the derivative.
         direction = jax.tree.map(jnp.ones_like, self.theta)
         for function, size, count in self._batches(stage):
-            images = [jnp.asarray(random.normal(size=(size, *SHAPE)), jnp.float32) for _ in range(self.options.items)]
+            images = [jnp.asarray(random.normal(size=(size, *SHAPE)), jnp.float32) for _ in range(self.options.images)]
             label = jnp.asarray(random.integers(0, CLASSES, size), jnp.int32)
             compiled = jax.jit(function).lower(self.theta, direction, images[0], label).compile()
             flops += compiled.cost_analysis()["flops"] * count * len(images)
@@ -102,7 +102,7 @@ class Ours:
         }[stage]
 
         def step(key: jax.Array) -> tuple[jax.Array, Any]:
-            return key, [call(key) for call in calls * o.items]
+            return key, [call(key) for call in calls * o.images]
 
         return Calls(step, jax.random.key(1), repeat(()), calls=5)
 

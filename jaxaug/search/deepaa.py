@@ -27,9 +27,10 @@ class Options:
 
     (Its README takes 6 layers and 1,024 updates for CIFAR.)
 
-    layers; updates of each; items of an update, one training image each; validation images of an item. copies of an
-    image before the layer under search, each seen under all branches; factor: the gradient of an image under the policy
-    is the mean of `factor` times as many draws as there are branches. chunk: copies in the network at once.
+    layers; updates of each; images: training images of an update, each an item with so many validation images of its
+    own. copies of an image before the layer under search, each seen under all branches; factor: the gradient of an
+    image under the policy is the mean of `factor` times as many draws as there are branches. chunk: copies in the
+    network at once.
     learning_rate of Adam. identity: the logit that Identity begins with, others at 0. spread: standard deviations over
     the items that count against a branch, from the second layer on. refine: updates of all layers together afterwards.
     stop: the search ends with a layer that is Identity with more than this probability (0: never).
@@ -38,7 +39,7 @@ class Options:
 
     layers: int = 4
     updates: int = 256
-    items: int = 16
+    images: int = 16
     validation: int = 64
     copies: int = 16
     factor: int = 4
@@ -50,7 +51,7 @@ class Options:
     stop: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("layers", "updates", "items", "validation", "copies", "factor", "chunk"):
+        for name in ("layers", "updates", "images", "validation", "copies", "factor", "chunk"):
             if getattr(self, name) < 1:
                 raise UsageError(f"config.search.deepaa.{name} must be at least 1, got {getattr(self, name)}")
         if self.copies % self.chunk:

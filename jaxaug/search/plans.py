@@ -90,8 +90,8 @@ def build(
     train, trust: terms of augmented images and of validation images. Raises UsageError for what cannot be.
     """
     options, choices = deepaa.Options(**config.deepaa), config.space
-    if options.items % mesh.size:
-        raise UsageError(f"config.search.deepaa.items {options.items} cannot be divided among {mesh.size} devices")
+    if options.images % mesh.size:
+        raise UsageError(f"config.search.deepaa.images {options.images} cannot be divided among {mesh.size} devices")
     space, nearest = spaces.space(data.image_shape, tuple(choices.ops), choices.levels, tuple(choices.cover)), None
     if not choices.levels:
         nearest = spaces.nearest(space)
@@ -133,7 +133,7 @@ def _chooser(options: Options, pool: Split, trusted: Split, seed: int) -> Callab
     def chosen(step: int) -> Chosen:
         random = seeds.generator(seed, OF_ITEMS, step)
         image, validation = [], []
-        for label in random.choice(classes, options.items):
+        for label in random.choice(classes, options.images):
             own, others = rows_of[label]
             image.append(random.choice(own))
             validation.append(random.choice(others, options.validation, replace=len(others) < options.validation))
