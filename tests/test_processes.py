@@ -19,10 +19,7 @@ SMOKE = ("--config=configs/smoke.py", "--config.model.kw.widths=(8, 16)", "--con
 SEARCH = (
     *("--config=configs/deepaa_search_digits.py", "--config.epochs=1", "--config.log_every=1"),
     *("--config.model.kw.widths=(8, 16)", "--config.search.space.ops=('Rotate', 'Invert', 'TranslateX')"),
-    *(
-        f"--config.search.deepaa.{name}={n}"
-        for name, n in {"layers": 2, "updates": 3, "images": 4, "refine": 1}.items()
-    ),
+    *(f"--config.search.deepaa.{field}" for field in ("layers=2", "updates=3", "images=4", "refine=1")),
 )
 
 
