@@ -9,8 +9,9 @@ The path holds train/<class>/*.JPEG and val/<class>/*.JPEG. The first run decode
 pixels: 252 GB below config.data.dir, from where rows are sent to the devices. To decode on one machine of a cluster,
 start there alone first. Smaller sets of photographs need neither: --config.data.cache=False --config.data.place=device.
 
-Images are augmented as these squares and then cut to the middle 224, test images likewise; the released code augments
-them in their own size. The rate starts at 0.1 and rises to 0.8 in five epochs; it falls at epochs 95, 185 and 245.
+Images are augmented as these squares and then cut to the middle 224, test images likewise. The released code augments
+them in their own size, and its random resized crop gives 224 pixels of which nothing is cut (docs/deviations.md). The
+rate starts at 0.1 and rises to 0.8 in five epochs; it falls at epochs 95, 185 and 245.
 Paper, accuracy %: ResNet-50 78.30 ± 0.14, ResNet-200 81.32 ± 0.17 (from memory of the paper).
 Ours: not measured (no ImageNet where this was written). Cost: 270 epochs of ImageNet, for eight GPUs.
 """

@@ -1,4 +1,4 @@
-"""DeepAA's search on CIFAR-10, as the released README has it: WRN-40-2, six layers of 1,024 updates.
+"""DeepAA's search on CIFAR-10, with the sizes of the released README: WRN-40-2, six layers of 1,024 updates.
 
     python main.py --config=configs/deepaa_search_cifar.py
     python main.py --config=configs/deepaa_search_cifar.py --config.data.name=cifar100    # there it crashes

@@ -42,7 +42,12 @@ class Evaluator:
         """The sums and counts of the whole split, on the host. strength: what `perturb` is given beside each image."""
         strength = devices.place(strength, devices.everywhere(self._mesh))
         # Fetched together at the end, so that the device need not wait for the host between batches.
-        parts = jax.device_get([self._step(state, fed, strength) for fed in self._feed.whole(self._batch_size)])
+        parts: list[metrics.Totals] = []
+        for fed in self._feed.whole(self._batch_size):
+            if self._feed.sends:
+                jax.block_until_ready(parts[-1:])  # else all batches would wait in the device's memory
+            parts.append(self._step(state, fed, strength))
+        parts = jax.device_get(parts)
         return sum(parts[1:], parts[0])
 
     def __call__(self, state: TrainState, strength: Tree = ()) -> dict[str, float]:

@@ -45,9 +45,9 @@ class Feed:
         """Whether the rows themselves are sent."""
         return self._source is None
 
-    def __call__(self, rows: np.ndarray) -> Fed:
-        """rows: int32 [... B], the last axis spread over the devices; -1 is padding and gets label -1."""
-        sharding = devices.along(self._mesh, rows.ndim - 1)
+    def __call__(self, rows: np.ndarray, axis: int = -1) -> Fed:
+        """rows: int32 of any shape, this axis spread over the devices; -1 is padding and gets label -1."""
+        sharding = devices.along(self._mesh, axis % rows.ndim)
         if self._source is not None:
             return Fed(self._source, devices.place(rows, sharding))
         safe, split = np.maximum(rows, 0), self._split

@@ -34,7 +34,6 @@ def run(config: ConfigDict, workdir: str | pathlib.Path, title: str = "") -> dic
     if folder.complete():
         return folder.result()
     job = prepare(config)
-    store = Store(folder.checkpoints, {"data": config.data.name, "model": config.model.name})
     title = title or job.data.name
     final: dict[str, Any] = {}
     try:
@@ -44,11 +43,10 @@ def run(config: ConfigDict, workdir: str | pathlib.Path, title: str = "") -> dic
                 net = finished.network_of(config.search.checkpoint, job)
                 folder.begin()
             else:
-                net, final = _trained(job, folder, store, requests, title)
+                net, final = _trained(job, folder, requests, title)
             if job.plan is not None:
                 final |= policy_search.search(job, net, folder, requests, title)
     finally:
-        store.close()
         folder.close()
     if not devices.is_main():
         return {}
@@ -57,13 +55,15 @@ def run(config: ConfigDict, workdir: str | pathlib.Path, title: str = "") -> dic
     return final
 
 
-def _trained(
-    job: Job, folder: Workdir, store: Store, requests: Requests, title: str
-) -> tuple[TrainState, dict[str, Any]]:
+def _trained(job: Job, folder: Workdir, requests: Requests, title: str) -> tuple[TrainState, dict[str, Any]]:
     """(the state at the end of the training, its figures)."""
-    training = Training(job, folder, store, requests, title)
-    folder.begin()
-    history = training.run()
+    store = Store(folder.checkpoints, {"data": job.config.data.name, "model": job.config.model.name})
+    try:
+        training = Training(job, folder, store, requests, title)
+        folder.begin()
+        history = training.run()
+    finally:
+        store.close()
     found = stress.examine(job, training.state, training.evaluators["test"], folder, requests, title)
     findings.keep(job, training.state, training.feed, folder)
     if not devices.is_main():
@@ -105,7 +105,7 @@ class Training:
         self.evaluators = {
             name: Evaluator(job, split)
             for name, split in (("test", job.data.test), ("validation", job.data.validation))
-            if len(split.label)
+            if len(split.label) and (name == "test" or split is not job.data.test)
         }
         self._bar = report.Bar(title, job.total_steps, int(self.state.step), visible=devices.is_main())
         self._begin_record()

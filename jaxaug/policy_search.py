@@ -18,11 +18,13 @@ import numpy as np
 from jaxaug import devices, report
 from jaxaug.augment import descriptions, plots
 from jaxaug.errors import UsageError
+from jaxaug.feed import Feed
 from jaxaug.files import write_whole
 from jaxaug.interrupt import Interrupted, Requests
 from jaxaug.job import Job
 from jaxaug.search import deepaa
 from jaxaug.search.deepaa import PolicyState
+from jaxaug.search.updates import Chosen
 from jaxaug.store import Store
 from jaxaug.types import TrainState
 from jaxaug.workdir import POLICY, Workdir, read_history
@@ -71,7 +73,8 @@ class _Search:
         self._state: PolicyState = begin(key) if restored is None else restored
         # Nothing of the optimiser takes part in a search.
         self._net = net.replace(opt=())
-        self._rows = [devices.place(split, everywhere) for split in (self._plan.pool, self._plan.trusted)]
+        place = job.config.data.place
+        self._feeds = [Feed(split, job.mesh, place) for split in (self._plan.pool, self._plan.trusted)]
         options = self._plan.options
         total = options.layers * options.updates + options.refine
         self._bar = report.Bar(f"{title}, policy", total, int(self._state.step), visible=devices.is_main())
@@ -99,11 +102,9 @@ class _Search:
 
     def _update(self, name: str, layer: int) -> tuple[PolicyState, jax.Array]:
         chosen = self._plan.chosen(int(self._state.step))
-        along = devices.along(self._job.mesh, 0)
-        placed = jax.tree.map(lambda rows: devices.place(rows, along), chosen)
-        source, trusted = self._rows
-        number = jnp.asarray(layer, jnp.int32)
-        return self._plan.updates[name](self._state, number, self._net, source, trusted, placed)[:2]
+        rows, few = (feed(numbers, axis=0) for feed, numbers in zip(self._feeds, chosen, strict=True))
+        number, fed = jnp.asarray(layer, jnp.int32), Chosen(rows.chosen, few.chosen)
+        return self._plan.updates[name](self._state, number, self._net, rows.source, few.source, fed)[:2]
 
     def _record(self, name: str, layer: int) -> None:
         """Log, show, save."""

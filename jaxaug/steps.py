@@ -116,10 +116,8 @@ def of_rows(source: Split | None, chosen: jax.Array | Split) -> Batch:
 
     Without a source chosen is the rows themselves, see `feed.Fed`.
     """
-    if not isinstance(chosen, Split):
-        assert source is not None
-        chosen = take(source, chosen)
-    return Batch(chosen.image, chosen.label, chosen.index)
+    part = take(source, chosen)
+    return Batch(part.image, part.label, part.index)
 
 
 def make_search_dispatch(search_step: Callable) -> Callable:

@@ -139,6 +139,8 @@ def test_imagenet_config_trains_on_a_folder(tmp_path):
     result = loop.run(config, tmp_path / "run")
     assert 0 <= result["test_top1"] <= 1
     assert list((tmp_path / "folder").glob("decoded-*/train_image.npy"))
+    # The rows of val are those that are reported on, so that no epoch is chosen by them.
+    assert "chosen_top1" not in result
 
 
 def test_cifar_config_trains_on_the_official_archive(tmp_path, monkeypatch):

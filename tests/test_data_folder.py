@@ -173,6 +173,12 @@ MISTAKES = {
         r"train/dog has no images \(\.png, .*add some or remo",
     ),
     "empty split": (lambda root: (root / "test/cat").rename(root / "cat"), {}, "test has no images"),
+    "flat": (lambda root: draw_flat(root / "test"), {}, "move its images into a folder for each class"),
+    "broken link": (
+        lambda root: (root / "train/cat/d.png").symlink_to("nowhere"),
+        {"cache": True, "size": 4},
+        r"d\.png cannot be read",
+    ),
     "new class": (lambda root: (root / "test/dog").mkdir(), {}, "test has the classes dog, which train has not"),
     "no train": (lambda root: (root / "train").rename(root / "training"), {}, "there is no folder .*train; it must"),
     "no classes": (lambda root: ((root / "train").rename(root / "x"), (root / "train").mkdir()), {}, "has no folders"),
@@ -181,6 +187,11 @@ MISTAKES = {
     "statistics": (lambda root: None, {"statistics": "cifar"}, 'must be "computed", or "imagenet"'),
     "channels": (lambda root: None, {"channels": 2}, "channels=2 0, 1 or 3"),
 }
+
+
+def draw_flat(folder):
+    shutil.rmtree(folder)
+    draw(folder / "0.png")
 
 
 def draw_deep(path):

@@ -10,9 +10,10 @@ from conftest import double_precision, tiny_config
 from jax.flatten_util import ravel_pytree
 
 from jaxaug import devices, job, losses, models
-from jaxaug.augment import apply_op, pipeline
+from jaxaug.augment import apply_op, pipeline, spaces
 from jaxaug.objective import make_row_terms
-from jaxaug.search import implicit, matching
+from jaxaug.search import deepaa, implicit, matching
+from jaxaug.search.candidates import Slope
 from jaxaug.types import Batch
 
 ONE_DEVICE = jax.make_mesh((1,), ("data",), devices=jax.devices()[:1], axis_types=(jax.sharding.AxisType.Auto,))
@@ -158,3 +159,33 @@ def test_two_devices_and_one_agree(stage, monkeypatch):
     np.testing.assert_allclose(of_one, of_two, atol=1e-5 * np.abs(of_one).max())
     np.testing.assert_allclose(one[1], two[1], atol=1e-6)
     np.testing.assert_allclose(one[0].logits, two[0].logits, atol=1e-4)
+
+
+def test_all_layers_climb_with_an_adam_of_their_own():
+    """Whose first step is that of an untouched state, and whose later ones go on from there."""
+    options = deepaa.Options(layers=2, updates=3, images=4)
+    space = spaces.space((8, 8, 1), ("TranslateX", "Invert"), 3, (0.0,))
+    begun = deepaa.begin(jax.random.key(0), options, space)
+    rng = np.random.default_rng(0)
+    slopes = [jnp.asarray(rng.normal(size=(4, *begun.logits.shape)), jnp.float32) for _ in range(2)]
+    state = begun
+    for step in range(6):
+        slope = Slope(jnp.asarray(rng.normal(size=(4, begun.logits.shape[1])), jnp.float32))
+        state = deepaa.learn(options, state, jnp.asarray(step // 3), slope)
+    untouched = begun.replace(step=state.step, logits=state.logits)
+    for slope in slopes:
+        state, untouched = (deepaa.learn_all(options, one, jnp.asarray(1), slope) for one in (state, untouched))
+        np.testing.assert_array_equal(state.logits, untouched.logits)
+
+
+def test_a_search_that_ends_early_stays_on_all_devices():
+    """What is replaced in the state lies where it lay: several processes must be able to save it."""
+    config = tiny_config()
+    config.data.validation_size = 0.2
+    config.search.update(name="deepaa", direction="matching.cosine", part=())
+    config.search.deepaa.update(layers=2, updates=1, images=2, stop=0.5)
+    plan = job.prepare(config).plan
+    state = devices.place(plan.begin(jax.random.key(0)).replace(key=()), devices.everywhere(devices.make_mesh()))
+    ended = plan.after(state.replace(step=state.step + 1))
+    assert int(ended.layers) == int(ended.greedy) == 1
+    assert ended.layers.sharding == state.layers.sharding

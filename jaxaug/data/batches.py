@@ -80,17 +80,19 @@ def evaluation_rows(size: int, batch_size: int) -> list[np.ndarray]:
     return list(rows.reshape(count, batch_size))
 
 
-def take(split: Split, rows: jax.Array) -> Split:
+def take(split: Split | None, rows: jax.Array | Split) -> Split:
     """Gathers rows; pure, to be called inside jit.
 
     Args:
-      split: a `Split` of N > 0 rows.
-      rows: int [B], 0..N-1, or -1 for padding.
+      split: a `Split` of N > 0 rows; None if `rows` is the rows themselves, which are returned.
+      rows: int [B], 0..N-1, or -1 for padding; of any shape.
 
     Returns:
       A `Split` of B rows with the dtypes of `split`. A padding row has label -1; its image and index are
       those of row 0, so that whatever is looked up by index stays in range.
     """
+    if isinstance(rows, Split):
+        return rows
     rows = jnp.asarray(rows)
     safe = jnp.maximum(rows, 0)
     gathered = jax.tree.map(lambda array: jnp.take(array, safe, axis=0, mode="clip"), split)

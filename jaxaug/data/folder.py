@@ -35,7 +35,8 @@ def load(config) -> Data:
       config: name, path, validation_size, seed; size, 0 by default where all images are as large as the first,
         else each is cut to the square in its middle and resized to size x size (bicubic, antialiased); channels, 1 or
         3, or 0 by default for what the first image has; cache, True to keep the decoded images below config.dir, where
-        the next run finds them and from where they are mapped into memory; statistics, "imagenet" for its mean and
+        the next run finds them and from where they are mapped into memory (validation_size and train_size read the rows
+        that are left into it); statistics, "imagenet" for its mean and
         deviation, by default computed from the training rows.
 
     Raises:
@@ -129,8 +130,10 @@ def _images(split: str, folder: pathlib.Path, names: tuple[str, ...]) -> list[tu
         found += of_class
         others += [path for path in entries if path.suffix.lower() not in SUFFIXES]
     if not found:
+        flat = any(path.suffix.lower() in SUFFIXES for path in _entries(folder))
         raise UsageError(
-            f"folder: {folder} has no images ({', '.join(SUFFIXES)}) in its classes; add some or remove it"
+            f"folder: {folder} has no images ({', '.join(SUFFIXES)}) in its classes; "
+            + ("move its images into a folder for each class" if flat else "add some or remove it")
         )
     if others:
         logging.getLogger(__name__).warning("passed over %d that are no images, such as %s", len(others), others[0])

@@ -19,6 +19,7 @@ Files = dict[str, list[pathlib.Path]]  # split -> its files
 _GREY = ("1", "L", "LA", "La")
 # Seconds until reading shows its progress.
 _PATIENCE = 3
+_QUEUE = 10_000  # files that wait to be decoded: a million would take gigabytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,9 +71,10 @@ def cached(files: Files, target: Target, folder: pathlib.Path) -> dict[str, np.n
                     path = partial / f"{split}_image.npy"
                     _read(split, paths, target, open_memmap(path, "w+", np.uint8, target.shape(len(paths))))
         except OSError as error:
+            left = ", ".join(path.name for path in folder.glob("partial-*"))
             raise UsageError(
                 f"folder: decoded images cannot be kept in {folder}: {error}; set config.data.dir to another folder, "
-                "or config.data.cache to False"
+                "or config.data.cache to False" + (f"; remove {left}, if no run is decoding now" if left else "")
             ) from error
         images = cache.fetch(folder, key)
         assert images is not None
@@ -84,7 +86,10 @@ def _checksum(files: Files, target: Target) -> str:
     digest = hashlib.sha256(repr(target).encode())
     for split, paths in files.items():
         for path in paths:
-            about = path.stat()
+            try:
+                about = path.stat()
+            except OSError as error:
+                raise UsageError(f"folder: {path} cannot be read: {error}; repair or remove it") from error
             digest.update(f"{split} {path} {about.st_size} {about.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
@@ -99,10 +104,11 @@ def _read(split: str, paths: list[pathlib.Path], target: Target, images: np.ndar
     # Pillow decodes outside Python's lock.
     workers = concurrent.futures.ThreadPoolExecutor()
     try:
-        done = workers.map(read, range(len(paths)))
         # disable=None shows the bar on a terminal only.
-        for _ in tqdm(done, f"reading {split}", len(paths), unit="image", delay=_PATIENCE, disable=None):
-            pass
+        with tqdm(desc=f"reading {split}", total=len(paths), unit="image", delay=_PATIENCE, disable=None) as bar:
+            for start in range(0, len(paths), _QUEUE):
+                for _ in workers.map(read, range(start, min(start + _QUEUE, len(paths)))):
+                    bar.update()
     finally:
         workers.shutdown(cancel_futures=True)
 

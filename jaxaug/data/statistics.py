@@ -4,11 +4,13 @@ import numpy as np
 
 from jaxaug.data.records import CHUNK_ROWS
 
+CHUNK_NUMBERS = 2**24  # 128 MiB of float64
+
 
 def channel_statistics(image: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and (population) standard deviation per channel on the 0..1 scale.
 
-    Holds CHUNK_ROWS images at a time as float64.
+    Holds CHUNK_ROWS images at a time as float64, fewer of large ones.
 
     Args:
       image: [N H W C] with N > 0, 0..255.
@@ -19,8 +21,9 @@ def channel_statistics(image: np.ndarray) -> tuple[tuple[float, ...], tuple[floa
     """
     total = np.zeros(image.shape[-1])
     squares = np.zeros(image.shape[-1])
-    for start in range(0, len(image), CHUNK_ROWS):
-        chunk = np.asarray(image[start : start + CHUNK_ROWS], np.float64)
+    rows = min(CHUNK_ROWS, max(1, CHUNK_NUMBERS // max(1, image[0].size)))
+    for start in range(0, len(image), rows):
+        chunk = np.asarray(image[start : start + rows], np.float64)
         total += chunk.sum(axis=(0, 1, 2))
         squares += np.square(chunk, out=chunk).sum(axis=(0, 1, 2))
     pixels = len(image) * image.shape[1] * image.shape[2]

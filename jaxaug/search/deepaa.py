@@ -134,8 +134,14 @@ def learn(options: Options, state: PolicyState, layer: jax.Array, slope: Slope) 
 
 
 def learn_all(options: Options, state: PolicyState, layer: jax.Array, slope: jax.Array) -> PolicyState:
-    """The logits of all layers up to `layer` after an update. slope [N L R]: d cos / d logits of each item."""
-    step, opt = jax.vmap(adam(options.learning_rate).update)(slope.mean(axis=0), state.opt["logits"])
+    """The logits of all layers up to `layer` after an update. slope [N L R]: d cos / d logits of each item.
+
+    They climb along the mean over items alone.
+    """
+    # Adam begins anew: its moments are those of slopes of another scale.
+    fresh = state.step == state.greedy
+    opt = jax.tree.map(lambda x: jnp.where(fresh, jnp.zeros_like(x), x), state.opt["logits"])
+    step, opt = jax.vmap(adam(options.learning_rate).update)(slope.mean(axis=0), opt)
     step = jnp.where(jnp.arange(len(step))[:, None] <= layer, step, 0.0)
     return state.replace(step=state.step + 1, logits=state.logits + step, opt={**state.opt, "logits": opt})
 

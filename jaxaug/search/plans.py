@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from jaxaug import devices
 from jaxaug.augment import spaces
 from jaxaug.augment.ops import check
 from jaxaug.augment.policies import Policy
@@ -70,7 +70,9 @@ class Plan:
         nothing = float(jax.nn.softmax(state.logits[layer])[deepaa.identity_of(self.space)])
         if nothing <= self.options.stop:
             return state
-        return state.replace(layers=jnp.asarray(max(layer, 1), jnp.int32), greedy=state.step)
+        # Where the number was, that is on the devices of all processes.
+        layers = devices.place(np.asarray(max(layer, 1), np.int32), state.layers.sharding)
+        return state.replace(layers=layers, greedy=state.step)
 
     def found(self, state: PolicyState) -> Policy:
         """The policy so far, for training: geometric values are mirrored with probability 1/2, as DeepAA does."""
@@ -89,7 +91,8 @@ def build(
 
     train, trust: terms of augmented images and of validation images. Raises UsageError for what cannot be.
     """
-    options, choices = deepaa.Options(**config.deepaa), config.space
+    options: Options = call("config.search.deepaa", deepaa.Options, options=config.deepaa)
+    choices = config.space
     if options.images % mesh.size:
         raise UsageError(f"config.search.deepaa.images {options.images} cannot be divided among {mesh.size} devices")
     space, nearest = spaces.space(data.image_shape, tuple(choices.ops), choices.levels, tuple(choices.cover)), None

@@ -60,7 +60,9 @@ CALLED = Loops(jax.jit, _fold, _each)
 SCANNED = Loops(lambda piece: piece, _scan, jax.lax.map)
 
 # state, layer [] int32, net, training rows, trusted rows, chosen -> (state, cosine [], derivative)
-Update = Callable[[PolicyState, jax.Array, TrainState, Split, Split, Chosen], tuple[PolicyState, jax.Array, Any]]
+Update = Callable[
+    [PolicyState, jax.Array, TrainState, Split | None, Split | None, Chosen], tuple[PolicyState, jax.Array, Any]
+]
 
 
 def make_updates(
@@ -87,7 +89,12 @@ def make_updates(
         learned = loops.compiled(partial(learn, options))
 
         def update(
-            state: PolicyState, layer: jax.Array, net: TrainState, source: Split, trusted: Split, chosen: Chosen
+            state: PolicyState,
+            layer: jax.Array,
+            net: TrainState,
+            source: Split | None,
+            trusted: Split | None,
+            chosen: Chosen,
         ) -> tuple[PolicyState, jax.Array, Any]:
             derivative, cosine = run(net, *gather(state, layer, source, trusted, chosen))
             return learned(state, layer, derivative), jnp.mean(cosine), derivative
@@ -111,12 +118,12 @@ def _spread(of_items: Callable, mesh: Mesh) -> Callable:
 
 
 def _gathered(
-    space: Policy, state: PolicyState, layer: jax.Array, source: Split, trusted: Split, chosen: Chosen
+    space: Policy, state: PolicyState, layer: jax.Array, source: Split | None, trusted: Split | None, chosen: Chosen
 ) -> tuple[Layers, Layers, jax.Array | None, Item, jax.Array]:
     """(upto, before, level) of `Given`, the items and their keys."""
     rows = take(source, chosen.image)
-    items = Item(rows.image, rows.index, rows.label, trusted.image[chosen.validation])
-    keys = jax.random.split(jax.random.fold_in(state.key, state.step), len(chosen.image))
+    items = Item(rows.image, rows.index, rows.label, take(trusted, chosen.validation).image)
+    keys = jax.random.split(jax.random.fold_in(state.key, state.step), len(rows.label))
     upto, before = (Layers(deepaa.until(state.logits, end, space), state.levels) for end in (layer + 1, layer))
     return upto, before, None if state.levels is None else state.levels[layer], items, keys
 
