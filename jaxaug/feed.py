@@ -68,12 +68,16 @@ class Feed:
         yield from map(self, evaluation_rows(len(self._split), size))
 
 
-def check(data: Data, place: str) -> None:
-    """Raises UsageError for another place, and for images that the devices have no room for."""
+def check(data: Data, pool: Split, place: str) -> None:
+    """Raises UsageError for another place, and for images that the devices have no room for.
+
+    pool: rows that a policy is searched with.
+    """
     if place not in PLACES:
         raise UsageError(f"config.data.place must be one of {PLACES}, got {place!r}")
-    # The largest first: validation and test rows are placed beside the training rows.
-    needed = sum(split.image.nbytes for split in {id(split): split for split in data.splits().values()}.values())
+    # Each once: validation rows may be the test rows, the pool the training rows.
+    splits = {id(split): split for split in (*data.splits().values(), pool)}.values()
+    needed = sum(split.image.nbytes for split in splits)
     limits = [(device.memory_stats() or {}).get("bytes_limit") for device in jax.local_devices()]
     room = min((limit for limit in limits if limit), default=None)
     if place == "device" and room is not None and needed > _SHARE * room:

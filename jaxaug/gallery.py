@@ -172,7 +172,7 @@ def policy_of(config: ConfigDict) -> tuple[Policy, str]:
     """(the policy that a search may change, as it begins; "shared" or "per_row"). UsageError if there is none."""
     part = pipeline.tuned_part(config.augment)
     if part is None:
-        raise UsageError("no policy was learned")
+        raise UsageError("no policy was learned beside the training; one that was searched after it is in policy.png")
     return part.policy, "per_row" if part.hyper.own else "shared"
 
 

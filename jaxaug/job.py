@@ -72,7 +72,7 @@ def prepare(config: ConfigDict) -> Job:
     mesh = devices.make_mesh()
     _check_sizes(config, mesh.size)
     data, pool = plans.cut_pool(read(config), config.search.pool, config.seed)
-    feed.check(data, config.data.place)
+    feed.check(data, pool, config.data.place)
     counts = {"steps_per_epoch": len(data.train) // config.batch_size, "epochs": config.epochs}
     _check_rows(config, data)
     model = models.build(config.model, data.num_classes)

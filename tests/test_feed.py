@@ -61,18 +61,22 @@ def test_each_device_is_sent_its_share(mesh):
 
 
 def test_images_without_room_are_refused(monkeypatch):
+    """A policy's pool counts, unless it is the training rows."""
+
     class Small:
         def memory_stats(self):
-            return {"bytes_limit": 100_000}
+            return {"bytes_limit": 200_000}
 
-    data = job.read(tiny_config())
-    feed.check(data, "device")
+    data = job.read(tiny_config())  # 115,008 bytes, 86,208 of them for training
+    pool = data.train.at(slice(None))
+    feed.check(data, pool, "device")
     monkeypatch.setattr(jax, "local_devices", lambda: [Small()])
+    feed.check(data, data.train, "device")
     with pytest.raises(UsageError, match=r"set config\.data\.place=host"):
-        feed.check(data, "device")
-    feed.check(data, "host")
+        feed.check(data, pool, "device")
+    feed.check(data, pool, "host")
     with pytest.raises(UsageError, match=r"config\.data\.place must be one of"):
-        feed.check(data, "disk")
+        feed.check(data, data.train, "disk")
 
 
 def test_devices_hold_the_split_once():
