@@ -1,6 +1,7 @@
 """Few labels: what the policy that DeepAA's search finds is worth beside the usual ones, at the same training budget.
 
-    python benchmarks/deepaa_few_labels.py --output benchmarks/results/deepaa_few_labels_cpu.json    # an hour
+    python benchmarks/deepaa_few_labels.py --output few_labels.json    # on two CPU cores two hours
+    python benchmarks/deepaa_few_labels.py --output few_labels.json --only "digits, 30 a class"    # a quarter of one
 
 For each seed a few labelled images, the same for all methods. The search sees nothing else: a network is trained on a
 third of them, images are taken from another third, and gradients are matched with those of the last. Then the same
@@ -35,7 +36,8 @@ SETTINGS = {
 COSINE = {"direction": "matching.cosine", "part": ()}
 SEARCHES = {
     "searched": COSINE,
-    "searched, refined": {**COSINE, "deepaa": {"refine": 64}},
+    # At a tenth of the rate: every layer moves with each of the noisy draws.
+    "searched, refined": {**COSINE, "deepaa": {"refine": 64, "learning_rate": 0.01}},
     "searched by conjugate gradients": {"direction": "directions.conjugate_gradient", "part": ("head",)},
 }
 
