@@ -153,7 +153,7 @@ def curves(path: pathlib.Path, histories: Mapping[str, Sequence[History]]) -> No
         axis.set_xlabel("epoch")
         axis.set_ylabel(label)
         axis.grid(alpha=0.3)
-    axes[1].set_yscale("log")
     if axes[1].lines:
+        axes[1].set_yscale("log")
         axes[1].legend()
     figure.savefig(path, dpi=120)

@@ -124,7 +124,7 @@ def test_soft_augmentation_recipe(row):
 
 
 def test_imagenet_config_trains_on_a_folder(tmp_path):
-    """From photographs of several sizes to a test accuracy; a shallower network, smaller images, few steps."""
+    """From photographs of several sizes to a test accuracy; a small network and small images, two steps."""
     random = np.random.default_rng(0)
     for name, count in (("train", 8), ("val", 4)):
         for i in range(2 * count):
@@ -133,7 +133,8 @@ def test_imagenet_config_trains_on_a_folder(tmp_path):
             smooth = random.integers(0, 256, (3, 4, 3)).astype(np.uint8)
             Image.fromarray(smooth).resize((90 + i, 70), Image.Resampling.BICUBIC).save(path)
     config = module_of("deepaa_eval_imagenet").get_config("imagenet_2")
-    config.update({"batch_size": 8, "epochs": 1, "eval_batch_size": 4, "model": {"kw": {"depth": 18}}})
+    config.update({"batch_size": 8, "epochs": 1, "eval_batch_size": 4})
+    config.model = {"name": "convnet", "kw": {"widths": (8, 16)}}
     config.data.update(path=str(tmp_path / "imagenet"), dir=str(tmp_path), size=64)
     config.augment.size, config.optim.schedule.warmup = 48, 0.0
     result = loop.run(config, tmp_path / "run")

@@ -14,7 +14,7 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 TINY = {
-    "isda": {"epochs": 1, "seeds": 1},
+    "isda": {"epochs": 1, "seeds": 1, "rows": 300},
     "augmentations": {"height": 32, "images": 3, "policies": ("randaugment",)},
     "noisy_labels": {"epochs": 1, "seeds": 1, "shares": (0.8,), "compared": ("plain",)},
     "policies": {
