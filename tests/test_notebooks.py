@@ -42,8 +42,8 @@ def assigned(source: str) -> dict[str, object]:
     return {line.targets[0].id: ast.literal_eval(line.value) for line in ast.parse(source).body}
 
 
-def kernel_of_this_interpreter(folder: pathlib.Path, flags: str) -> AsyncKernelManager:
-    """A kernel that needs no installed kernelspec and cannot be another environment's. flags: of XLA."""
+def kernel_of_this_interpreter(folder: pathlib.Path) -> AsyncKernelManager:
+    """A kernel that needs no installed kernelspec and cannot be another environment's."""
     spec = {
         "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
         "display_name": "tests",
@@ -51,7 +51,7 @@ def kernel_of_this_interpreter(folder: pathlib.Path, flags: str) -> AsyncKernelM
         # One device, as a reader has; conftest.py gives the tests two.
         "env": {
             "JAX_PLATFORMS": "cpu",
-            "XLA_FLAGS": flags,
+            "XLA_FLAGS": QUICK,
             "IPYTHONDIR": str(folder / "ipython"),
             # What an earlier call of the tests compiled need not be compiled again.
             "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".pytest_cache" / "compiled"),
@@ -86,8 +86,7 @@ def test_notebook_runs(path, tmp_path):
     cell.source = "\n".join(f"{name} = {value!r}" for name, value in values.items())
     client = NotebookClient(
         notebook,
-        # The network of one of them is so large that optimised code is worth its compilation.
-        km=kernel_of_this_interpreter(tmp_path, "" if path.stem == "isda" else QUICK),
+        km=kernel_of_this_interpreter(tmp_path),
         timeout=300,
         resources={"metadata": {"path": str(path.parent)}},
     )
