@@ -44,8 +44,7 @@ class Evaluator:
         # Fetched together at the end, so that the device need not wait for the host between batches.
         parts: list[metrics.Totals] = []
         for fed in self._feed.whole(self._batch_size):
-            if self._feed.sends:
-                jax.block_until_ready(parts[-1:])  # else all batches would wait in the device's memory
+            self._feed.wait_for(parts[-1:])
             parts.append(self._step(state, fed, strength))
         parts = jax.device_get(parts)
         return sum(parts[1:], parts[0])

@@ -62,6 +62,14 @@ class Feed:
         label = devices.place(np.where(rows < 0, np.int32(-1), split.label[safe]), sharding)
         return Fed(None, Split(send(split.image), label, send(split.index)))
 
+    def wait_for(self, computed: Any) -> None:
+        """To be called between reading rows and using them, with what was computed from the rows before.
+
+        One batch is read while the devices are at the last one; if rows are sent, more would fill their memory.
+        """
+        if self.sends:
+            jax.block_until_ready(computed)
+
     def whole(self, batch_size: int) -> Iterator[Fed]:
         """Every row of the split once, in order, in equal batches of about this size, which all devices divide."""
         size = -(-min(batch_size, len(self._split)) // self._mesh.size) * self._mesh.size

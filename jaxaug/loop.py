@@ -117,9 +117,7 @@ class Training:
             for step, rows in chunks(job, int(self.state.step)):
                 self._search(step)
                 fed = self.feed(rows)
-                if self.feed.sends:
-                    # One batch is read while the devices are at the last one; more would fill their memory.
-                    jax.block_until_ready(self._totals)
+                self.feed.wait_for(self._totals)
                 self.state, self._totals = self._dispatch(self.state, self._totals, fed)
                 self._seen += rows.size
                 after = step + len(rows)

@@ -44,8 +44,7 @@ class Searching:
         """The state after one search step."""
         rows = self._plan.batch(self._taken)
         fed = [feed(chosen) for feed, chosen in zip(self._feeds, rows, strict=True)]
-        if self._feeds[0].sends:
-            jax.block_until_ready(self._totals)  # as in `loop.Training.run`
+        self._feeds[0].wait_for(self._totals)
         state, self._totals = self._dispatch(state, self._totals, *fed)
         self._taken, self._counted = self._taken + 1, self._counted + 1
         return state
