@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from jaxaug import devices, sweep, workdir
-from jaxaug.errors import UsageError
-from jaxaug.interrupt import Interrupted
+from jaxaug.core.errors import UsageError
+from jaxaug.core.sharding import enable_compilation_cache, initialize_distributed
+from jaxaug.runs.workdir import fingerprint
+from jaxaug.train import sweep
+from jaxaug.train.hooks.preemption import Interrupted
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "A file with get_config(), see configs/.", lock_config=True)
 WORKDIR = flags.DEFINE_string(
@@ -27,14 +29,14 @@ PROCESS = flags.DEFINE_integer("process_id", -1, "Which of them this is.")
 
 def main(arguments: Sequence[str]) -> int:
     logging.set_verbosity(logging.WARNING)  # orbax reports every file it touches
-    devices.keep_compilations()
+    enable_compilation_cache()
     try:
         if len(arguments) > 1:
             raise UsageError(f"unknown arguments {arguments[1:]}: settings look like --config.epochs=10")
         config = read_config()
-        devices.connect(COORDINATOR.value, PROCESSES.value, PROCESS.value)
+        initialize_distributed(COORDINATOR.value, PROCESSES.value, PROCESS.value)
         name = pathlib.Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
-        sweep.run(config, WORKDIR.value or f"runs/{name}-{workdir.fingerprint(config)}")
+        sweep.run(config, WORKDIR.value or f"runs/{name}-{fingerprint(config)}")
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

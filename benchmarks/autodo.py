@@ -33,13 +33,13 @@ from hyperstep import released
 from hyperstep.clock import Arm, Calls, race
 from hyperstep.ours import Ours, batches, bytes_per_row
 
-from jaxaug.search import directions
+from jaxaug.bilevel import ihvp
 
 COUNTS = (1_000, 10_000, 100_000, 1_000_000)
 DIRECTIONS = {
-    "identity": directions.identity(),
-    "conjugate gradient 5": directions.conjugate_gradient(steps=5),
-    "conjugate gradient 10": directions.conjugate_gradient(steps=10),
+    "identity": ihvp.identity(),
+    "conjugate gradient 5": ihvp.conjugate_gradient(steps=5),
+    "conjugate gradient 10": ihvp.conjugate_gradient(steps=10),
 }
 Makers = dict[str, Callable[[], Arm]]
 

@@ -19,8 +19,8 @@ from configured import config_of
 from seeds_at_once import run
 from sklearn.metrics import roc_auc_score
 
-from jaxaug import recipes, sweep
-from jaxaug.workdir import environment
+from jaxaug.runs.workdir import environment
+from jaxaug.train import autodo_methods, sweep
 
 RESULTS = pathlib.Path(__file__).resolve().parent / "results"
 LINEAR = {"name": "linear", "kw": {}}
@@ -53,7 +53,7 @@ WITH_CONVNET = {
 def measure(method, changes, model, epochs, seeds):
     """{accuracy, auc of the weights ...}: one number per seed of each."""
     config = config_of("autodo_digits")
-    everything = recipes.variants(method if method not in ("plain", *recipes.CONTROLS) else "NONE")
+    everything = autodo_methods.variants(method if method not in ("plain", *autodo_methods.CONTROLS) else "NONE")
     config.variants = {"one": everything[method]}
     config = sweep.expand(config)["one"]
     config.update(changes)
@@ -62,9 +62,11 @@ def measure(method, changes, model, epochs, seeds):
     done = run(config, seeds)
     found = {"accuracy": done.accuracy[-1].tolist(), "best_on_test": done.accuracy.max(axis=0).tolist()}
     found["seconds"] = round(time.perf_counter() - began, 1)
-    if "weight" in done.state.hyper.own and done.jobs[0].data.clean_label is not None:
+    if "weight" in done.state.meta.per_example and done.jobs[0].data.clean_label is not None:
         right = [one.data.clean_label == one.data.train.label for one in done.jobs]
-        found["weight_auc"] = [float(roc_auc_score(*pair)) for pair in zip(right, done.own("weight"), strict=True)]
+        found["weight_auc"] = [
+            float(roc_auc_score(*pair)) for pair in zip(right, done.per_example("weight"), strict=True)
+        ]
     return found
 
 

@@ -22,9 +22,12 @@ import tempfile
 
 from ml_collections import ConfigDict
 
-from jaxaug import defaults, devices, job, loop
-from jaxaug.augment import spaces
-from jaxaug.workdir import environment
+from jaxaug.core.sharding import enable_compilation_cache
+from jaxaug.policies import search_space
+from jaxaug.runs.workdir import environment
+from jaxaug.train import trainer
+from jaxaug.train.config import default_config
+from jaxaug.train.experiment import load_dataset
 
 SEEDS, LAYERS, BLACK = 5, 3, (0.0,)
 SETTINGS = {
@@ -45,7 +48,7 @@ SEARCHES = {
 def base(setting: str, seed: int) -> ConfigDict:
     """The labelled images as training and validation rows, and the network."""
     name, rows, validation, widths, epochs, _ = SETTINGS[setting]
-    config = defaults.config()
+    config = default_config()
     config.seed, config.batch_size, config.eval_batch_size = seed, 25, 1000
     config.epochs = config.eval_every = config.save_every = epochs
     config.data.update(name=name, seed=seed, validation_size=validation, train_size=rows)
@@ -78,9 +81,9 @@ def of_policy(**options: str) -> dict:
 
 def methods(setting: str, seed: int, workdir: pathlib.Path) -> dict[str, dict]:
     """name -> changes of the training; searches what has to be searched."""
-    shape = job.read(base(setting, seed)).image_shape
+    shape = load_dataset(base(setting, seed)).image_shape
     uniform = workdir / "uniform.json"
-    spaces.space(shape, cover=BLACK).with_layers(LAYERS).replace(noise=("sign",)).save(uniform)
+    search_space.make_search_space(shape, cover=BLACK).with_layers(LAYERS).replace(noise=("sign",)).save(uniform)
     crop = {"padding": SETTINGS[setting][-1], "fill": "zero"}
     found = {
         "no augmentation": {},
@@ -98,7 +101,7 @@ def methods(setting: str, seed: int, workdir: pathlib.Path) -> dict[str, dict]:
         if config.search.deepaa.refine and not folder.exists():
             # It goes on where the search layer by layer has ended.
             shutil.copytree(workdir / "search" / "searched" / f"seed_{seed}" / "policy", folder / "policy")
-        loop.run(config, folder, f"{setting}: {name}, seed {seed}")
+        trainer.train_and_evaluate(config, folder, f"{setting}: {name}, seed {seed}")
         # One network serves all searches of a seed.
         trained = trained or str(folder)
         found[name] = of_policy(file=str(folder / "policy.json"))
@@ -109,7 +112,9 @@ def measure(setting: str, seed: int, workdir: pathlib.Path) -> dict[str, dict]:
     """name -> {"accuracy": %, "policy": figures of a searched one}."""
     found: dict[str, dict] = {}
     for name, changes in methods(setting, seed, workdir).items():
-        result = loop.run(training(setting, seed, changes), workdir / name / f"seed_{seed}", f"{setting}: {name}")
+        result = trainer.train_and_evaluate(
+            training(setting, seed, changes), workdir / name / f"seed_{seed}", f"{setting}: {name}"
+        )
         found[name] = {"accuracy": 100 * result["test_top1"]}
         if name in SEARCHES:
             summary = workdir / "search" / name / f"seed_{seed}" / "result.json"
@@ -132,7 +137,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--only", nargs="+", choices=SETTINGS, default=list(SETTINGS), metavar="SETTING")
     arguments = parser.parse_args()
-    devices.keep_compilations()
+    enable_compilation_cache()
     workdir = pathlib.Path(arguments.workdir or tempfile.mkdtemp())
     results: dict[str, list] = {setting: [] for setting in arguments.only}
     for setting in arguments.only:

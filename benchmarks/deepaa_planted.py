@@ -17,9 +17,12 @@ import tempfile
 
 import numpy as np
 
-from jaxaug import defaults, devices, job, loop
-from jaxaug.augment import Policy
-from jaxaug.workdir import environment
+from jaxaug.core.sharding import enable_compilation_cache
+from jaxaug.policies.policy import Policy
+from jaxaug.runs.workdir import environment
+from jaxaug.train import trainer
+from jaxaug.train.config import default_config
+from jaxaug.train.experiment import load_dataset
 
 SEEDS = 5
 OPS = ("FlipVertical", "TranslateX", "TranslateY", "Invert")
@@ -27,9 +30,9 @@ OPS = ("FlipVertical", "TranslateX", "TranslateY", "Invert")
 
 def arrays(seed: int) -> dict[str, np.ndarray]:
     """Digits as arrays for an .npz, the validation digits shifted."""
-    config = defaults.config()
+    config = default_config()
     config.data.update(name="digits", seed=seed, validation_size=0.3)
-    data = job.read(config)
+    data = load_dataset(config)
     random = np.random.default_rng(seed)
     moves = random.choice([-2, 2], len(data.validation))
     shifted = np.stack([shift(image, move) for image, move in zip(data.validation.image, moves, strict=True)])
@@ -49,7 +52,7 @@ def shift(image: np.ndarray, columns: int) -> np.ndarray:
 
 
 def config_of(path: pathlib.Path, seed: int):
-    config = defaults.config()
+    config = default_config()
     config.seed, config.epochs, config.batch_size = seed, 40, 32
     config.eval_every = config.save_every = 40
     config.data.update(name="npz", path=str(path))
@@ -65,13 +68,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", default="")
     arguments = parser.parse_args()
-    devices.keep_compilations()
+    enable_compilation_cache()
     workdir = pathlib.Path(tempfile.mkdtemp())
     found: dict[str, list[float]] = {name: [] for name in ("Identity", *OPS)}
     uniform: dict[str, float] = {}
     for seed in range(SEEDS):
         np.savez(workdir / f"{seed}.npz", **arrays(seed))
-        loop.run(config_of(workdir / f"{seed}.npz", seed), workdir / f"seed_{seed}", f"seed {seed}")
+        trainer.train_and_evaluate(config_of(workdir / f"{seed}.npz", seed), workdir / f"seed_{seed}", f"seed {seed}")
         policy = Policy.load(workdir / f"seed_{seed}" / "policy.json")
         names, probability = [policy.names[i] for i in policy.op[0, 0]], policy.probabilities()[1][0, 0]
         for name in found:

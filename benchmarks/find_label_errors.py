@@ -19,9 +19,13 @@ from configured import config_of
 from scipy.special import logsumexp
 from sklearn.metrics import roc_auc_score
 
-from jaxaug import devices, gallery, job, suspects, sweep
-from jaxaug.data import Split
-from jaxaug.workdir import environment
+from jaxaug.analysis.run_figures import RunFigures, predictions
+from jaxaug.core.sharding import enable_compilation_cache
+from jaxaug.data.dataset import Split
+from jaxaug.label_errors.scores import suggested_labels
+from jaxaug.runs.workdir import environment
+from jaxaug.train import sweep
+from jaxaug.train.experiment import load_dataset
 
 PLAIN = {"loss": {"chain": ()}, "search": {"name": ""}, "suspects": 0}
 STILL = {"augment": {"train": ()}}
@@ -36,9 +40,9 @@ VARIANTS = {
 }
 
 
-def disagreement(run: gallery.FinishedRun, split: Split) -> np.ndarray:
+def disagreement(run: RunFigures, split: Split) -> np.ndarray:
     """[N] minus the log of the probability that the run's model gives the label of each row of the split."""
-    features, head = gallery.said(run.job, run.state, split)[1], run.state.params["head"]
+    features, head = predictions(run.job, run.state, split)[1], run.state.params["head"]
     logits = np.asarray(features, np.float64) @ np.asarray(head["kernel"]) + np.asarray(head["bias"])
     return logsumexp(logits, axis=1) - logits[np.arange(len(logits)), split.label]
 
@@ -55,14 +59,14 @@ def main() -> None:
     parser.add_argument("--output", default="")
     parser.add_argument("--workdir", default="", help="where the runs are kept, to go on with them")
     arguments = parser.parse_args()
-    devices.keep_compilations()
+    enable_compilation_cache()
     config = config_of("find_label_errors")
     config.eval_every = config.save_every = config.epochs
     config.variants = VARIANTS
     workdir = pathlib.Path(arguments.workdir or tempfile.mkdtemp())
     results = sweep.run(config, workdir)
-    runs = {name: gallery.FinishedRun(workdir / name / "seed_0") for name in VARIANTS}
-    found, data = runs["learned"].found, job.read(config)
+    runs = {name: RunFigures(workdir / name / "seed_0") for name in VARIANTS}
+    found, data = runs["learned"].found, load_dataset(config)
     wrong = found["given"] != found["clean"]
     scores = {f"model: {name}": figures(disagreement(run, data.train), wrong) for name, run in runs.items()}
     scores["learned weight"] = figures(-found["weight"], wrong)
@@ -79,7 +83,7 @@ def main() -> None:
 
 def _right(found: dict[str, np.ndarray], wrong: np.ndarray) -> float:
     """The share of the wrong rows for which the table suggests the true label."""
-    return float(np.mean(suspects.suggested(found)[wrong] == found["clean"][wrong]))
+    return float(np.mean(suggested_labels(found)[wrong] == found["clean"][wrong]))
 
 
 if __name__ == "__main__":

@@ -72,18 +72,20 @@ def build(case, arm):
     import jax.numpy as jnp
 
     from jaxaug import losses
-    from jaxaug.losses import class_statistics
-    from jaxaug.losses.isda import isda
-    from jaxaug.types import Batch, Outputs, Progress
+    from jaxaug.core.types import Batch, ModelOutput, Progress
+    from jaxaug.losses import _feature_statistics
+    from jaxaug.losses._isda import isda
 
     rows, classes, depth, kind, strength = CASES[case]
     transform = isda(strength, kind, schedule="constant") if arm == "jaxaug" else losses.chain()
 
     def ours(features, kernel, bias, labels, state):
-        out = Outputs(features, features @ kernel + bias, kernel, bias)
-        terms = losses.begin(out, Batch(features, labels, labels), {}, Progress(jnp.zeros(()), jnp.zeros(())))
+        out = ModelOutput(features, features @ kernel + bias, kernel, bias)
+        terms = losses.cross_entropy_inputs(
+            out, Batch(features, labels, labels), {}, Progress(jnp.zeros(()), jnp.zeros(()))
+        )
         state, terms = transform.apply(state, terms)
-        return losses.reduce(terms), state
+        return losses.mean_loss(terms), state
 
     loss = direct_loss(kind, strength) if arm == "direct" else ours
 
@@ -95,7 +97,7 @@ def build(case, arm):
 
     state = transform.init(classes, depth)
     if arm == "direct":
-        empty = class_statistics.empty(classes, depth, full=kind == "full")
+        empty = _feature_statistics.init_statistics(classes, depth, full=kind == "full")
         state = (empty.count, empty.mean, empty.covariance)
     return jax.jit(call, donate_argnums=0), state, batches(rows, classes, depth, kernel_first=arm != "direct")
 

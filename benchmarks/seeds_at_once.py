@@ -13,8 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxaug import job, metrics, steps
-from jaxaug.data.batches import training_rows
+from jaxaug.data.sampler import training_rows
+from jaxaug.train import metrics
+from jaxaug.train.experiment import build_experiment
+from jaxaug.train.step import batch_of
 
 
 @dataclasses.dataclass
@@ -28,7 +30,7 @@ class Seeds:
 
     def own(self, name: str) -> np.ndarray:
         """[seeds, N]: the numbers of that name, in the order of each seed's training rows."""
-        ids, values = np.asarray(self.state.search.ids), np.asarray(self.state.hyper.own[name])
+        ids, values = np.asarray(self.state.search.ids), np.asarray(self.state.meta.per_example[name])
         order = [np.searchsorted(i, j.data.train.index) for i, j in zip(ids, self.jobs, strict=True)]
         return np.stack([v[o] for v, o in zip(values, order, strict=True)])
 
@@ -42,10 +44,10 @@ def run(config, seeds: int, evaluate_every: int = 10) -> Seeds:
         _stacked([jax.tree.map(jnp.asarray, getattr(one.data, name)) for one in jobs])
         for name in ("train", "validation", "test")
     )
-    train = jax.jit(jax.vmap(lambda s, source, rows: first.train_step(s, steps.of_rows(source, rows))[0]))
+    train = jax.jit(jax.vmap(lambda s, source, rows: first.train_step(s, batch_of(source, rows))[0]))
     evaluate = jax.jit(jax.vmap(lambda s, test: _top1(first, s, test)))
     searching = first.search is not None and jax.jit(
-        jax.vmap(lambda s, a, i, b, k: first.search_step(s, steps.of_rows(a, i), steps.of_rows(b, k))[0])
+        jax.vmap(lambda s, a, i, b, k: first.search_step(s, batch_of(a, i), batch_of(b, k))[0])
     )
     orders = [training_rows(len(one.data.train.label), config.batch_size, one.config.seed) for one in jobs]
     taken, accuracy, epochs = 0, [], []
@@ -64,7 +66,7 @@ def run(config, seeds: int, evaluate_every: int = 10) -> Seeds:
 def _job_of(config, seed: int):
     one = copy.deepcopy(config)
     one.seed = one.data.seed = seed
-    return job.prepare(one)
+    return build_experiment(one)
 
 
 def _stacked(trees: list):
@@ -73,6 +75,6 @@ def _stacked(trees: list):
 
 def _top1(first, state, test):
     rows = jnp.arange(len(test.label))
-    batch = steps.of_rows(test, rows)
-    hit, count = metrics.of_evaluation(first.predict(state, batch).logits, batch.label).sums["top1"]
+    batch = batch_of(test, rows)
+    hit, count = metrics.evaluation_totals(first.predict(state, batch).logits, batch.label).sums["top1"]
     return hit / count

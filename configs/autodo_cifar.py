@@ -11,11 +11,12 @@ SEP_BOTH 13.1, each the best epoch on the test set. Ours: not measured yet (no C
 Cost: the paper says 5.4 GPU hours for SEP_BOTH; not measured here.
 """
 
-from jaxaug import defaults, recipes
+from jaxaug.train import autodo_methods
+from jaxaug.train.config import default_config
 
 
 def get_config(methods="SEP_BOTH"):
-    config = defaults.config()
+    config = default_config()
     config.seeds = 4
     config.epochs, config.batch_size, config.eval_batch_size = 200, 256, 1000
     config.data.update(name="cifar10", seed=-1, validation_size=10_000, imbalance=10.0, noise=0.1)
@@ -27,7 +28,7 @@ def get_config(methods="SEP_BOTH"):
     config.optim.schedule.update(shape="cosine", per="epoch", floor=0.1e-3, warmup=5.0)
     config.search.update(start=50, batch_size=256, validation_batch_size=256)
     config.search.optim.schedule.update(per="epoch", floor=0.05e-3, warmup=5.0)
-    config.variants = recipes.variants(
+    config.variants = autodo_methods.variants(
         methods,
         parts=("parts.pad_and_crop", "parts.flip", "crops.random_erasing"),
         rand=(3, 15),

@@ -10,11 +10,12 @@ Paper: none (AutoDO has no results on digits). Ours: see README.md.
 Cost: 4 variants x 5 seeds, about 10 minutes on two CPU cores.
 """
 
-from jaxaug import defaults, recipes
+from jaxaug.train import autodo_methods
+from jaxaug.train.config import default_config
 
 
 def get_config(methods="SEP_BOTH"):
-    config = defaults.config()
+    config = default_config()
     config.seeds, config.epochs, config.batch_size = 5, 60, 32
     config.eval_every, config.save_every = 5, 60
     config.data.update(name="digits", seed=-1, validation_size=300, imbalance=10.0, noise=0.3)
@@ -22,5 +23,5 @@ def get_config(methods="SEP_BOTH"):
     config.optim.update(learning_rate=0.05, momentum=0.9, nesterov=True, weight_decay=1e-4)
     config.search.update(start=5, batch_size=64, validation_batch_size=64)
     config.search.optim.schedule.warmup = 5.0
-    config.variants = recipes.variants(methods)
+    config.variants = autodo_methods.variants(methods)
     return config

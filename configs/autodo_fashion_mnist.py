@@ -9,7 +9,8 @@ Paper: none (AutoDO has no results on Fashion-MNIST). Ours: see README.md (the c
 Cost: a run of the convnet takes 1 (plain) to 4 minutes (SEP_BOTH) on two CPU cores; :all is 10 variants x 3 seeds.
 """
 
-from jaxaug import defaults, recipes
+from jaxaug.train import autodo_methods
+from jaxaug.train.config import default_config
 
 NETWORKS = {
     # word after the comma: (model, options, epochs, training rows before the distortion, trusted rows, search start,
@@ -22,7 +23,7 @@ NETWORKS = {
 def get_config(words="SEP_BOTH"):
     methods, _, model = words.partition(",")
     name, options, epochs, rows, trusted, start, batch, searched, rate = NETWORKS[model or "convnet"]
-    config = defaults.config()
+    config = default_config()
     config.seeds, config.epochs = 3, epochs
     config.batch_size, config.eval_batch_size = batch, 1000
     config.eval_every, config.save_every = 5, 10
@@ -32,7 +33,7 @@ def get_config(words="SEP_BOTH"):
     config.optim.update(learning_rate=rate, weight_decay=5e-4)
     config.search.update(start=start, batch_size=searched, validation_batch_size=searched)
     config.search.optim.schedule.warmup = 5.0
-    config.variants = recipes.variants(
+    config.variants = autodo_methods.variants(
         methods, parts=("parts.flip",), rand=(3, 5), auto="fast_autoaugment_svhn", dada="dada_svhn"
     )
     return config

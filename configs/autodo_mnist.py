@@ -10,11 +10,12 @@ Paper: no table for MNIST. Ours: not measured yet (no MNIST images where this wa
 Cost: not measured; 312,500 steps of 32 images and 28,650 search steps, for a GPU.
 """
 
-from jaxaug import defaults, recipes
+from jaxaug.train import autodo_methods
+from jaxaug.train.config import default_config
 
 
 def get_config(methods="SEP_BOTH"):
-    config = defaults.config()
+    config = default_config()
     config.epochs, config.batch_size, config.eval_batch_size = 200, 32, 1000
     config.data.update(name="mnist", seed=-1, validation_size=10_000, imbalance=100.0, noise=0.1)
     config.model = {"name": "resnet", "kw": {"depth": 14}}
@@ -22,7 +23,7 @@ def get_config(methods="SEP_BOTH"):
     config.optim.schedule.update(shape="cosine", per="epoch", floor=0.05e-3, warmup=5.0)
     config.search.update(start=50, batch_size=256, validation_batch_size=256)
     config.search.optim.schedule.update(per="epoch", floor=0.05e-3, warmup=5.0)
-    config.variants = recipes.variants(
+    config.variants = autodo_methods.variants(
         methods, rand=(3, 5), colour=(3, 5), auto="fast_autoaugment_svhn", dada="dada_svhn"
     )
     return config

@@ -16,13 +16,13 @@ less than half as often as at the start.
 Cost: 1 minute for the search, as much for the 15 runs of the comparison, on two CPU cores.
 """
 
-from jaxaug import defaults
+from jaxaug.train.config import default_config
 
 NO_POLICY, SPACE = {"train": ()}, {"train": ("policy.policy",), "policy": {"preset": "dada_space"}}
 
 
 def get_config(policy=""):
-    config = defaults.config()
+    config = default_config()
     config.batch_size, config.eval_every, config.save_every = 64, 5, 60
     config.model = {"name": "convnet", "kw": {"widths": (16, 32, 64), "dropout_rate": 0.0}}
     config.optim.update(learning_rate=0.1, momentum=0.9, nesterov=False, weight_decay=2e-4)

@@ -14,7 +14,7 @@ Paper, accuracy % with 95 % intervals: CIFAR-10 97.56 Â± 0.14, CIFAR-100 84.02 Â
 Ours: not measured yet (no CIFAR images where this was written). Cost: 78,000 steps of WRN-28-10, for a GPU.
 """
 
-from jaxaug import defaults
+from jaxaug.train.config import default_config
 
 TRAININGS = {
     # word after the comma: (epochs, learning rate, views)
@@ -29,7 +29,7 @@ def get_config(words="cifar_2"):
     if training not in TRAININGS:
         raise ValueError(f"unknown training {training!r}: one of {', '.join(filter(None, TRAININGS))}, or none")
     epochs, rate, views = TRAININGS[training]
-    config = defaults.config()
+    config = default_config()
     config.epochs, config.batch_size, config.eval_batch_size = epochs, 128, 1000
     config.eval_every = 20
     config.data.update(name="cifar10")

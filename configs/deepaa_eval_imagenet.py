@@ -16,11 +16,11 @@ Paper, accuracy %: ResNet-50 78.30 ± 0.14, ResNet-200 81.32 ± 0.17 (from memor
 Ours: not measured (no ImageNet where this was written). Cost: 270 epochs of ImageNet, for eight GPUs.
 """
 
-from jaxaug import defaults
+from jaxaug.train.config import default_config
 
 
 def get_config(policy="imagenet_1"):
-    config = defaults.config()
+    config = default_config()
     config.epochs, config.batch_size, config.eval_batch_size = 270, 2048, 1024
     config.eval_every = 20
     config.data.update(name="folder", size=256, channels=3, statistics="imagenet", cache=True, place="host")

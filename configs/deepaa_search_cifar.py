@@ -11,11 +11,11 @@ presets: deepaa_cifar_1, deepaa_cifar_2. Ours: not measured yet (no CIFAR images
 Cost: 54 million gradients and 185 million forward-mode passes of an image, for a GPU.
 """
 
-from jaxaug import defaults
+from jaxaug.train.config import default_config
 
 
 def get_config():
-    config = defaults.config()
+    config = default_config()
     config.epochs, config.batch_size, config.eval_batch_size = 45, 128, 1000
     config.eval_every, config.save_every = 5, 15
     config.data.update(name="cifar10", validation_size=10_000)

@@ -8,11 +8,11 @@ A convnet is trained on 400 digits first; the search then takes its images from 
 Paper: Zheng et al., ICLR 2022 (no results on digits). Ours: see README.md. Cost: about 4 minutes on two CPU cores.
 """
 
-from jaxaug import defaults
+from jaxaug.train.config import default_config
 
 
 def get_config():
-    config = defaults.config()
+    config = default_config()
     config.epochs, config.batch_size = 40, 32
     config.eval_every, config.save_every = 10, 20
     config.data.update(name="digits", validation_size=0.3)

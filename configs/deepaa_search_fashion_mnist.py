@@ -10,7 +10,7 @@ Paper: Zheng et al., ICLR 2022 (no results on Fashion-MNIST). Ours, on 1,000 ima
 Cost: about 15 minutes on two CPU cores for the convnet; not measured for the WideResNet.
 """
 
-from jaxaug import defaults
+from jaxaug.train.config import default_config
 
 ROWS = {
     # word after the colon: (model, options, epochs, what differs from the released search)
@@ -29,7 +29,7 @@ def get_config(network="convnet"):
     if network not in ROWS:
         raise ValueError(f"unknown network {network!r}: one of {', '.join(ROWS)}")
     name, options, epochs, search = ROWS[network]
-    config = defaults.config()
+    config = default_config()
     config.epochs, config.batch_size, config.eval_batch_size = epochs, 64, 1000
     config.data.update(name="fashion_mnist", validation_size=10_000)
     config.augment.train = ("parts.flip",)

@@ -11,7 +11,7 @@ Paper: Gudovskiy et al., CVPR 2021 (no list of errors there). Ours: benchmarks/r
 Cost: about 6 minutes on two CPU cores for Fashion-MNIST.
 """
 
-from jaxaug import defaults
+from jaxaug.train.config import default_config
 
 SETS = {
     # word after the colon: (epochs, of them before the search, rows in a batch, of a search step, of a trusted batch)
@@ -24,7 +24,7 @@ SETS = {
 def get_config(data="fashion_mnist"):
     if data not in SETS:
         raise ValueError(f"unknown data {data!r}: one of {', '.join(SETS)}")
-    config = defaults.config()
+    config = default_config()
     epochs, start, rows, searched, trusted = SETS[data]
     config.epochs, config.batch_size, config.eval_batch_size = epochs, rows, 1000
     config.suspects = 64

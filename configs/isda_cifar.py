@@ -19,7 +19,7 @@ Ours: not measured yet (no CIFAR images where this was written).
 Cost: not measured either; WRN-28-10 takes 93,600 steps of about 4 TFLOP, which needs a GPU.
 """
 
-from jaxaug import defaults
+from jaxaug.train.config import default_config
 
 # row: model, its options, epochs, batch size, learning rate, milestones (epochs, from 1; none: cosine), factor, decay
 ROWS = {
@@ -45,7 +45,7 @@ def get_config(row="wide_resnet-28-10"):
     if row not in ROWS:
         raise ValueError(f"unknown row {row!r}: one of {', '.join(ROWS)}")
     name, options, epochs, batch_size, learning_rate, milestones, factor, decay = ROWS[row]
-    config = defaults.config()
+    config = default_config()
     config.epochs, config.batch_size, config.eval_batch_size = epochs, batch_size, 1000
     config.data.name = "cifar10"
     config.augment.train = ("parts.pad_and_crop", "parts.flip")  # Table 4 adds "parts.cutout"

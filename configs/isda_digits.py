@@ -5,11 +5,11 @@
 Paper: none (ISDA has no results on digits). Ours: see README.md. Cost: about 3 minutes on two CPU cores.
 """
 
-from jaxaug import defaults
+from jaxaug.train.config import default_config
 
 
 def get_config():
-    config = defaults.config()
+    config = default_config()
     config.seeds = 5
     config.epochs = 30
     config.batch_size = 64

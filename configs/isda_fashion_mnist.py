@@ -7,7 +7,7 @@ Paper: none (ISDA has no results on Fashion-MNIST). Ours: see README.md (the con
 Cost: 2 variants x 3 seeds; the convnet takes about 5 minutes a run on two CPU cores.
 """
 
-from jaxaug import defaults
+from jaxaug.train.config import default_config
 
 MODELS = {
     # word after the colon: (model, its options, epochs)
@@ -20,7 +20,7 @@ def get_config(model="convnet"):
     if model not in MODELS:
         raise ValueError(f"unknown model {model!r}: one of {', '.join(MODELS)}")
     name, options, epochs = MODELS[model]
-    config = defaults.config()
+    config = default_config()
     config.seeds, config.epochs = 3, epochs
     config.batch_size, config.eval_batch_size = 128, 1000
     config.save_every = 1

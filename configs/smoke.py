@@ -5,11 +5,11 @@
 Cost: about 15 seconds on two CPU cores, most of it compilation; too short to learn much (test accuracy 30 to 40 %).
 """
 
-from jaxaug import defaults
+from jaxaug.train.config import default_config
 
 
 def get_config():
-    config = defaults.config()
+    config = default_config()
     config.epochs = 2
     config.save_every = 1
     config.data.name = "digits"

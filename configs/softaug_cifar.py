@@ -14,7 +14,7 @@ Ours: not measured yet (no CIFAR images where this was written).
 Cost: not measured either; 195,390 steps of 128 images through a ResNet-18 (0.56 GMAC each) need a GPU.
 """
 
-from jaxaug import defaults
+from jaxaug.train.config import default_config
 
 # row: does it use RandAugment, does it use the soft crop
 ROWS = {"baseline": (False, False), "ra": (True, False), "sa": (False, True), "ra_sa": (True, True)}
@@ -25,7 +25,7 @@ def get_config(row="sa"):
     if row not in ROWS:
         raise ValueError(f"unknown row {row!r}: one of {', '.join(ROWS)}")
     with_policy, soft = ROWS[row]
-    config = defaults.config()
+    config = default_config()
     config.epochs, config.batch_size, config.eval_batch_size = EPOCHS, 128, 1000
     config.eval_every = 5
     config.data.name, config.data.statistics = "cifar100", "computed"

@@ -9,11 +9,11 @@ Paper: none (Soft Augmentation has no results on digits). Ours: see README.md.
 Cost: 15 runs, about 3 minutes on two CPU cores.
 """
 
-from jaxaug import defaults
+from jaxaug.train.config import default_config
 
 
 def get_config():
-    config = defaults.config()
+    config = default_config()
     config.seeds = 5
     config.epochs = 30
     config.batch_size = 64

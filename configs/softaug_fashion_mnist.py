@@ -10,7 +10,7 @@ Paper: none (Soft Augmentation has no results on Fashion-MNIST). Ours: see READM
 Cost: 3 variants x 5 seeds; the convnet takes about 2 minutes a run on two CPU cores.
 """
 
-from jaxaug import defaults
+from jaxaug.train.config import default_config
 
 MODELS = {
     # word after the colon: (model, its options, epochs, training rows)
@@ -23,7 +23,7 @@ def get_config(model="convnet"):
     if model not in MODELS:
         raise ValueError(f"unknown model {model!r}: one of {', '.join(MODELS)}")
     name, options, epochs, rows = MODELS[model]
-    config = defaults.config()
+    config = default_config()
     config.seeds, config.epochs = 5, epochs
     config.batch_size, config.eval_batch_size = 128, 1000
     config.eval_every, config.save_every = 10, 10

@@ -13,11 +13,12 @@ def make(size, threads=None):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     import jax
 
-    from jaxaug.augment import augment_batch, presets
+    from jaxaug.augment.functional import apply_policy
+    from jaxaug.policies import presets
 
     policy = presets.randaugment(2, 9)
 
     def call(images, seed):
-        return np.asarray(augment_batch(jax.random.key(seed), images, policy, exact=True)[0])
+        return np.asarray(apply_policy(jax.random.key(seed), images, policy, exact=True)[0])
 
     return call

@@ -14,10 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from hyperstep.clock import Arm, Calls
-from jaxaug import defaults, job, models
-from jaxaug.augment.policy import augmented, settings_of
-from jaxaug.search import updates
-from jaxaug.types import Batch
+from jaxaug.augment.policy_transform import augment_batch, execution_settings
+from jaxaug.core.types import Batch
+from jaxaug.models.api import create, replace_arrays, without_norms
+from jaxaug.search.deepaa import update
+from jaxaug.train.config import default_config
+from jaxaug.train.experiment import build_experiment
 
 CLASSES, SHAPE = 10, (32, 32, 3)
 LAYER = {"first": 0, "later": 1, "all": 1}  # name of an update -> number of the layer that it is given
@@ -30,7 +32,7 @@ class Ours:
     """
 
     def __init__(self, network: str, depth: int, widen_factor: int, options: dict[str, int]):
-        config = defaults.config()
+        config = default_config()
         config.model = {"name": network, "kw": {"depth": depth, "widen_factor": widen_factor}}
         config.search.update(name="deepaa", direction="matching.cosine", part=())
         config.search.deepaa.update(layers=2, updates=1, **options)
@@ -38,13 +40,13 @@ class Ours:
             path = pathlib.Path(folder) / "images.npz"
             np.savez(path, **_arrays(2000))
             config.data.update(name="npz", path=str(path))
-            prepared = job.prepare(config)
+            prepared = build_experiment(config)
         assert prepared.plan is not None
         self.plan, self.options = prepared.plan, prepared.plan.options
         self.rows = jax.tree.map(jnp.asarray, (self.plan.pool, self.plan.trusted))
-        self.model = models.build(config.model, CLASSES)
+        self.model = create(config.model, CLASSES)
         self.net = jax.jit(prepared.init)(prepared.key).replace(opt=())
-        self.theta = models.without_norms(self.net.params)
+        self.theta = without_norms(self.net.params)
         self.branches = self.plan.space.op.shape[2]
         state = self.plan.begin(jax.random.key(0))
         self.state = state.replace(logits=jnp.zeros_like(state.logits))
@@ -90,8 +92,8 @@ class Ours:
         def images(layers: int, count: int) -> Callable:
             policy, zeros = self.plan.space.with_layers(layers), jnp.zeros(count, jnp.int32)
             batch = Batch(jnp.concatenate([image] * count), zeros, zeros)
-            settings = settings_of(policy, True, "auto")
-            return jax.jit(lambda key: augmented(key, batch, policy, settings).image)
+            settings = execution_settings(policy, True, "auto")
+            return jax.jit(lambda key: augment_batch(key, batch, policy, settings).image)
 
         every, sampled = images(1, self.branches * o.chunk), images(2, self.branches)
         before, rounds = images(2, o.chunk), o.copies // o.chunk
@@ -115,7 +117,7 @@ class Ours:
         return [(self._gradient, o.validation, 1), (self._gradient, self.branches, drawn), forward_mode]
 
     def _rows(self, theta: Any, image: jax.Array, label: jax.Array) -> jax.Array:
-        variables = {"params": models.with_arrays(self.net.params, theta), "batch_stats": self.net.stats}
+        variables = {"params": replace_arrays(self.net.params, theta), "batch_stats": self.net.stats}
         _, logits = self.model.apply(variables, image, train=False)
         return -jnp.take_along_axis(jax.nn.log_softmax(logits), label[:, None], axis=1)[:, 0]
 
@@ -133,12 +135,12 @@ class Taken:
     def __init__(self, stages: tuple[str, ...], *setting: Any):
         self.arms: dict[str, Callable[[], Arm]] = {}
         self.counts: dict[str, dict[str, int]] = {}
-        whole = updates.CALLED
-        updates.CALLED = whole._replace(compiled=self._compiled)
+        whole = update.CALLED
+        update.CALLED = whole._replace(compiled=self._compiled)
         try:
             self.ours = Ours(*setting)
         finally:
-            updates.CALLED = whole
+            update.CALLED = whole
         for stage in stages:
             self._count: Counter[str] = Counter()
             self.ours.updated(stage, self.ours.state)

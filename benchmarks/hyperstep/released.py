@@ -18,34 +18,34 @@ import jax.numpy as jnp
 import optax
 
 from hyperstep.ours import CLASSES, Ours, batches, equal
-from jaxaug.search import directions
-from jaxaug.types import Batch, Tree
+from jaxaug.bilevel import ihvp
+from jaxaug.core.types import Batch, Tree
 
 STEPS, RATE, SMOOTHING, LEARNING_RATE = 5, 0.01, 0.05, 0.05
 DENSE = optax.rmsprop(LEARNING_RATE, decay=0.99, eps=1e-8, eps_in_sqrt=False)
 # theta -> its path; what `Ours.search_step` takes to do the same.
 THETA: dict[str, tuple[str, ...]] = {"classifier": ("head", "kernel"), "all parameters": ()}
-AS_OURS: dict[str, Any] = {"direction": directions.neumann(STEPS, RATE, scaled=False), "fisher": False}
+AS_OURS: dict[str, Any] = {"direction": ihvp.neumann(STEPS, RATE, scaled=False), "fisher": False}
 
 
 class State(flax.struct.PyTreeNode):
-    """params, stats: of the model; hyper: {"weight" [N], "soft" [N K]}; opt: of RMSprop over all of it."""
+    """params, stats: of the model; meta: {"weight" [N], "soft" [N K]}; opt: of RMSprop over all of it."""
 
     params: Tree
     stats: Tree
-    hyper: dict[str, jax.Array]
+    meta: dict[str, jax.Array]
     opt: Tree
 
 
 def begin(ours: Ours) -> State:
     """The parameters and numbers that ours begins with."""
     state = ours.state()
-    own = jax.tree.map(lambda x: x[: ours.count], state.hyper.own)
+    own = jax.tree.map(lambda x: x[: ours.count], state.meta.per_example)
     return State(state.params, state.stats, own, DENSE.init(own))
 
 
 def losses_of(ours: Ours, everything: bool) -> tuple[Callable, Callable]:
-    """(train(theta, hyper, state, batch), trusted(theta, state, batch)) -> [] each."""
+    """(train(theta, meta, state, batch), trusted(theta, state, batch)) -> [] each."""
 
     def logits(theta: Tree, state: State, image: jax.Array) -> jax.Array:
         params = theta if everything else {**state.params, "head": {**state.params["head"], "kernel": theta}}
@@ -55,12 +55,12 @@ def losses_of(ours: Ours, everything: bool) -> tuple[Callable, Callable]:
     def trusted(theta: Tree, state: State, batch: Batch) -> jax.Array:
         return optax.softmax_cross_entropy_with_integer_labels(logits(theta, state, batch.image), batch.label).mean()
 
-    def train(theta: Tree, hyper: Tree, state: State, batch: Batch) -> jax.Array:
+    def train(theta: Tree, meta: Tree, state: State, batch: Batch) -> jax.Array:
         log_p = jax.nn.log_softmax(logits(theta, state, batch.image))
         prior = math.log(1 - CLASSES + CLASSES / SMOOTHING) * jax.nn.one_hot(batch.label, CLASSES)
-        log_s = jax.nn.log_softmax(prior + hyper["soft"][batch.index])
+        log_s = jax.nn.log_softmax(prior + meta["soft"][batch.index])
         distance = 0.5 * jnp.sum((jnp.exp(log_s) - jnp.exp(log_p)) * (log_s - log_p), axis=-1)
-        return jnp.mean(jax.nn.softplus(hyper["weight"][batch.index]) / math.log(2.0) * distance)
+        return jnp.mean(jax.nn.softplus(meta["weight"][batch.index]) / math.log(2.0) * distance)
 
     return train, trusted
 
@@ -73,14 +73,14 @@ def step_of(ours: Ours, everything: bool, in_calls: bool = False) -> Callable:
 
     @wrapped
     def product(theta: Tree, state: State, batch: Batch, v: Tree) -> Tree:
-        return jax.jvp(lambda t: jax.grad(train)(t, state.hyper, state, batch), (theta,), (v,))[1]
+        return jax.jvp(lambda t: jax.grad(train)(t, state.meta, state, batch), (theta,), (v,))[1]
 
     @wrapped
     def gradient(theta: Tree, state: State, batch: Batch, v: Tree) -> Tree:
-        def along(hyper: Tree) -> jax.Array:
-            return jax.jvp(lambda t: train(t, hyper, state, batch), (theta,), (v,))[1]
+        def along(meta: Tree) -> jax.Array:
+            return jax.jvp(lambda t: train(t, meta, state, batch), (theta,), (v,))[1]
 
-        return jax.grad(along)(state.hyper)
+        return jax.grad(along)(state.meta)
 
     first = wrapped(jax.grad(trusted_loss))
     updated = jax.jit(update, donate_argnums=0) if in_calls else update
@@ -99,17 +99,17 @@ def step_of(ours: Ours, everything: bool, in_calls: bool = False) -> Callable:
 
 def update(state: State, found: Tree) -> State:
     """RMSprop over all rows."""
-    updates, opt = DENSE.update(found, state.opt, state.hyper)
-    return state.replace(hyper=optax.apply_updates(state.hyper, updates), opt=opt)
+    updates, opt = DENSE.update(found, state.opt, state.meta)
+    return state.replace(meta=optax.apply_updates(state.meta, updates), opt=opt)
 
 
 def rows_step(state: Any, batch: Batch, trusted: Batch) -> tuple[Any, jax.Array]:
     """step(state, batch, trusted): what such a step does to the rows' numbers alone, for gradients like them."""
 
-    def along(hyper: Tree) -> jax.Array:
-        return 0.5 * sum(jnp.sum(x[batch.index] ** 2) for x in jax.tree.leaves(hyper))
+    def along(meta: Tree) -> jax.Array:
+        return 0.5 * sum(jnp.sum(x[batch.index] ** 2) for x in jax.tree.leaves(meta))
 
-    return update(state, jax.grad(along)(state.hyper)), jnp.zeros(())
+    return update(state, jax.grad(along)(state.meta)), jnp.zeros(())
 
 
 def differences(widths: tuple[int, ...], count: int = 1000) -> dict[str, float]:

@@ -1,6 +1,5 @@
-"""Augmentation: everything that moves or changes pixels, on the device, inside jit."""
+"""Batch transforms: what moves or changes pixels on the device, inside jit."""
 
-from jaxaug.augment.direct import apply_op, augment_batch
-from jaxaug.augment.policies import Policy
+from jaxaug.augment.functional import apply_op, apply_policy
 
-__all__ = ["Policy", "apply_op", "augment_batch"]
+__all__ = ["apply_op", "apply_policy"]

@@ -11,33 +11,36 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from jaxaug.augment import autodo, smooth
-from jaxaug.augment.draws import draw
-from jaxaug.augment.learned import tuned
-from jaxaug.augment.parts import Part, refuse_label_map
-from jaxaug.augment.policies import Policy
-from jaxaug.augment.policy import augmented, settings_of
-from jaxaug.errors import UsageError
-from jaxaug.types import Batch, Progress, Tree
+from jaxaug.augment.learned_transform import learned_policy_transform
+from jaxaug.augment.policy_transform import augment_batch, execution_settings
+from jaxaug.augment.transform import BatchTransform, refuse_label_map
+from jaxaug.core.errors import UsageError
+from jaxaug.core.registry import register
+from jaxaug.core.types import Batch, Progress, Tree
+from jaxaug.ops import float32
+from jaxaug.policies import autodo
+from jaxaug.policies.policy import Policy
+from jaxaug.policies.sampling import sample
 
 CENTRE = "centre"
 LEAST_DETERMINANT = 1e-3  # of a map: a smaller one would show an image less than a thousandth in size
 
 
+@register("augment")
 def affine(
     learned: str = "per_row",
     geometry: str = "centre",
     upscale: int = 1,
     probability: float = 0.2,
     magnitude: float = 0.5,
-) -> Part:
+) -> BatchTransform:
     """AutoDO's affine map (Gudovskiy et al. 2021): one map of `autodo.affine`, drawn with derivatives for each row.
 
     learned: "per_row", "shared", or "" for one that no search may change. probability, magnitude: with which it begins.
     geometry: "centre", the policy "affine" as any other, with repeated edges; as released, "kornia_0.4.1" (published)
     or "kornia_0.9.0". upscale, of those two: the map is made for the image and works on one enlarged by this factor, so
     that translations are that much smaller and its centre is that of the upper left part; 4 in the released code, 1 on
-    ImageNet. Those two leave the mass as it was, and refuse label maps. Raises UsageError for other words or numbers.
+    ImageNet. Those two leave the visibility as it was, and refuse label maps. Raises UsageError for other words or numbers.
     """
     valid = isinstance(upscale, int) and (upscale == 1 or (upscale > 1 and geometry in READINGS))
     if geometry not in (CENTRE, *READINGS) or not valid:
@@ -46,21 +49,21 @@ def affine(
             f"least 1, of kornia's alone, got {geometry!r} and {upscale!r}"
         )
     policy = autodo.affine(probability, magnitude)
-    settings = settings_of(policy, exact=False, scheduler="auto", border="edge")
+    settings = execution_settings(policy, exact=False, scheduler="auto", border="edge")
 
     def moved(key: jax.Array, batch: Batch, policy: Policy, rows: jax.Array) -> Batch:
         if geometry == CENTRE:
-            return augmented(key, batch, policy, settings, (), rows)
+            return augment_batch(key, batch, policy, settings, (), rows)
         refuse_label_map("affine.affine", batch, 'use "policy.policy" with the preset "affine" and exact=False')
-        values = draw(key, policy, rows, relaxed=True).value
+        values = sample(key, policy, rows, relaxed=True).value
         height, width = batch.image.shape[1:3]
         image = warped(batch.image, matrices(values, height, width, geometry), geometry, upscale)
         return batch.replace(image=image)
 
-    def alone(key: jax.Array, batch: Batch, hyper: Tree, progress: Progress) -> Batch:
+    def alone(key: jax.Array, batch: Batch, meta: Tree, progress: Progress) -> Batch:
         return moved(key, batch, policy, batch.index)
 
-    return tuned("affine.affine", policy, learned, moved) if learned else alone
+    return learned_policy_transform("affine.affine", policy, learned, moved) if learned else alone
 
 
 def matrices(values: jax.Array, height: int, width: int, geometry: str) -> jax.Array:
@@ -72,7 +75,7 @@ def matrices(values: jax.Array, height: int, width: int, geometry: str) -> jax.A
     issue 1337).
     """
     sx, sy, degrees, across, down, shear_x, shear_y = jnp.moveaxis(values, -1, 0)
-    cosine, sine = smooth.turn(degrees)
+    cosine, sine = float32.turn(degrees)
     (a, b), (c, d) = (cosine * sx, sine * sy), (-sine * sx, cosine * sy)
     x, y = width // 2, height // 2
     if geometry == "kornia_0.4.1":
@@ -99,8 +102,8 @@ def warped(images: jax.Array, matrix: jax.Array, geometry: str, upscale: int = 1
         # Reducing reads but the middle pixels of each block: nothing else has to be computed.
         x, y = (_middle(side, upscale).astype(matrix.dtype) for side in (width, height))
         column, row = READINGS[geometry](*_inverse(matrix, x[None, :, None, :], y[:, None, :, None]), *large.shape[1:])
-        found = smooth.clamped((column, row), *large.shape[1:])
-        seen = jax.vmap(smooth.take, (0, None, None))(large, found, 0.0)
+        found = float32.clamped((column, row), *large.shape[1:])
+        seen = jax.vmap(float32.take, (0, None, None))(large, found, 0.0)
         return jnp.mean(seen, axis=(-2, -1)).transpose(1, 2, 0).astype(image.dtype)
 
     return jax.vmap(one)(images, matrix)

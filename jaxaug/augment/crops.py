@@ -7,23 +7,25 @@ import math
 import jax
 import jax.numpy as jnp
 
-from jaxaug.augment import pixels
-from jaxaug.augment.exact import rounded
-from jaxaug.augment.parts import Part, mass_of, refuse_label_map
-from jaxaug.augment.resize import crop_and_resize
-from jaxaug.errors import UsageError
-from jaxaug.types import Batch, Progress, Tree
+from jaxaug.augment.transform import BatchTransform, refuse_label_map, visibility_of
+from jaxaug.core.errors import UsageError
+from jaxaug.core.registry import register
+from jaxaug.core.types import Batch, Progress, Tree
+from jaxaug.ops import batched
+from jaxaug.ops.resize import crop_and_resize
+from jaxaug.ops.uint8 import rounded
 
 _FILLS = ("zero", "noise", "mean")  # of random_erasing
 ERASING_ATTEMPTS = 10  # torchvision's
 
 
+@register("augment")
 def random_resized_crop(
     scale: tuple[float, float] = (0.08, 1.0),
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
     attempts: int = 10,
     soften: bool = False,
-) -> Part:
+) -> BatchTransform:
     """Cut out a random box and resize it to the whole image (Szegedy et al. 2015), as torchvision draws it.
 
     scale: range of the box's share of the area, uniform; ratio: range of columns / rows, its logarithm uniform; the
@@ -36,7 +38,7 @@ def random_resized_crop(
     if attempts < 1:
         raise UsageError(f"augment 'crops.random_resized_crop': attempts must be at least 1, got {attempts}")
 
-    def part(key: jax.Array, batch: Batch, hyper: Tree, progress: Progress) -> Batch:
+    def part(key: jax.Array, batch: Batch, meta: Tree, progress: Progress) -> Batch:
         refuse_label_map("crops.random_resized_crop", batch, "use the operation RandResizeCrop in a policy")
         height, width = batch.image.shape[1:3]
         keys = jax.random.split(key, len(batch.label))
@@ -51,19 +53,20 @@ def random_resized_crop(
         between = rounded if batch.image.dtype == jnp.uint8 else jnp.asarray
         resize = jax.vmap(lambda image, box: crop_and_resize(image, box, between))
         image = resize(batch.image.transpose(0, 3, 1, 2), boxes).transpose(0, 2, 3, 1)
-        batch = batch.replace(image=pixels.cast(jnp.clip(image, 0.0, 255.0), batch.image.dtype))
-        return batch.replace(mass=jax.vmap(_enlarged)(mass_of(batch), boxes)) if soften else batch
+        batch = batch.replace(image=batched.cast(jnp.clip(image, 0.0, 255.0), batch.image.dtype))
+        return batch.replace(visibility=jax.vmap(_enlarged)(visibility_of(batch), boxes)) if soften else batch
 
     return part
 
 
+@register("augment")
 def random_erasing(
     probability: float = 0.5,
     area: tuple[float, float] = (0.02, 0.33),
     ratio: tuple[float, float] = (0.3, 3.3),
     fill: str = "zero",
     soften: bool = False,
-) -> Part:
+) -> BatchTransform:
     """Erase a random box of each image with the given probability in 0..1 (Zhong et al. 2020), as torchvision draws it.
 
     area: range of the box's share of the image, uniform; ratio: range of rows / columns, its logarithm uniform. The
@@ -80,22 +83,22 @@ def random_erasing(
             f"{probability}"
         )
 
-    def part(key: jax.Array, batch: Batch, hyper: Tree, progress: Progress) -> Batch:
-        of_chance, of_box, of_fill = jax.random.split(key, 3)
+    def part(key: jax.Array, batch: Batch, meta: Tree, progress: Progress) -> Batch:
+        chance_key, box_key, fill_key = jax.random.split(key, 3)
         height, width = batch.image.shape[1:3]
         inverse = (1.0 / ratio[1], 1.0 / ratio[0])
-        keys = jax.random.split(of_box, len(batch.label))
+        keys = jax.random.split(box_key, len(batch.label))
         fits, rows, columns, top, left = jax.vmap(
             lambda key: draw_box(key, height, width, area, inverse, ERASING_ATTEMPTS, smaller=True)
         )(keys)
-        erased = fits & jax.random.bernoulli(of_chance, probability, (len(keys),))
+        erased = fits & jax.random.bernoulli(chance_key, probability, (len(keys),))
         hidden = (
-            pixels.boxes((height, width), top + rows // 2, left + columns // 2, rows, columns) & erased[:, None, None]
+            batched.boxes((height, width), top + rows // 2, left + columns // 2, rows, columns) & erased[:, None, None]
         )
-        image = jnp.where(hidden[..., None], _colour(of_fill, batch.image, fill), batch.image)
+        image = jnp.where(hidden[..., None], _colour(fill_key, batch.image, fill), batch.image)
         if not soften:
             return batch.replace(image=image)
-        return batch.replace(image=image, mass=jnp.where(hidden, 0.0, mass_of(batch)))
+        return batch.replace(image=image, visibility=jnp.where(hidden, 0.0, visibility_of(batch)))
 
     return part
 
@@ -114,17 +117,17 @@ def draw_box(
 
     scale: of the area; ratio: of columns / rows. smaller: than the image on both sides, else at most as large.
     """
-    of_area, of_ratio, of_top, of_left = jax.random.split(key, 4)
-    area = height * width * jax.random.uniform(of_area, (attempts,), minval=scale[0], maxval=scale[1])
-    logs = jax.random.uniform(of_ratio, (attempts,), minval=math.log(ratio[0]), maxval=math.log(ratio[1]))
+    area_key, ratio_key, top_key, left_key = jax.random.split(key, 4)
+    area = height * width * jax.random.uniform(area_key, (attempts,), minval=scale[0], maxval=scale[1])
+    logs = jax.random.uniform(ratio_key, (attempts,), minval=math.log(ratio[0]), maxval=math.log(ratio[1]))
     columns = jnp.round(jnp.sqrt(area * jnp.exp(logs))).astype(jnp.int32)
     rows = jnp.round(jnp.sqrt(area * jnp.exp(-logs))).astype(jnp.int32)
     most = (height - 1, width - 1) if smaller else (height, width)
     fits = (rows > 0) & (columns > 0) & (rows <= most[0]) & (columns <= most[1])
     first = jnp.argmax(fits)
     rows, columns = (jnp.where(fits[first], x[first], 1) for x in (rows, columns))
-    top = jax.random.randint(of_top, (), 0, height - rows + 1)
-    left = jax.random.randint(of_left, (), 0, width - columns + 1)
+    top = jax.random.randint(top_key, (), 0, height - rows + 1)
+    left = jax.random.randint(left_key, (), 0, width - columns + 1)
     return fits[first], rows, columns, top, left
 
 
@@ -139,10 +142,10 @@ def largest_in_the_middle(height: int, width: int, ratio: tuple[float, float]) -
     return (height - rows) // 2, (width - columns) // 2, rows, columns
 
 
-def _enlarged(mass: jax.Array, box: tuple[jax.Array, ...]) -> jax.Array:
-    """[H W]: which part of the mass [H W] each pixel shows once the box (top, left, rows, columns) fills the image.
+def _enlarged(visibility: jax.Array, box: tuple[jax.Array, ...]) -> jax.Array:
+    """[H W]: which part of the visibility [H W] each pixel shows once the box (top, left, rows, columns) fills the image.
 
-    Each pixel gets the mass on the area it was made from, so that the sum is that of the box.
+    Each pixel gets the visibility on the area it was made from, so that the sum is that of the box.
     """
     top, left, rows, columns = box
 
@@ -152,8 +155,8 @@ def _enlarged(mass: jax.Array, box: tuple[jax.Array, ...]) -> jax.Array:
         shared = jnp.minimum(edge[1:, None], pixel + 1.0) - jnp.maximum(edge[:-1, None], pixel)
         return jnp.clip(shared, 0.0, 1.0)
 
-    down, across = overlap(mass.shape[0], top, rows), overlap(mass.shape[1], left, columns)
-    return jnp.einsum("yi,ij,xj->yx", down, mass, across, precision="highest")
+    down, across = overlap(visibility.shape[0], top, rows), overlap(visibility.shape[1], left, columns)
+    return jnp.einsum("yi,ij,xj->yx", down, visibility, across, precision="highest")
 
 
 def _colour(key: jax.Array, image: jax.Array, fill: str) -> jax.Array:
@@ -163,7 +166,7 @@ def _colour(key: jax.Array, image: jax.Array, fill: str) -> jax.Array:
             return jax.random.randint(key, image.shape, 0, 256).astype(image.dtype)
         return jax.random.uniform(key, image.shape, image.dtype, 0.0, 255.0)
     if fill == "mean":
-        return pixels.cast(jnp.mean(image, axis=(1, 2), keepdims=True, dtype=jnp.float32), image.dtype)
+        return batched.cast(jnp.mean(image, axis=(1, 2), keepdims=True, dtype=jnp.float32), image.dtype)
     return jnp.zeros((), image.dtype)
 
 

@@ -11,13 +11,15 @@ import math
 import jax
 import jax.numpy as jnp
 
-from jaxaug.augment import pixels
-from jaxaug.augment.parts import Part, closing_phase, refuse_label_map
-from jaxaug.errors import UsageError
-from jaxaug.types import Batch, Progress, Tree
+from jaxaug.augment.transform import BatchTransform, closing_phase, refuse_label_map
+from jaxaug.core.errors import UsageError
+from jaxaug.core.registry import register
+from jaxaug.core.types import Batch, Progress, Tree
+from jaxaug.ops import batched
 
 
-def mixup(alpha: float = 1.0, per: str = "batch", probability: float = 1.0, closing: float = 0.0) -> Part:
+@register("augment")
+def mixup(alpha: float = 1.0, per: str = "batch", probability: float = 1.0, closing: float = 0.0) -> BatchTransform:
     """image = mix * image + (1 - mix) * the one before, mix from Beta(alpha, alpha) (Zhang et al. 2018, section 2).
 
     alpha > 0. per: "batch", one mix for all rows (the papers' code), or "example", one for each. probability in 0..1:
@@ -26,15 +28,16 @@ def mixup(alpha: float = 1.0, per: str = "batch", probability: float = 1.0, clos
     """
     _check("mixing.mixup", alpha, per, probability, closing)
 
-    def part(key: jax.Array, batch: Batch, hyper: Tree, progress: Progress) -> Batch:
+    def part(key: jax.Array, batch: Batch, meta: Tree, progress: Progress) -> Batch:
         _check_batch("mixing.mixup", batch)
         mix = _draw_mix(key, batch, progress, alpha, per, probability, closing)
-        return batch.replace(image=pixels.blend(batch.image, jnp.roll(batch.image, 1, axis=0), mix), mix=mix)
+        return batch.replace(image=batched.blend(batch.image, jnp.roll(batch.image, 1, axis=0), mix), mix_ratio=mix)
 
     return part
 
 
-def cutmix(alpha: float = 1.0, per: str = "batch", probability: float = 1.0, closing: float = 0.0) -> Part:
+@register("augment")
+def cutmix(alpha: float = 1.0, per: str = "batch", probability: float = 1.0, closing: float = 0.0) -> BatchTransform:
     """Paste a box of the image before into each image; mix is the share that stays (Yun et al. 2019, equation 2).
 
     The box has the image's sides times sqrt(1 - lambda), rounded down, lambda from Beta(alpha, alpha); its centre is
@@ -43,24 +46,24 @@ def cutmix(alpha: float = 1.0, per: str = "batch", probability: float = 1.0, clo
     """
     _check("mixing.cutmix", alpha, per, probability, closing)
 
-    def part(key: jax.Array, batch: Batch, hyper: Tree, progress: Progress) -> Batch:
+    def part(key: jax.Array, batch: Batch, meta: Tree, progress: Progress) -> Batch:
         _check_batch("mixing.cutmix", batch)
-        of_mix, of_row, of_column = jax.random.split(key, 3)
+        mix_key, row_key, column_key = jax.random.split(key, 3)
         count, height, width = batch.image.shape[:3]
-        side = jnp.sqrt(1.0 - _draw_mix(of_mix, batch, progress, alpha, per, probability, closing))
+        side = jnp.sqrt(1.0 - _draw_mix(mix_key, batch, progress, alpha, per, probability, closing))
 
         def centre(key: jax.Array, size: int) -> jax.Array:
             return jnp.broadcast_to(jax.random.randint(key, _draws(per, count), 0, size), (count,))
 
-        pasted = pixels.boxes(
+        pasted = batched.boxes(
             (height, width),
-            centre(of_row, height),
-            centre(of_column, width),
+            centre(row_key, height),
+            centre(column_key, width),
             (height * side).astype(jnp.int32),
             (width * side).astype(jnp.int32),
         )
         image = jnp.where(pasted[..., None], jnp.roll(batch.image, 1, axis=0), batch.image)
-        return batch.replace(image=image, mix=1.0 - jnp.mean(pasted, axis=(1, 2), dtype=jnp.float32))
+        return batch.replace(image=image, mix_ratio=1.0 - jnp.mean(pasted, axis=(1, 2), dtype=jnp.float32))
 
     return part
 
@@ -72,9 +75,9 @@ def symmetric_beta(key: jax.Array, alpha: float, shape: tuple[int, ...]) -> jax.
     and (1 + t / sqrt(n + t^2)) / 2 is Beta(n / 2, n / 2).
     """
     # `jax.random.beta` takes six times as long to compile.
-    of_u, of_v = jax.random.split(key)
-    log_power = jnp.log(jax.random.uniform(of_u, shape, jnp.float32)) / alpha
-    cosine = jnp.cos(2.0 * math.pi * jax.random.uniform(of_v, shape, jnp.float32))
+    u_key, v_key = jax.random.split(key)
+    log_power = jnp.log(jax.random.uniform(u_key, shape, jnp.float32)) / alpha
+    cosine = jnp.cos(2.0 * math.pi * jax.random.uniform(v_key, shape, jnp.float32))
     # n / t^2 = odds / cosine^2 with n = 2 alpha; in this form nothing overflows for small alpha.
     odds = jnp.exp(log_power) / -jnp.expm1(log_power)
     return 0.5 + 0.5 * cosine / jnp.sqrt(odds + cosine**2)
@@ -86,16 +89,16 @@ def _draws(per: str, count: int) -> tuple[int]:
 
 def _draw_mix(key, batch, progress, alpha, per, probability, closing) -> jax.Array:
     """[B] float32: Beta(alpha, alpha), or 1 where nothing is to be mixed."""
-    of_mix, of_chance = jax.random.split(key)
+    mix_key, chance_key = jax.random.split(key)
     count = len(batch.label)
-    mix = symmetric_beta(of_mix, alpha, _draws(per, count))
-    applied = jax.random.bernoulli(of_chance, probability, mix.shape) & ~closing_phase(progress, closing)
+    mix = symmetric_beta(mix_key, alpha, _draws(per, count))
+    applied = jax.random.bernoulli(chance_key, probability, mix.shape) & ~closing_phase(progress, closing)
     return jnp.broadcast_to(jnp.where(applied, mix, 1.0), (count,))
 
 
 def _check_batch(what: str, batch: Batch) -> None:
     refuse_label_map(what, batch, "leave it out of config.augment")
-    if batch.mix is not None:
+    if batch.mix_ratio is not None:
         raise UsageError("the rows are mixed already: keep one part of `mixing` in config.augment.train and .after")
 
 

@@ -1,4 +1,4 @@
-"""Soft Augmentation's crop (Liu et al., CVPR 2023): the image moves by a random number of pixels, and `Batch.mass`
+"""Soft Augmentation's crop (Liu et al., CVPR 2023): the image moves by a random number of pixels, and `Batch.visibility`
 says how much of it is still seen, from which `losses.targets.soften` makes the targets.
 """
 
@@ -9,15 +9,17 @@ import math
 import jax
 import jax.numpy as jnp
 
-from jaxaug.augment import pixels
-from jaxaug.augment.apply import VOID
-from jaxaug.augment.parts import Part, closing_phase, mass_of, moved_label
-from jaxaug.errors import UsageError
-from jaxaug.types import Batch, Progress, Tree
+from jaxaug.augment.transform import BatchTransform, closing_phase, moved_label, visibility_of
+from jaxaug.core.errors import UsageError
+from jaxaug.core.registry import register
+from jaxaug.core.types import Batch, Progress, Tree
+from jaxaug.ops import batched
+from jaxaug.ops.apply import VOID
 
 _FILLS = ("zero", "constant", "noise", "mean")
 
 
+@register("augment")
 def soft_crop(
     sigma: float = 12.0,
     relative: bool = False,
@@ -26,7 +28,7 @@ def soft_crop(
     closing: float = 0.04,
     closing_ratio: float = 1000.0,
     soften: bool = True,
-) -> Part:
+) -> BatchTransform:
     """Move each image by its own offsets in rows and columns, drawn by `draw_offsets`.
 
     sigma: spread of the offsets, in pixels, or with `relative` in sides of the image: 12 pixels of 32 in the released
@@ -37,7 +39,7 @@ def soft_crop(
         `augment.train` it is black; uint8 images round them and clip them to 0..255.
     closing: in that last share of the epochs sigma and fill_std are divided by closing_ratio, which leaves the images
         where they are: 21 of 501 epochs in the released code, 0 for never.
-    soften: move `Batch.mass` along; without it this is an ordinary hard crop with Gaussian offsets.
+    soften: move `Batch.visibility` along; without it this is an ordinary hard crop with Gaussian offsets.
     A label map moves with its image, -1 comes in from outside. Raises UsageError for a sigma or fill_std that is
     negative or not finite, closing outside 0..1, another fill, or a closing_ratio below 1.
     """
@@ -49,20 +51,20 @@ def soft_crop(
             f"{fill!r}, {sigma}, {fill_std}, {closing} and {closing_ratio}"
         )
 
-    def part(key: jax.Array, batch: Batch, hyper: Tree, progress: Progress) -> Batch:
-        of_rows, of_columns, of_fill = jax.random.split(key, 3)
+    def part(key: jax.Array, batch: Batch, meta: Tree, progress: Progress) -> Batch:
+        rows_key, columns_key, fill_key = jax.random.split(key, 3)
         shrink = jnp.where(closing_phase(progress, closing), 1.0 / closing_ratio, 1.0)
         count, height, width = batch.image.shape[:3]
-        rows = draw_offsets(of_rows, count, height, shrink * sigma * (height if relative else 1))
-        columns = draw_offsets(of_columns, count, width, shrink * sigma * (width if relative else 1))
-        outside = _outside(of_fill, batch.image, fill, shrink * fill_std)
-        image = pixels.shift(batch.image, rows, columns, outside)
+        rows = draw_offsets(rows_key, count, height, shrink * sigma * (height if relative else 1))
+        columns = draw_offsets(columns_key, count, width, shrink * sigma * (width if relative else 1))
+        outside = _outside(fill_key, batch.image, fill, shrink * fill_std)
+        image = batched.shift(batch.image, rows, columns, outside)
         void = jnp.full((count, 1), VOID)
-        label = moved_label(batch, lambda label: pixels.shift(label, rows, columns, void))
+        label = moved_label(batch, lambda label: batched.shift(label, rows, columns, void))
         if not soften:
             return batch.replace(image=image, label=label)
-        mass = pixels.shift(mass_of(batch)[..., None], rows, columns, jnp.zeros((count, 1)))[..., 0]
-        return batch.replace(image=image, label=label, mass=mass)
+        visibility = batched.shift(visibility_of(batch)[..., None], rows, columns, jnp.zeros((count, 1)))[..., 0]
+        return batch.replace(image=image, label=label, visibility=visibility)
 
     return part
 
@@ -73,13 +75,13 @@ def draw_offsets(key: jax.Array, count: int, size: int, sigma: jax.Array) -> jax
     So P(0) = 2 (Phi(1 / sigma) - Phi(0)) / Z and P(k) = (Phi((|k| + 1) / sigma) - Phi(|k| / sigma)) / Z with
     Z = Phi(size / sigma) - Phi(-size / sigma). sigma [] >= 0, in pixels; 0 gives 0.
     """
-    of_size, of_sign = jax.random.split(key)
+    size_key, sign_key = jax.random.split(key)
     scale = jnp.asarray(sigma) * math.sqrt(2.0)
     # The inverse distribution function of |x|: at worst, u = 0, it gives 0, where that of x would give an empty image.
-    u = jax.random.uniform(of_size, (count,))
+    u = jax.random.uniform(size_key, (count,))
     distance = scale * jax.lax.erf_inv(u * jax.lax.erf(size / scale))
     whole = jnp.minimum(distance.astype(jnp.int32), size - 1)
-    return jnp.where(jax.random.bernoulli(of_sign, 0.5, (count,)), whole, -whole)
+    return jnp.where(jax.random.bernoulli(sign_key, 0.5, (count,)), whole, -whole)
 
 
 def _outside(key: jax.Array, image: jax.Array, fill: str, std: jax.Array) -> jax.Array:

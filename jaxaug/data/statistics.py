@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from jaxaug.data.records import CHUNK_ROWS
-
+# Float images are searched for NaN this many rows at a time, so that a memory-mapped set is never held twice.
+CHUNK_ROWS = 4096
 CHUNK_NUMBERS = 2**24  # 128 MiB of float64
 
 

@@ -5,10 +5,12 @@ from typing import Any
 import flax.linen as nn
 import jax
 
+from jaxaug.core.registry import register
 from jaxaug.models import layers
 
 
-class Model(nn.Module):
+@register("model", "convnet")
+class ConvNet(nn.Module):
     """Stages of 3x3 convolution, batch norm, ReLU: image [B H W C] -> (features [B D], logits [B K]).
 
     Each stage but the first drops values and halves the image; D is the last width. From no paper: for tests,

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxaug.core.registry import register
 from jaxaug.models import layers
 
 
@@ -38,7 +39,8 @@ class Transition(nn.Module):
         return nn.avg_pool(layers.conv(self.features, 1, dtype=self.dtype)(maps), (2, 2), strides=(2, 2))
 
 
-class Model(nn.Module):
+@register("model", "densenet")
+class DenseNet(nn.Module):
     """DenseNet-BC, image [B H W C] -> (features [B D], logits [B K]); D is 342 at depth 100, growth 12.
 
     Huang et al., Densely Connected Convolutional Networks, CVPR 2017, section 3 and table 2; ISDA, table 2.

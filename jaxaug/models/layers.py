@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxaug.errors import UsageError
+from jaxaug.core.errors import UsageError
 
 # N(0, sqrt(2 / (k k C_out))), the rule of the CIFAR code that ISDA and Soft Augmentation (WRN) train from.
 HE_FAN_OUT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")

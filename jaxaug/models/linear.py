@@ -6,10 +6,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxaug.core.registry import register
 from jaxaug.models import layers
 
 
-class Model(nn.Module):
+@register("model", "linear")
+class Linear(nn.Module):
     """Softmax regression on the pixels: image [B H W C] -> (features [B H*W*C], logits [B K]), float32."""
 
     num_classes: int

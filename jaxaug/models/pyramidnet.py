@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxaug.core.registry import register
 from jaxaug.models import layers
 
 EXPANSION = 4  # features of a bottleneck over its width, as in ResNet
@@ -72,7 +73,8 @@ class Block(nn.Module):
         return out + shortcut(maps, EXPANSION * self.width, self.stride)
 
 
-class Model(nn.Module):
+@register("model", "pyramidnet")
+class PyramidNet(nn.Module):
     """PyramidNet-depth (alpha) of bottlenecks, image [B H W C] -> (features [B 4 (16 + alpha)], logits [B K]).
 
     Han et al., Deep Pyramidal Residual Networks, CVPR 2017, additive; Yamada et al., ShakeDrop Regularization for Deep

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 
+from jaxaug.core.registry import register
 from jaxaug.models import layers
 
 WIDE_STAGES = {
@@ -75,7 +76,8 @@ class Basic(nn.Module):
         return nn.relu(out + layers.shortcut(maps, self.features, self.stride, train, **shared))
 
 
-class Model(nn.Module):
+@register("model", "resnet")
+class ResNet(nn.Module):
     """ResNet, image [B H W C] -> (features [B D], logits [B K]); D is 64, 256, 512 or 2048 by depth.
 
     He et al., Deep Residual Learning, CVPR 2016, section 4.2; ISDA, table 2; depths 18 to 152 as in Soft

@@ -5,10 +5,12 @@ from typing import Any
 import flax.linen as nn
 import jax
 
+from jaxaug.core.registry import register
 from jaxaug.models import layers
 
 
-class Model(nn.Module):
+@register("model", "resnext")
+class ResNeXt(nn.Module):
     """ResNeXt-depth, cardinality x base_width d, image [B H W C] -> (features [B 1024], logits [B K]).
 
     Xie et al., Aggregated Residual Transformations, CVPR 2017, section 5.3; ISDA, table 2.

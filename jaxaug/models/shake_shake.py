@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxaug.core.registry import register
 from jaxaug.models import layers
 
 
@@ -69,7 +70,8 @@ class Block(nn.Module):
         return mixed + maps
 
 
-class Model(nn.Module):
+@register("model", "shake_shake")
+class ShakeShake(nn.Module):
     """Shake-Shake-depth 2 x width d, image [B H W C] -> (features [B 4 width], logits [B K]).
 
     Gastaldi, Shake-Shake Regularization, 2017, table 1 (Shake-Shake-Image); ISDA, table 2.

@@ -5,6 +5,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
+from jaxaug.core.registry import register
 from jaxaug.models import layers
 
 
@@ -34,7 +35,8 @@ class Block(nn.Module):
         return out + maps
 
 
-class Model(nn.Module):
+@register("model", "wide_resnet")
+class WideResNet(nn.Module):
     """WRN-depth-k, image [B H W C] -> (features [B 64k], logits [B K]).
 
     Zagoruyko and Komodakis, Wide Residual Networks, BMVC 2016, table 1; ISDA, table 2.

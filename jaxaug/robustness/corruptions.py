@@ -10,9 +10,10 @@ from collections.abc import Callable
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxaug.data import Data, Split, find_places
-from jaxaug.errors import UsageError
-from jaxaug.robustness import Level, Protocol
+from jaxaug.core.errors import UsageError
+from jaxaug.data.dataset import Dataset, Split
+from jaxaug.data.storage.paths import find_places
+from jaxaug.robustness.base import Level, Protocol
 
 SEVERITIES = 5
 
@@ -31,7 +32,7 @@ PUBLISHED = {
 }
 
 
-def protocol(data: Data, config: ConfigDict, names: tuple[str, ...] = BENCHMARK, folder: str = "") -> Protocol:
+def protocol(data: Dataset, config: ConfigDict, names: tuple[str, ...] = BENCHMARK, folder: str = "") -> Protocol:
     """The error of each corruption at each of five severities; the figure is their plain mean.
 
     It is not the `mCE` of the papers on ImageNet-C, which divides by AlexNet's errors.

@@ -8,14 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxaug.data import Data
-from jaxaug.find import choose
+from jaxaug.core.registry import pick
+from jaxaug.data.dataset import Dataset
 
 # (key, image [H W C]) -> an array of the image's dtype that broadcasts against it.
 Paint = Callable[[jax.Array, jax.Array], jax.Array]
 
 
-def painter(data: Data, fill: str) -> Paint:
+def painter(data: Dataset, fill: str) -> Paint:
     """fill: "mean", the training set's mean colour, rounded to whole grey levels; "black"; or "noise", each value of
     each pixel uniform over 0..255. Raises UsageError for another word.
     """
@@ -30,7 +30,7 @@ def painter(data: Data, fill: str) -> Paint:
     def noise(key: jax.Array, image: jax.Array) -> jax.Array:
         return jax.random.randint(key, image.shape, 0, 256).astype(image.dtype)
 
-    return choose("fill", fill, {"mean": mean, "black": black, "noise": noise})
+    return pick("fill", fill, {"mean": mean, "black": black, "noise": noise})
 
 
 def whole_numbers(key: jax.Array, count: jax.Array) -> jax.Array:

@@ -11,16 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxaug.data import Data
-from jaxaug.errors import UsageError
-from jaxaug.robustness import Level, Protocol, fills
-from jaxaug.types import Tree
+from jaxaug.core.errors import UsageError
+from jaxaug.core.types import Tree
+from jaxaug.data.dataset import Dataset
+from jaxaug.robustness import fills
+from jaxaug.robustness.base import Level, Protocol
 
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 
 def protocol(
-    data: Data, config: ConfigDict, shares: tuple[float, ...] = SHARES, fill: str = "mean", seed: int = 0
+    data: Dataset, config: ConfigDict, shares: tuple[float, ...] = SHARES, fill: str = "mean", seed: int = 0
 ) -> Protocol:
     """One patch, wholly inside the image, at a uniformly random place that is the same for every model.
 
@@ -35,11 +36,11 @@ def protocol(
     paint = fills.painter(data, fill)
 
     def perturb(key: jax.Array, image: jax.Array, size: Tree) -> jax.Array:
-        of_place, of_fill = jax.random.split(key)
-        corner = fills.whole_numbers(of_place, jnp.asarray(extent, jnp.int32) - size + 1)
+        place_key, fill_key = jax.random.split(key)
+        corner = fills.whole_numbers(place_key, jnp.asarray(extent, jnp.int32) - size + 1)
         rows, columns = (jnp.arange(extent[axis]) - corner[axis] for axis in (0, 1))
         hidden = ((rows >= 0) & (rows < size[0]))[:, None] & ((columns >= 0) & (columns < size[1]))[None]
-        return jnp.where(hidden[:, :, None], paint(of_fill, image), image)
+        return jnp.where(hidden[:, :, None], paint(fill_key, image), image)
 
     levels = [Level("occlusion", height * width / extent.prod(), (height, width)) for height, width in sizes]
     placed = tuple(level._replace(strength=np.asarray(level.strength, np.int32)) for level in levels)

@@ -7,17 +7,18 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxaug.augment import pixels
-from jaxaug.data import Data
-from jaxaug.errors import UsageError
-from jaxaug.robustness import Level, Protocol, fills
-from jaxaug.types import Tree
+from jaxaug.core.errors import UsageError
+from jaxaug.core.types import Tree
+from jaxaug.data.dataset import Dataset
+from jaxaug.ops import batched
+from jaxaug.robustness import fills
+from jaxaug.robustness.base import Level, Protocol
 
 REACHES = (0.0, 0.125, 0.25, 0.375)
 
 
 def protocol(
-    data: Data, config: ConfigDict, reaches: tuple[float, ...] = REACHES, fill: str = "mean", seed: int = 0
+    data: Dataset, config: ConfigDict, reaches: tuple[float, ...] = REACHES, fill: str = "mean", seed: int = 0
 ) -> Protocol:
     """The image moves by up to n pixels along each axis: uniform over 2n + 1 whole numbers, the same for all models.
 
@@ -32,10 +33,10 @@ def protocol(
     paint = fills.painter(data, fill)
 
     def perturb(key: jax.Array, image: jax.Array, most: Tree) -> jax.Array:
-        of_shift, of_fill = jax.random.split(key)
-        rows, columns = most - fills.whole_numbers(of_shift, 2 * most + 1)
-        outside = jnp.broadcast_to(paint(of_fill, image), image.shape)
-        return pixels.shift(image[None], rows[None], columns[None], outside[None])[0]
+        shift_key, fill_key = jax.random.split(key)
+        rows, columns = most - fills.whole_numbers(shift_key, 2 * most + 1)
+        outside = jnp.broadcast_to(paint(fill_key, image), image.shape)
+        return batched.shift(image[None], rows[None], columns[None], outside[None])[0]
 
     levels = tuple(Level("translation", most[0] / extent[0], np.asarray(most, np.int32)) for most in furthest)
     return Protocol("largest shift, share of the height", "translated_error", levels, perturb, seed)

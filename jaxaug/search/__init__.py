@@ -1,1 +1,1 @@
-"""Searches: how what describes the training data (`types.Hyper`) is learned."""
+"""Methods that learn what describes the training data: AutoDO, DADA, DeepAA."""

@@ -14,12 +14,12 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from jaxaug import optim
-from jaxaug.data import seeds
-from jaxaug.errors import UsageError
-from jaxaug.find import call, choose, find
-from jaxaug.search import rows
-from jaxaug.search.implicit import Direction
+from jaxaug.bilevel.hypergradient import IHVPSolver
+from jaxaug.bilevel.per_example import SparseRule
+from jaxaug.core.errors import UsageError
+from jaxaug.core.random import numpy_generator
+from jaxaug.core.registry import instantiate, pick, resolve
+from jaxaug.optim.schedules import make_schedule
 
 CURVATURES = {"fisher": True, "hessian": False}
 # Keep the order of the search's rows apart from that of the epochs, which is seeded by (seed, epoch).
@@ -27,16 +27,16 @@ OF_ROWS, OF_TRUSTED = 2**31, 2**31 + 1
 
 
 @dataclasses.dataclass(frozen=True)
-class Search:
+class BilevelSearch:
     """A config's search made into functions.
 
     rule: of the rows' own numbers; tx: of the shared ones. due(step) -> how many search steps must have been taken
     before training step `step`. batch(n) -> (rows int32 [B], trusted rows int32 [V]) of search step n.
     """
 
-    rule: rows.Rule
+    rule: SparseRule
     tx: optax.GradientTransformation
-    direction: Direction
+    direction: IHVPSolver
     part: tuple[str, ...]
     fisher: bool
     due: Callable[[int], int]
@@ -45,7 +45,7 @@ class Search:
 
 def build(
     config: ConfigDict, *, size: int, trusted: int, steps_per_epoch: int, epochs: int, seed: int, devices: int = 1
-) -> Search:
+) -> BilevelSearch:
     """The search that `config.search` describes, for `size` training rows and `trusted` validation rows.
 
     Raises UsageError for unknown names and for sizes that cannot be.
@@ -69,40 +69,40 @@ def build(
         return chosen, _part(seed, OF_TRUSTED, n, trusted, few)
 
     word = config.direction.split(".")[-1]
-    direction = call(
-        f"search {config.direction!r}", find("search", config.direction), options=dict(config.get(word, {}))
+    direction = instantiate(
+        f"search {config.direction!r}", resolve("search", config.direction), options=dict(config.get(word, {}))
     )
-    fisher = choose("config.search.curvature", config.curvature, CURVATURES)
-    return Search(rule, tx, direction, tuple(config.part), fisher, due, batch)
+    fisher = pick("config.search.curvature", config.curvature, CURVATURES)
+    return BilevelSearch(rule, tx, direction, tuple(config.part), fisher, due, batch)
 
 
-def optimiser(config: ConfigDict, per_pass: int, passes: int) -> tuple[rows.Rule, optax.GradientTransformation]:
+def optimiser(config: ConfigDict, per_pass: int, passes: int) -> tuple[SparseRule, optax.GradientTransformation]:
     """(rule, tx) of config: name "rmsprop" (decay, eps) or "adam" (b1, b2, eps), learning_rate and its schedule, in
     which a pass over the rows is an epoch."""
     if config.learning_rate <= 0:
         raise UsageError(f"config.search.optim.learning_rate must be above 0, got {config.learning_rate}")
-    rate = call(
+    rate = instantiate(
         "config.search.optim.schedule",
-        optim.make_schedule,
+        make_schedule,
         config.learning_rate,
         options={"steps_per_epoch": per_pass, "epochs": passes, **config.schedule},
     )
 
-    def rmsprop() -> tuple[rows.Rule, optax.GradientTransformation]:
+    def rmsprop() -> tuple[SparseRule, optax.GradientTransformation]:
         options = {"decay": config.decay, "eps": config.eps}
-        return rows.rmsprop(rate, **options), optax.rmsprop(rate, eps_in_sqrt=False, **options)
+        return rmsprop(rate, **options), optax.rmsprop(rate, eps_in_sqrt=False, **options)
 
-    def adam() -> tuple[rows.Rule, optax.GradientTransformation]:
+    def adam() -> tuple[SparseRule, optax.GradientTransformation]:
         options = {"b1": config.b1, "b2": config.b2, "eps": config.eps}
-        return rows.adam(rate, **options), optax.adam(rate, **options)
+        return adam(rate, **options), optax.adam(rate, **options)
 
-    return choose("config.search.optim.name", config.name, {"rmsprop": rmsprop, "adam": adam})()
+    return pick("config.search.optim.name", config.name, {"rmsprop": rmsprop, "adam": adam})()
 
 
 def _part(seed: int, stream: int, n: int, size: int, batch_size: int) -> np.ndarray:
     """Batch number n of endless shuffled passes over `size` rows; the last partial batch of each is dropped."""
     epoch, place = divmod(n, size // batch_size)
-    order = seeds.generator(seed, stream, epoch).permutation(size)
+    order = numpy_generator(seed, stream, epoch).permutation(size)
     return order[place * batch_size : (place + 1) * batch_size].astype(np.int32)
 
 

@@ -10,12 +10,13 @@ import dataclasses
 
 from ml_collections import ConfigDict
 
-from jaxaug.errors import UsageError
-from jaxaug.find import call
-from jaxaug.search import autodo, directions
+from jaxaug.bilevel import ihvp
+from jaxaug.core.errors import UsageError
+from jaxaug.core.registry import instantiate
+from jaxaug.search import autodo
 
 
-def build(config: ConfigDict, **sizes: int) -> autodo.Search:
+def build(config: ConfigDict, **sizes: int) -> autodo.BilevelSearch:
     """The search that `config.search` describes: a step before every `every`-th training step.
 
     sizes: the keywords of `autodo.build`. The rate of the unrolled step is config.unrolled.rate; config.part, direction
@@ -26,6 +27,6 @@ def build(config: ConfigDict, **sizes: int) -> autodo.Search:
             "config.search.every must be at least 1 for 'dada', which moves the network and the policy in turn; 0, a "
             "pass over the training rows before each epoch, is for 'autodo'"
         )
-    direction = call("config.search.unrolled", directions.unrolled, options=dict(config.unrolled))
+    direction = instantiate("config.search.unrolled", ihvp.unrolled, options=dict(config.unrolled))
     # One unrolled step asks for no curvature; as the Hessian it is not even traced.
     return dataclasses.replace(autodo.build(config, **sizes), direction=direction, part=(), fisher=False)

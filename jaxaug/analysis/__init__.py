@@ -1,0 +1,1 @@
+"""Finished runs: one table of many, figures of one."""

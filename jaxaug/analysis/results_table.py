@@ -1,0 +1,154 @@
+"""The table of many runs: mean +- standard deviation over seeds, for people, as CSV and as JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import pathlib
+import statistics
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from rich.markup import escape
+from rich.table import Table
+
+from jaxaug.analysis.aggregate import Group, Run, RunTable, aggregate
+from jaxaug.core.atomic_io import write_text
+from jaxaug.core.errors import UsageError
+from jaxaug.core.registry import pick
+from jaxaug.runs.results import FIGURES, format_mean_std
+from jaxaug.train.hooks.console import print_to_terminal
+
+MOST_NAMES = 10  # of runs that are left out
+
+
+class Column(NamedTuple):
+    """A figure of a run: its key in `result.json`, its title, by what it is multiplied for people, with how many
+    digits."""
+
+    key: str
+    title: str
+    scale: float
+    digits: int
+
+
+def show(
+    folders: Sequence[str | pathlib.Path],
+    metric: str = "test_top1",
+    csv_file: str | pathlib.Path = "",
+    json_file: str | pathlib.Path = "",
+) -> None:
+    """Print the table of all runs below the folders, and write it into the files that are named.
+
+    Raises UsageError as `gather.gather` does, for a metric that no run has, and for files that cannot be written.
+    """
+    found = aggregate(folders)
+    chosen = columns(found.groups, metric)
+    print_to_terminal(table(found.groups, chosen))
+    for why, left_out in found.left_out.items():
+        names = [str(folder) for folder in left_out[:MOST_NAMES]]
+        more = [f"and {len(left_out) - MOST_NAMES} more"] if len(left_out) > MOST_NAMES else []
+        print(f"not counted, {len(left_out)} {why}: {', '.join([*names, *more])}")
+    for path, text in ((csv_file, as_csv), (json_file, as_json)):
+        if path:
+            try:
+                write_text(pathlib.Path(path), text(found, chosen))
+            except OSError as error:
+                raise UsageError(f"cannot write {path}: {error.strerror}") from None
+
+
+def columns(groups: Sequence[Group], metric: str = "test_top1") -> tuple[Column, ...]:
+    """The test error and, of the metric, what there may be: of the final epoch, of the epoch chosen on validation, the
+    best on test. Raises UsageError for a metric that no run has.
+    """
+    valid = {key: key for group in groups for run in group.runs for key, value in run.result.items() if _number(value)}
+    pick("metric", metric, valid)
+    known = {key: (title, scale, digits) for title, key, scale, digits in FIGURES}
+    percent = (f"{metric.replace('_', ' ')} %", 100, 2) if metric.endswith("_error") else (metric, 1, 4)
+    title, scale, digits = known.get(metric, percent)
+    error, name = Column("test_error", "test error %", 100, 2), metric.removeprefix("test_")
+    words = {"test": "\nfinal", "best": "\nnot honest"}.get(metric.split("_")[0], "")
+    found = [error, Column(metric, title + words, scale, digits)]
+    if name != metric:
+        found.append(Column(f"chosen_{name}", f"{title}\nchosen on\nvalidation", scale, digits))
+        best = Column(f"best_on_test_{name}", f"{title}\nbest on test:\nnot honest", scale, digits)
+        found += [best] * (best.key in valid)
+    return tuple(found)
+
+
+def table(groups: Sequence[Group], columns: Sequence[Column]) -> Table:
+    """One line for each group, a section for each data set and distortion."""
+    drawn = Table(title="mean ± standard deviation over seeds")
+    drawn.add_column("data IR-NR")
+    drawn.add_column("method", overflow="fold")
+    for title in ("n", *(column.title for column in columns)):
+        drawn.add_column(title, justify="right")
+    for i, group in enumerate(groups):
+        task = group.runs[0].task
+        first = i == 0 or groups[i - 1].runs[0].task != task
+        last = i + 1 == len(groups) or groups[i + 1].runs[0].task != task
+        cells = [_cell(group, column) for column in columns]
+        begin = f"{task[0]} {group.distortion}" if first else ""
+        drawn.add_row(escape(begin), escape(group.name), str(len(group.runs)), *cells, end_section=last)
+    return drawn
+
+
+def records(groups: Sequence[Group], columns: Sequence[Column]) -> list[dict[str, Any]]:
+    """What the table says, unscaled: of each group its names and numbers, and for each column mean and std.
+
+    mean is None where no run has the figure, std where fewer than two have.
+    """
+    found = []
+    for group in groups:
+        name, noise, imbalance = group.runs[0].task
+        about: dict[str, Any] = {"data": name, "imbalance": imbalance, "noise": noise, "method": group.method}
+        about |= {"apart": dict(group.apart), "n": len(group.runs), "seeds": [run.seeds[0] for run in group.runs]}
+        for column in columns:
+            values = values_of(group.runs, column.key)
+            about[f"{column.key}_mean"] = statistics.fmean(values) if values else None
+            about[f"{column.key}_std"] = statistics.stdev(values) if len(values) > 1 else None
+        found.append(about)
+    return found
+
+
+def values_of(runs: Sequence[Run], key: str) -> list[float]:
+    """The figure of each run that has it. "test_error" is 1 - test_top1."""
+    if key == "test_error":
+        return [1 - value for value in values_of(runs, "test_top1")]
+    return [run.result[key] for run in runs if _number(run.result.get(key))]
+
+
+def as_csv(found: RunTable, columns: Sequence[Column]) -> str:
+    """`records` as CSV: one line for each group, fields and seeds as words."""
+    lines = records(found.groups, columns)
+    for line in lines:
+        line["apart"] = " ".join(f"{field}={json.dumps(value)}" for field, value in line["apart"].items())
+        line["seeds"] = " ".join(map(str, line["seeds"]))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+def as_json(found: RunTable, columns: Sequence[Column]) -> str:
+    """`records` as JSON, with the folder and the figures of each run, and the runs that are left out."""
+    lines = records(found.groups, columns)
+    for line, group in zip(lines, found.groups, strict=True):
+        line["runs"] = [
+            {"folder": str(run.folder)} | {c.key: next(iter(values_of([run], c.key)), None) for c in columns}
+            for run in group.runs
+        ]
+    left_out = {why: [str(folder) for folder in folders] for why, folders in found.left_out.items()}
+    return json.dumps({"groups": lines, "not_counted": left_out}, indent=1)
+
+
+def _cell(group: Group, column: Column) -> str:
+    values = [column.scale * value for value in values_of(group.runs, column.key)]
+    some = f" (n={len(values)})" if 0 < len(values) < len(group.runs) else ""
+    return format_mean_std(values, column.digits) + some
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float)

@@ -1,0 +1,167 @@
+"""Numbers of every training row, and their optimiser: a step costs what its batch costs, however many rows there are.
+
+A row that is not in the batch has no gradient. An optimiser over all rows would still let its moments decay, and with
+momentum move it on; here that is made up for when the row is next looked at, from the number of steps it missed. So
+the numbers are those of the dense optimiser (`tests/test_rows.py` compares them with optax).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from jaxaug.core.types import MetaParams, Tree
+
+# Where a row has missed more steps than this, Adam's further motion is below 1e-8 of its first missed step:
+# (b1 / sqrt(b2))^180 with the usual decays.
+ADAM_REACH = 180
+PADDING = jnp.iinfo(jnp.int32).max
+
+Rate = Callable[[jax.Array], jax.Array]
+
+
+class SearchState(flax.struct.PyTreeNode):
+    """What a search keeps besides `Hyper`.
+
+    step: [] int32, search steps taken. ids: [N] int32, ascending: the `index` of the training rows, filled up at the
+    end so that devices divide N. seen: [N] int32, the number of steps a row is up to date with. moments: a tuple of
+    trees like `Hyper.per_example`. shared: optax state of `Hyper.shared`. ids and seen are None where rows have nothing of
+    their own.
+    """
+
+    step: jax.Array
+    ids: jax.Array | None
+    seen: jax.Array | None
+    moments: tuple[Tree, ...]
+    shared: Tree
+
+
+class SparseRule(NamedTuple):
+    """An elementwise optimiser with steps that can be made up for; trees of [B ...], step counts from 0.
+
+    moments: how many there are. skip: (values, moments, missed [B], now []) -> (values, moments) after `missed` steps
+    without a gradient that ended before step `now`. update: (values, moments, gradients, now []) -> (values, moments).
+    """
+
+    moments: int
+    skip: Callable[[Tree, tuple, jax.Array, jax.Array], tuple[Tree, tuple]]
+    update: Callable[[Tree, tuple, Tree, jax.Array], tuple[Tree, tuple]]
+
+
+def rmsprop(rate: Rate, *, decay: float = 0.99, eps: float = 1e-8) -> SparseRule:
+    """RMSprop without momentum, eps outside the root: optax.rmsprop(eps_in_sqrt=False). A missed step moves nothing."""
+
+    def skip(values: Tree, moments: tuple, missed: jax.Array, now: jax.Array) -> tuple[Tree, tuple]:
+        return values, (_scaled(moments[0], decay ** missed.astype(float)),)
+
+    def update(values: Tree, moments: tuple, gradients: Tree, now: jax.Array) -> tuple[Tree, tuple]:
+        squares = jax.tree.map(lambda n, g: decay * n + (1 - decay) * g * g, moments[0], gradients)
+        step = jax.tree.map(lambda g, n: rate(now) * g / (jnp.sqrt(n) + eps), gradients, squares)
+        return jax.tree.map(jnp.subtract, values, step), (squares,)
+
+    return SparseRule(1, skip, update)
+
+
+def adam(rate: Rate, *, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> SparseRule:
+    """Adam (Kingma and Ba 2015), as optax.adam. A missed step moves a row on by its fading momentum."""
+
+    def moved(values: Tree, means: Tree, squares: Tree, now: jax.Array) -> Tree:
+        done = (now + 1).astype(float)
+        by_mean, by_square = 1 - b1**done, 1 - b2**done
+
+        def one(value: jax.Array, m: jax.Array, v: jax.Array) -> jax.Array:
+            return value - rate(now) * (m / by_mean) / (jnp.sqrt(v / by_square) + eps)
+
+        return jax.tree.map(one, values, means, squares)
+
+    def skip(values: Tree, moments: tuple, missed: jax.Array, now: jax.Array) -> tuple[Tree, tuple]:
+        # Every row begins with its own first missed step; those that missed fewer wait.
+        first, reach = now - missed, jnp.minimum(jnp.max(missed, initial=0), ADAM_REACH)
+
+        def one(i: jax.Array, values: Tree) -> Tree:
+            faded = [_scaled(m, jnp.full(missed.shape, b ** (i + 1.0))) for m, b in zip(moments, (b1, b2), strict=True)]
+            after = jax.tree.map(lambda x, m, v: _row_by_row(moved, x, m, v, first + i), values, *faded)
+            return jax.tree.map(lambda a, b: jnp.where(_like(i < missed, b), a, b), after, values)
+
+        values = jax.lax.fori_loop(0, reach, one, values)
+        gone = missed.astype(float)
+        return values, tuple(_scaled(m, b**gone) for m, b in zip(moments, (b1, b2), strict=True))
+
+    def update(values: Tree, moments: tuple, gradients: Tree, now: jax.Array) -> tuple[Tree, tuple]:
+        means = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, moments[0], gradients)
+        squares = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g * g, moments[1], gradients)
+        return moved(values, means, squares, now), (means, squares)
+
+    return SparseRule(2, skip, update)
+
+
+def init_per_example(
+    meta: MetaParams, ids: Any, count: int, shared: Tree, multiple: int = 1
+) -> tuple[MetaParams, SearchState]:
+    """(meta with an entry for each row, state) from what every row begins with.
+
+    ids: [N] int32, each once. count: how many moments the rule has. shared: optax state. multiple: of devices; rows are
+    added at the end until it divides their number, and so do 128, so that a checkpoint fits any usual number of
+    devices. No row of the data has their id.
+    """
+    if not meta.per_example:
+        return meta, SearchState(jnp.zeros((), jnp.int32), None, None, ({},) * count, shared)
+    ids = jnp.sort(jnp.asarray(ids, jnp.int32))
+    multiple = math.lcm(multiple, 128)
+    rows = -(-len(ids) // multiple) * multiple
+    ids = jnp.pad(ids, (0, rows - len(ids)), constant_values=PADDING)
+    own = jax.tree.map(lambda x: jnp.broadcast_to(x, (rows, *jnp.shape(x))), meta.per_example)
+    moments = tuple(jax.tree.map(jnp.zeros_like, own) for _ in range(count))
+    return MetaParams(own, meta.shared), SearchState(
+        jnp.zeros((), jnp.int32), ids, jnp.zeros_like(ids), moments, shared
+    )
+
+
+def gather_rows(
+    rule: SparseRule | None, meta: MetaParams, search: SearchState, index: jax.Array
+) -> tuple[MetaParams, tuple, jax.Array]:
+    """(meta of the rows with these indices [B], their moments, their places [B]), up to date.
+
+    rule: None where nothing is learned.
+    """
+    if search.ids is None or search.seen is None:
+        return meta, (), index
+    at = jnp.searchsorted(search.ids, index)
+    own, moments = jax.tree.map(lambda x: x[at], (meta.per_example, search.moments))
+    if rule is not None:
+        own, moments = rule.skip(own, moments, search.step - search.seen[at], search.step)
+    return meta.replace(per_example=own), moments, at
+
+
+def scatter_update(
+    rule: SparseRule, meta: MetaParams, search: SearchState, seen: tuple[MetaParams, tuple, jax.Array], gradient: Tree
+) -> tuple[MetaParams, SearchState]:
+    """The rows that `look` gave, changed by their gradient (of `Hyper.per_example`, [B ...]), put back; the step is counted."""
+    view, moments, at = seen
+    after = search.step + 1
+    if search.seen is None:
+        return meta, search.replace(step=after)
+    values, moments = rule.update(view.per_example, moments, gradient, search.step)
+    own, kept = jax.tree.map(lambda x, part: x.at[at].set(part), (meta.per_example, search.moments), (values, moments))
+    # The maximum is always `after`; without it XLA may write before `look` has read, and copies all of seen for that.
+    done = search.seen.at[at].set(jnp.maximum(search.seen[at], after))
+    return meta.replace(per_example=own), search.replace(step=after, seen=done, moments=kept)
+
+
+def _like(rows: jax.Array, array: jax.Array) -> jax.Array:
+    """rows [B] with as many axes as array [B ...]."""
+    return rows.reshape(-1, *[1] * (array.ndim - 1))
+
+
+def _scaled(tree: Tree, factor: jax.Array) -> Tree:
+    return jax.tree.map(lambda x: x * _like(factor, x), tree)
+
+
+def _row_by_row(moved: Callable, value: jax.Array, mean: jax.Array, square: jax.Array, now: jax.Array) -> jax.Array:
+    """`moved` for rows that are each at a step of their own: now [B]."""
+    return jax.vmap(moved)(value, mean, square, now)

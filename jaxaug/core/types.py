@@ -1,0 +1,130 @@
+"""The records that travel between data, model and losses.
+
+Shape letters, used in every docstring: B examples of a batch, N rows of the training set, H W C image,
+K classes, D features. Every record is a pytree; none of them is ever changed in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+Tree = Any
+
+
+class MetaParams(flax.struct.PyTreeNode):
+    """The tunable description of the data: what a search may change, by name.
+
+    per_example: {name: tree of [N ...]}, one entry for each training row ([B ...] for the rows of a batch; without that axis
+    where a transform or a part says with what every row begins). shared: {name: tree}, the same for all rows.
+    """
+
+    per_example: dict[str, Tree] = flax.struct.field(default_factory=dict)
+    shared: dict[str, Tree] = flax.struct.field(default_factory=dict)
+
+
+def merge_meta_params(parts: Iterable[MetaParams]) -> MetaParams:
+    """One record of what several parts and transforms let a search change; each name is one's own."""
+    per_example: dict[str, Tree] = {}
+    shared: dict[str, Tree] = {}
+    for part in parts:
+        per_example |= part.per_example
+        shared |= part.shared
+    return MetaParams(per_example, shared)
+
+
+class Batch(flax.struct.PyTreeNode):
+    """What the data stage hands over.
+
+    image: [B H W C], uint8 (or float on the same 0..255 scale) until `augment` normalises it to float32.
+    label: [B] int32, 0..K-1; -1 marks a row without a label (padding), which no loss, statistic or metric counts.
+        Or a label map [B H W] with -1 for void pixels, which parts that move pixels take along.
+    index: [B] int32, the stable number of the row in its data set.
+    visibility: [B H W] float32 or None: how much area of the original image each pixel still shows, in pixels. Parts that
+        soften targets transport it (None: nothing was hidden).
+    mix_ratio: [B] float32 or None: the share of a row's own label where it was mixed with the row before it, as
+        `jnp.roll(x, 1, axis=0)` brings them together (None: not mixed).
+    per_example: {name: tree of [B ...]}: what a search may change about each row (`Hyper.per_example`; None: nothing).
+    """
+
+    image: jax.Array
+    label: jax.Array
+    index: jax.Array
+    visibility: jax.Array | None = None
+    mix_ratio: jax.Array | None = None
+    per_example: dict[str, Tree] | None = None
+
+    @property
+    def visible_fraction(self) -> jax.Array:
+        """[B] float32 in 0..1: the share of the original image that is still seen, the mean of `visibility`."""
+        if self.visibility is None:
+            return jnp.ones(self.label.shape[:1], jnp.float32)
+        return jnp.clip(jnp.mean(self.visibility, axis=(1, 2)), 0.0, 1.0)
+
+
+class ModelOutput(flax.struct.PyTreeNode):
+    """What a model says of a batch: features [B D], logits [B K] = features @ kernel [D K] + bias [K]."""
+
+    features: jax.Array
+    logits: jax.Array
+    kernel: jax.Array
+    bias: jax.Array
+
+
+class Progress(flax.struct.PyTreeNode):
+    """How far the training is, as fractions in [0, 1): `step` of all steps, `epoch` of all epochs, completed."""
+
+    step: jax.Array
+    epoch: jax.Array
+
+
+class LossInputs(flax.struct.PyTreeNode):
+    """One batch on its way to one number: sum(weight * (cross_entropy(targets, logits) + extra)) / rows with a label.
+
+    A loss transform may replace logits [B K], targets [B K], weight [B] and extra [B], and may read the rest. meta:
+    `Hyper.shared`.
+    """
+
+    logits: jax.Array
+    targets: jax.Array
+    weight: jax.Array
+    extra: jax.Array
+    out: ModelOutput
+    batch: Batch
+    meta: Tree
+    progress: Progress
+
+
+class LossTransform(NamedTuple):
+    """A pair of pure functions, as optax's GradientTransformation.
+
+    init: (num_classes, num_features) -> state;  apply: (state, Terms) -> (state, Terms). meta: num_classes -> what a
+    search may change of it, as it begins (None: nothing); apply finds it again in `Terms.batch.per_example` and `Terms.meta`.
+    """
+
+    init: Callable[[int, int], Tree]
+    apply: Callable[[Tree, LossInputs], tuple[Tree, LossInputs]]
+    meta: Callable[[int], MetaParams] | None = None
+
+
+class TrainState(flax.struct.PyTreeNode):
+    """Everything a training needs to go on: all of it is checkpointed.
+
+    step: [] int32, optimiser steps taken. params, stats: the model's parameters and BatchNorm statistics.
+    opt: optax state. loss: the states of the loss transforms. meta: what a search may change, search: what the search
+    keeps besides (`search.rows.SearchState`).
+    key: typed PRNG key of the run; step t uses `fold_in(key, t)`, which is what makes a resumed run exact.
+    """
+
+    step: jax.Array
+    params: Tree
+    stats: Tree
+    opt: Tree
+    loss: Tree
+    meta: MetaParams
+    search: Tree
+    key: jax.Array

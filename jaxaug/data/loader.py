@@ -1,0 +1,95 @@
+"""Rows on their way to compiled functions: taken there from a split on the devices, or sent batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxaug.core.errors import UsageError
+from jaxaug.core.sharding import put_global, replicated, sharded_along
+from jaxaug.data.dataset import Dataset, Split
+from jaxaug.data.sampler import evaluation_rows
+
+PLACES = ("device", "host")
+_SHARE = 0.8  # of a device's memory that images may take, so that the training finds room
+
+
+class RowSource(NamedTuple):
+    """What a compiled function is given of rows; `steps.of_rows(*fed)` makes it a batch.
+
+    source: the whole split on the devices, chosen then being the rows' numbers; or None, chosen being the rows
+    themselves.
+    """
+
+    source: Split | None
+    chosen: jax.Array | Split
+
+
+class Loader:
+    """feed(rows) -> Fed: rows of one split for a compiled function, spread over the devices.
+
+    place: "device": the split lies whole on every device, where a batch is gathered at no cost. "host": it stays where
+    it is, in memory or on disk, and each process sends its devices their share of a batch; for sets larger than a
+    device's memory. The batches are the same.
+    """
+
+    def __init__(self, split: Split, mesh: jax.sharding.Mesh, place: str = "device"):
+        self._split, self._mesh = split, mesh
+        self._source = put_global(split, replicated(mesh)) if place == "device" else None
+
+    @property
+    def sends(self) -> bool:
+        """Whether the rows themselves are sent."""
+        return self._source is None
+
+    def __call__(self, rows: np.ndarray, axis: int = -1) -> RowSource:
+        """rows: int32 of any shape, this axis spread over the devices; -1 is padding and gets label -1."""
+        sharding = sharded_along(self._mesh, axis % rows.ndim)
+        if self._source is not None:
+            return RowSource(self._source, put_global(rows, sharding))
+        safe, split = np.maximum(rows, 0), self._split
+
+        def send(array: np.ndarray) -> jax.Array:
+            def part(index: Any) -> np.ndarray:
+                return array[safe[index[: rows.ndim]]]
+
+            # Asked once for each device of this process, so that no process reads the others' rows.
+            return jax.make_array_from_callback((*rows.shape, *array.shape[1:]), sharding, part)
+
+        label = put_global(np.where(rows < 0, np.int32(-1), split.label[safe]), sharding)
+        return RowSource(None, Split(send(split.image), label, send(split.index)))
+
+    def wait_for(self, computed: Any) -> None:
+        """To be called between reading rows and using them, with what was computed from the rows before.
+
+        One batch is read while the devices are at the last one; if rows are sent, more would fill their memory.
+        """
+        if self.sends:
+            jax.block_until_ready(computed)
+
+    def whole(self, batch_size: int) -> Iterator[RowSource]:
+        """Every row of the split once, in order, in equal batches of about this size, which all devices divide."""
+        size = -(-min(batch_size, len(self._split)) // self._mesh.size) * self._mesh.size
+        yield from map(self, evaluation_rows(len(self._split), size))
+
+
+def check_placement(data: Dataset, pool: Split, place: str) -> None:
+    """Raises UsageError for another place, and for images that the devices have no room for.
+
+    pool: rows that a policy is searched with.
+    """
+    if place not in PLACES:
+        raise UsageError(f"config.data.place must be one of {PLACES}, got {place!r}")
+    # Each once: validation rows may be the test rows, the pool the training rows.
+    splits = {id(split): split for split in (*data.splits().values(), pool)}.values()
+    needed = sum(split.image.nbytes for split in splits)
+    limits = [(device.memory_stats() or {}).get("bytes_limit") for device in jax.local_devices()]
+    room = min((limit for limit in limits if limit), default=None)
+    if place == "device" and room is not None and needed > _SHARE * room:
+        raise UsageError(
+            f"{data.name} has {needed / 2**30:.1f} GiB of images, a device {room / 2**30:.1f} GiB of memory: set "
+            "config.data.place=host, or fewer rows with config.data.train_size"
+        )

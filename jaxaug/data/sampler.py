@@ -1,0 +1,99 @@
+"""Which rows make up a batch, and taking them.
+
+Rows are chosen on the host by number alone; `take` gathers them inside a jitted step from arrays that live on
+the device.
+"""
+
+import collections.abc
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxaug.core.errors import UsageError
+from jaxaug.core.random import numpy_generator
+from jaxaug.data.dataset import Split
+
+# Registered here, so that importing `jaxaug.data` needs no jax.
+jax.tree_util.register_dataclass(Split, data_fields=["image", "label", "index"], meta_fields=[])
+
+
+def epoch_order(seed: int, epoch: int, size: int) -> np.ndarray:
+    """The order of the rows in one epoch: int32 [size], a permutation of 0..size-1.
+
+    A function of its three arguments only.
+
+    Raises:
+      UsageError: a negative seed.
+    """
+    return numpy_generator(seed, epoch).permutation(size).astype(np.int32)
+
+
+def training_rows(
+    size: int, batch_size: int, seed: int, from_step: int = 0
+) -> collections.abc.Iterator[tuple[int, np.ndarray]]:
+    """Endless batches of shuffled rows; the last partial batch of each epoch is dropped.
+
+    Step `s` has the same rows whatever `from_step` is, so a resumed run sees what a straight one does.
+
+    Args:
+      size: rows in the training split.
+      batch_size: rows per step, 1..size.
+      seed: of the shuffling.
+      from_step: the first global step to give.
+
+    Returns:
+      An iterator of (step, rows int32 [batch_size]).
+
+    Raises:
+      UsageError: batch_size not in 1..size, at the call and not at the first batch.
+    """
+    if not 1 <= batch_size <= size:
+        raise UsageError(f"batch_size={batch_size} must be between 1 and the {size} training rows")
+    return _training_rows(size, batch_size, seed, from_step)
+
+
+def _training_rows(size, batch_size, seed, from_step):
+    steps = size // batch_size
+    epoch, position = divmod(from_step, steps)
+    while True:
+        order = epoch_order(seed, epoch, size)
+        for place in range(position, steps):
+            yield epoch * steps + place, order[place * batch_size : (place + 1) * batch_size]
+        epoch, position = epoch + 1, 0
+
+
+def evaluation_rows(size: int, batch_size: int) -> list[np.ndarray]:
+    """Every row once, in order, in equal batches.
+
+    Returns:
+      ceil(size / batch_size) arrays int32 [batch_size]; the last is filled up with -1. Empty for size 0.
+
+    Raises:
+      UsageError: batch_size below 1.
+    """
+    if batch_size < 1:
+        raise UsageError(f"batch_size={batch_size} must be at least 1")
+    count = -(-size // batch_size)
+    rows = np.full(count * batch_size, -1, np.int32)
+    rows[:size] = np.arange(size)
+    return list(rows.reshape(count, batch_size))
+
+
+def take(split: Split | None, rows: jax.Array | Split) -> Split:
+    """Gathers rows; pure, to be called inside jit.
+
+    Args:
+      split: a `Split` of N > 0 rows; None if `rows` is the rows themselves, which are returned.
+      rows: int [B], 0..N-1, or -1 for padding; of any shape.
+
+    Returns:
+      A `Split` of B rows with the dtypes of `split`. A padding row has label -1; its image and index are
+      those of row 0, so that whatever is looked up by index stays in range.
+    """
+    if isinstance(rows, Split):
+        return rows
+    rows = jnp.asarray(rows)
+    safe = jnp.maximum(rows, 0)
+    gathered = jax.tree.map(lambda array: jnp.take(array, safe, axis=0, mode="clip"), split)
+    return Split(gathered.image, jnp.where(rows < 0, -1, gathered.label), gathered.index)

@@ -1,0 +1,146 @@
+"""Your own images: `config.path` names a folder with train/<class>/<image>, and test/ or validation/ likewise.
+
+ImageNet as it is usually unpacked (train/<wnid>/*.JPEG and val/<wnid>/*.JPEG) is such a folder.
+"""
+
+import logging
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from jaxaug.core.errors import UsageError
+from jaxaug.data.dataset import Dataset, assemble
+from jaxaug.data.splits import check_sources
+from jaxaug.data.storage import image_files
+from jaxaug.data.storage.paths import find_places
+
+# What the folders of a split may be called.
+SPLITS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
+# The statistics that networks for ImageNet are trained with, since Torch's first recipes.
+STATISTICS = {"imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))}
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+
+
+def load(config) -> Dataset:
+    """Loads the images of {train,validation,test}/<class>/*.{png,jpg,jpeg,webp,bmp}, as uint8 [N H W C].
+
+    The classes are the folders of train, sorted by name; validation and test have all or some of them. Rows are in the
+    order of class and file name, and `Data.files` says which file a row is. Names that start with a dot are passed
+    over. validation (or val) and test are as in npz: validation rows are trusted, and either split may be left out
+    where there is the other, or where validation_size cuts rows off; without test images the test split is the
+    validation split.
+
+    Photographs are turned upright as their EXIF entry says; transparency is dropped.
+
+    Args:
+      config: name, path, validation_size, seed; size, 0 by default where all images are as large as the first,
+        else each is cut to the square in its middle and resized to size x size (bicubic, antialiased); channels, 1 or
+        3, or 0 by default for what the first image has; cache, True to keep the decoded images below config.dir, where
+        the next run finds them and from where they are mapped into memory (validation_size and train_size read the rows
+        that are left into it); statistics, "imagenet" for its mean and
+        deviation, by default computed from the training rows.
+
+    Raises:
+      UsageError: a folder or a class is missing or empty, an option is out of range, or an image cannot be read or is
+        not like the first; the message names it.
+    """
+    root = _root(config)
+    present = {
+        split: root / name for split, names in SPLITS.items() for name in reversed(names) if (root / name).is_dir()
+    }
+    check_sources(f"folder: {root}", config.validation_size, validation="validation" in present, test="test" in present)
+    names = _class_names(present)
+    paths = {split: _images(split, folder, names) for split, folder in present.items()}
+    target = image_files.target_of(paths["train"][0][0], config.get("size", 0), config.get("channels", 0))
+    mean, std = _statistics(config.get("statistics", "computed"), target.channels)
+    files = {split: [path for path, _ in found] for split, found in paths.items()}
+    keep = find_places(config).archives / "folder" if config.get("cache", False) else None
+    decoded = image_files.decoded(files, target) if keep is None else image_files.cached(files, target, keep)
+    rows = {split: (decoded[split], _labels(found)) for split, found in paths.items()}
+    numbered = [path for split in present if split != "test" for path in files[split]]
+    return assemble(
+        str(config.name),
+        rows["train"],
+        rows.get("test"),
+        num_classes=len(names),
+        class_names=names,
+        mean=mean,
+        std=std,
+        statistics_source="ImageNet's usual recipes" if mean else "",
+        validation_size=config.validation_size,
+        seed=config.seed,
+        validation=rows.get("validation"),
+        files=tuple(path.relative_to(root).as_posix() for path in numbered),
+    )
+
+
+def _root(config) -> pathlib.Path:
+    path, size, channels = config.get("path", ""), config.get("size", 0), config.get("channels", 0)
+    if not path:
+        raise UsageError("folder: set config.data.path to a folder with train/<class>/<image>, test/<class>/<image>")
+    if size < 0 or channels not in (0, 1, 3):
+        raise UsageError(
+            f"folder: config.data.size={size} must be 0 or more, and config.data.channels={channels} 0, 1 or 3"
+        )
+    root = pathlib.Path(path).expanduser().absolute()
+    if not (root / "train").is_dir():
+        raise UsageError(f"folder: there is no folder {root / 'train'}; it must hold a folder of images for each class")
+    return root
+
+
+def _class_names(present: dict[str, pathlib.Path]) -> tuple[str, ...]:
+    names = tuple(path.name for path in _entries(present["train"]) if path.is_dir())
+    if not names:
+        raise UsageError(f"folder: {present['train']} has no folders; it must hold a folder of images for each class")
+    for folder in present.values():
+        unknown = [path.name for path in _entries(folder) if path.is_dir() and path.name not in names]
+        if unknown:
+            raise UsageError(
+                f"folder: {folder} has the classes {', '.join(unknown)}, which train has not: rename or remove them"
+            )
+    return names
+
+
+def _statistics(word: str, channels: int) -> tuple[Any, Any]:
+    """(mean, std), or None twice for those of the training rows."""
+    if word in ("isda", "computed"):  # "isda" is the default of `defaults.data`, and means CIFAR
+        return None, None
+    if word not in STATISTICS or channels != 3:
+        raise UsageError(
+            f'folder: config.data.statistics={word!r} must be "computed", or "imagenet" for images of 3 channels; '
+            f"these have {channels}"
+        )
+    return STATISTICS[word]
+
+
+def _entries(folder: pathlib.Path) -> list[pathlib.Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise UsageError(f"folder: {folder} cannot be read: {error}") from error
+
+
+def _images(split: str, folder: pathlib.Path, names: tuple[str, ...]) -> list[tuple[pathlib.Path, int]]:
+    """(file, label) of every image of a split."""
+    found, others = [], []
+    for label, name in enumerate(names):
+        entries = _entries(folder / name) if (folder / name).is_dir() else []
+        of_class = [(path, label) for path in entries if path.suffix.lower() in SUFFIXES]
+        if split == "train" and not of_class:
+            raise UsageError(f"folder: {folder / name} has no images ({', '.join(SUFFIXES)}); add some or remove it")
+        found += of_class
+        others += [path for path in entries if path.suffix.lower() not in SUFFIXES]
+    if not found:
+        flat = any(path.suffix.lower() in SUFFIXES for path in _entries(folder))
+        raise UsageError(
+            f"folder: {folder} has no images ({', '.join(SUFFIXES)}) in its classes; "
+            + ("move its images into a folder for each class" if flat else "add some or remove it")
+        )
+    if others:
+        logging.getLogger(__name__).warning("passed over %d that are no images, such as %s", len(others), others[0])
+    return found
+
+
+def _labels(found: list[tuple[pathlib.Path, int]]) -> np.ndarray:
+    return np.array([label for _, label in found], np.int32)

@@ -1,0 +1,50 @@
+"""MNIST: 60 000 + 10 000 handwritten digits, 28x28, grey (LeCun et al. 1998)."""
+
+from jaxaug.data import published
+from jaxaug.data.dataset import Dataset, assemble
+from jaxaug.data.storage import archive, idx
+
+# Mirror and sha256 as tensorflow-datasets registers them (url_checksums/mnist.txt).
+ARCHIVES = tuple(
+    # Loose: IDX is no pickle, so a copy packed in another way is read if its structure is right.
+    archive.Archive(
+        file=file, url=f"https://storage.googleapis.com/cvdf-datasets/mnist/{file}", sha256=sha256, loose=True
+    )
+    for file, sha256 in zip(
+        idx.FILES,
+        (
+            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+            "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+        ),
+        strict=True,
+    )
+)
+
+
+def load(config) -> Dataset:
+    """Loads MNIST.
+
+    Args:
+      config: name, validation_size, seed, dir, download.
+
+    Returns:
+      Images uint8 [N 28 28 1].
+
+    Raises:
+      UsageError: the set is missing or damaged, or an option is out of range.
+    """
+    arrays = published.read(published.PublishedSet("mnist", ARCHIVES, idx.decode, prepared="mnist"), config)
+    return assemble(
+        "mnist",
+        (arrays["train_image"], arrays["train_label"]),
+        (arrays["test_image"], arrays["test_label"]),
+        num_classes=10,
+        class_names=tuple("0123456789"),
+        mean=(0.1307,),
+        std=(0.3081,),
+        statistics_source="AutoDO's released code",
+        validation_size=config.validation_size,
+        seed=config.seed,
+    )

@@ -1,0 +1,105 @@
+"""Cutting some rows off a labelled set: seeded, of an exact size, each class by its share."""
+
+from typing import Any
+
+import numpy as np
+
+from jaxaug.core.errors import UsageError
+from jaxaug.core.random import numpy_generator
+
+# Keeps the cut's random numbers apart from those of the epochs, which are seeded by (seed, epoch).
+_STREAM = 2**32 - 1
+
+
+def check_sources(name: str, size: float, *, validation: bool, test: bool) -> None:
+    """Refuses a source from which no figure, or no single validation split, could be made.
+
+    Args:
+      name: the set's name, used in messages.
+      size: validation_size as asked for.
+      validation, test: whether the source brings such rows itself.
+
+    Raises:
+      UsageError: it has validation rows and more are to be cut; or there are neither test nor validation rows.
+    """
+    if validation and size:
+        raise UsageError(
+            f"{name} has validation rows of its own: set config.data.validation_size to 0, not to {size}, or take them "
+            "away"
+        )
+    if not (validation or test or size):
+        raise UsageError(
+            f"{name} has neither test nor validation rows, so that no figure could be reported: add some, or cut them "
+            "off the training rows with config.data.validation_size"
+        )
+
+
+def rows_to_cut(size: float, rows: int) -> int:
+    """How many rows `size` asks for: below 1 a share of `rows`, from 1 on a whole number of them.
+
+    Raises:
+      UsageError: a negative or broken size, or one that leaves no training row.
+    """
+    wanted = round(size * rows) if 0 < size < 1 else size
+    if not (0 <= wanted < max(rows, 1) and wanted == int(wanted)):
+        raise UsageError(
+            f"validation_size={size} must be smaller than the {rows} training rows: a whole number of rows, or a "
+            "share between 0 and 1"
+        )
+    return int(wanted)
+
+
+def counts_per_class(counts: np.ndarray, size: int) -> np.ndarray:
+    """Shares `size` rows out over classes in proportion to `counts`, by largest remainders.
+
+    Args:
+      counts: int [K], rows per class.
+      size: 0..sum(counts).
+
+    Returns:
+      int [K], each within one of counts * size / sum(counts), with sum `size`. Equal remainders go to the
+      lower class.
+    """
+    counts = np.asarray(counts, np.int64)
+    total = max(int(counts.sum()), 1)
+    shares = counts * size // total
+    remainders = counts * size % total
+    shares[np.argsort(-remainders, kind="stable")[: size - shares.sum()]] += 1
+    return shares
+
+
+def stratified_split(label: np.ndarray, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Splits rows in two, a function of the labels, the size and the seed only.
+
+    Args:
+      label: int [N].
+      size: rows in the second part, 0..N-1.
+      seed: 0 or more.
+
+    Returns:
+      (kept int [N - size], cut int [size]), both ascending.
+    """
+    classes, counts = np.unique(label, return_counts=True)
+    random = numpy_generator(seed, _STREAM)
+    chosen = np.zeros(len(label), bool)
+    for which, share in zip(classes, counts_per_class(counts, size), strict=True):
+        members = np.flatnonzero(label == which)
+        chosen[random.permutation(members)[:share]] = True
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+
+
+def subset_rows(data: Any, size: int, seed: int) -> Any:
+    """The data set with `size` of its training rows, each class by its share; 0 keeps all of them.
+
+    The rows depend on the labels, the size and the seed only and keep their index; mean and std stay those of the whole
+    set.
+
+    Raises:
+      UsageError: a negative size, or one larger than the training rows.
+    """
+    rows = len(data.train)
+    if not 0 <= size <= rows:
+        raise UsageError(f"config.data.train_size={size} must be in 0..{rows}, the training rows of {data.name}")
+    if size in (0, rows):
+        return data
+    return data.keep(stratified_split(data.train.label, size, seed)[1])

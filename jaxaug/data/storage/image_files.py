@@ -1,0 +1,150 @@
+"""Image files made into arrays: decoded side by side, brought to one size and number of channels, kept if asked for."""
+
+import concurrent.futures
+import dataclasses
+import hashlib
+import math
+import pathlib
+import shutil
+from typing import Any
+
+import numpy as np
+from numpy.lib.format import open_memmap
+
+from jaxaug.core.errors import UsageError
+from jaxaug.data.storage import cache
+
+Files = dict[str, list[pathlib.Path]]  # split -> its files
+# Pillow's names of modes without colour.
+_GREY = ("1", "L", "LA", "La")
+# Seconds until reading shows its progress.
+_PATIENCE = 3
+_QUEUE = 10_000  # files that wait to be decoded: a million would take gigabytes
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """What every image becomes. resize: cut square and resized, else it must have this height and width already.
+
+    strict: the first image decided on grey, so colour is refused rather than dropped.
+    """
+
+    height: int
+    width: int
+    channels: int
+    resize: bool
+    strict: bool
+
+    def shape(self, rows: int) -> tuple[int, int, int, int]:
+        """Of so many images: (N, H, W, C)."""
+        return rows, self.height, self.width, self.channels
+
+
+def target_of(first: pathlib.Path, size: int, channels: int) -> Target:
+    """The target of a set with this first image. size, channels: as asked for, 0 for those of the image."""
+    image = _open(first)
+    grey = image.mode in _GREY
+    height, width = (size, size) if size else (image.height, image.width)
+    return Target(height, width, channels or (1 if grey else 3), resize=size > 0, strict=grey and not channels)
+
+
+def decoded(files: Files, target: Target) -> dict[str, np.ndarray]:
+    """[N H W C] of each split, in memory."""
+    images = {split: np.empty(target.shape(len(paths)), np.uint8) for split, paths in files.items()}
+    for split, paths in files.items():
+        _read(split, paths, target, images[split])
+    return images
+
+
+def cached(files: Files, target: Target, folder: pathlib.Path) -> dict[str, np.ndarray]:
+    """[N H W C] of each split, mapped into memory; decoded unless an earlier call did."""
+    key = _checksum(files, target)
+    images = cache.fetch(folder, key)
+    if images is None:
+        needed = sum(math.prod(target.shape(len(paths))) for paths in files.values())
+        try:
+            with cache.writing(folder, key) as partial:
+                # Writing to a mapped file on a full disk would end the process without a word.
+                if needed > (free := shutil.disk_usage(partial).free):
+                    raise OSError(f"{needed / 2**30:.1f} GiB are needed, {free / 2**30:.1f} GiB are free")
+                for split, paths in files.items():
+                    path = partial / f"{split}_image.npy"
+                    _read(split, paths, target, open_memmap(path, "w+", np.uint8, target.shape(len(paths))))
+        except OSError as error:
+            left = ", ".join(path.name for path in folder.glob("partial-*"))
+            raise UsageError(
+                f"folder: decoded images cannot be kept in {folder}: {error}; set config.data.dir to another folder, "
+                "or config.data.cache to False" + (f"; remove {left}, if no run is decoding now" if left else "")
+            ) from error
+        images = cache.fetch(folder, key)
+        assert images is not None
+    return {split: images[f"{split}_image"] for split in files}
+
+
+def _checksum(files: Files, target: Target) -> str:
+    """A sha256 over what images become and over the files' names, sizes and times."""
+    digest = hashlib.sha256(repr(target).encode())
+    for split, paths in files.items():
+        for path in paths:
+            try:
+                about = path.stat()
+            except OSError as error:
+                raise UsageError(f"folder: {path} cannot be read: {error}; repair or remove it") from error
+            digest.update(f"{split} {path} {about.st_size} {about.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _read(split: str, paths: list[pathlib.Path], target: Target, images: np.ndarray) -> None:
+    """Decode the files into images [N H W C]."""
+    from tqdm import tqdm
+
+    def read(row: int) -> None:
+        images[row] = _decode(paths[row], target)
+
+    # Pillow decodes outside Python's lock.
+    workers = concurrent.futures.ThreadPoolExecutor()
+    try:
+        # disable=None shows the bar on a terminal only.
+        with tqdm(desc=f"reading {split}", total=len(paths), unit="image", delay=_PATIENCE, disable=None) as bar:
+            for start in range(0, len(paths), _QUEUE):
+                for _ in workers.map(read, range(start, min(start + _QUEUE, len(paths)))):
+                    bar.update()
+    finally:
+        workers.shutdown(cancel_futures=True)
+
+
+def _open(path: pathlib.Path) -> Any:
+    """A decoded, upright image of Pillow."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as image:
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+    except Exception as error:  # Pillow's decoders raise many kinds; all mean a file it cannot read
+        raise UsageError(f"folder: {path} cannot be read as an image: {error}; repair or remove it") from error
+    if upright.mode.startswith(("I", "F")):
+        raise UsageError(f"folder: {path} has more than 8 bits per pixel (mode {upright.mode}); save it with 8 bits")
+    return upright
+
+
+def _decode(path: pathlib.Path, target: Target) -> np.ndarray:
+    from PIL import Image, ImageOps
+
+    image = _open(path)
+    if target.strict and image.mode not in _GREY:
+        raise UsageError(
+            f"folder: {path} is in colour, the first image is grey: set config.data.channels to 3, or to 1"
+        )
+    if not target.resize and image.size != (target.width, target.height):
+        raise UsageError(
+            f"folder: {path} has {image.width} x {image.height} pixels, the first image {target.width} x "
+            f"{target.height}: set config.data.size to bring all to one size"
+        )
+    if "transparency" in image.info:
+        # Pillow warns about palettes with transparency unless they pass through RGBA.
+        image = image.convert("RGBA")
+    image = image.convert("L" if target.channels == 1 else "RGB")
+    if target.resize:
+        image = ImageOps.fit(image, (target.width, target.height), Image.Resampling.BICUBIC)
+    return np.asarray(image).reshape(target.height, target.width, target.channels)

@@ -1,9 +1,0 @@
-"""The one exception a user of the command line is meant to read."""
-
-
-class UsageError(Exception):
-    """A mistake in a config, a file or the environment, with a message that says what to do.
-
-    `main.py` prints the message alone and exits with status 2; library users catch it like any
-    exception. It is raised before anything expensive starts, or after what was computed is saved.
-    """

@@ -1,0 +1,5 @@
+"""What an operation is written against."""
+
+from types import ModuleType
+
+Backend = ModuleType

@@ -1,0 +1,95 @@
+"""Operations that say where each pixel comes from."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from jaxaug.ops.definitions.sources import AUTODO, DEEPAA
+from jaxaug.ops.registry import geometric
+
+
+@geometric("ShearX", -0.3, 0.3, unit="pixels per row", neutral=0.0, signed=True, source="PIL AFFINE (1, v, 0, 0, 1, 0)")
+def _shear_x(backend, value, random, height, width):
+    return 0, value, 0, 0, 0, 0
+
+
+@geometric(
+    "ShearY", -0.3, 0.3, unit="pixels per column", neutral=0.0, signed=True, source="PIL AFFINE (1, 0, 0, v, 1, 0)"
+)
+def _shear_y(backend, value, random, height, width):
+    return 0, 0, 0, value, 0, 0
+
+
+@geometric("TranslateX", -0.45, 0.45, unit="of the width", neutral=0.0, signed=True, source="PIL AFFINE, v * width")
+def _translate_x(backend, value, random, height, width):
+    return 0, 0, backend.pixels(value, width), 0, 0, 0
+
+
+@geometric("TranslateY", -0.45, 0.45, unit="of the height", neutral=0.0, signed=True, source="PIL AFFINE, v * height")
+def _translate_y(backend, value, random, height, width):
+    return 0, 0, 0, 0, 0, backend.pixels(value, height)
+
+
+@geometric(
+    "TranslateXAbs", -10.0, 10.0, unit="pixels", neutral=0.0, signed=True, source="AutoAugment family; PIL AFFINE"
+)
+def _translate_x_abs(backend, value, random, height, width):
+    return 0, 0, backend.pixels(value, 1), 0, 0, 0
+
+
+@geometric(
+    "TranslateYAbs", -10.0, 10.0, unit="pixels", neutral=0.0, signed=True, source="AutoAugment family; PIL AFFINE"
+)
+def _translate_y_abs(backend, value, random, height, width):
+    return 0, 0, 0, 0, 0, backend.pixels(value, 1)
+
+
+@geometric(
+    "ShiftX", -150 / 331, 150 / 331, unit="of the width", neutral=0.0, signed=True, source="torchvision TranslateX"
+)
+def _shift_x(backend, value, random, height, width):
+    # To the right, by whole pixels: torchvision's int(magnitude).
+    return 0, 0, -backend.whole(value, width), 0, 0, 0
+
+
+@geometric(
+    "ShiftY", -150 / 331, 150 / 331, unit="of the height", neutral=0.0, signed=True, source="torchvision TranslateY"
+)
+def _shift_y(backend, value, random, height, width):
+    return 0, 0, 0, 0, 0, -backend.whole(value, height)
+
+
+@geometric("Rotate", -30.0, 30.0, unit="degrees, counter-clockwise", neutral=0.0, signed=True, source="PIL rotate")
+def _rotate(backend, value, random, height, width):
+    cosine, sine = backend.turn(value)
+    x, y = width / 2, height / 2
+    # Source = centre + turned (pixel - centre).
+    return cosine - 1, -sine, x - cosine * x + sine * y, sine, cosine - 1, y - sine * x - cosine * y
+
+
+@geometric("ScaleX", 1.0, 1.5, unit="factor, enlarged about the centre", neutral=1.0, keeps_area=False, source=AUTODO)
+def _scale_x(backend, value, random, height, width):
+    longer = backend.longer(value)
+    return longer, 0, -longer * (width / 2), 0, 0, 0
+
+
+@geometric("ScaleY", 1.0, 1.5, unit="factor, enlarged about the centre", neutral=1.0, keeps_area=False, source=AUTODO)
+def _scale_y(backend, value, random, height, width):
+    longer = backend.longer(value)
+    return 0, 0, 0, 0, longer, -longer * (height / 2)
+
+
+@geometric("Flip", source="PIL mirror")
+def _flip(backend, value, random, height, width):
+    return -2, 0, width, 0, 0, 0
+
+
+@geometric("FlipVertical", source="PIL flip")
+def _flip_vertical(backend, value, random, height, width):
+    return 0, 0, 0, 0, -2, height
+
+
+@geometric("RandFlip", source=DEEPAA)
+def _random_flip(backend, value, random, height, width):
+    mirrored = jnp.where(random[0] > 0.5, 1.0, 0.0)
+    return -2 * mirrored, 0, mirrored * width, 0, 0, 0

@@ -1,0 +1,101 @@
+"""One draw of operations, carried out in one of two ways that agree bit for bit.
+
+`map`: image after image, a true branch for each op; the form for a CPU core, which then does no work twice.
+`fused`: the whole batch at once and branch-free, in stages (one gather for all moves, one select for all tints, one
+mask for all hides); the form for accelerators. Both take the ops from `ops` and the backend from `exact` or `smooth`.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from jaxaug.ops.apply import apply_one, gated, hidden, moved
+from jaxaug.ops.records import ExecutionSettings, Sample, SampledOps
+from jaxaug.ops.registry import Op
+from jaxaug.ops.warp import composed, fill_of, folds, geometry
+
+
+def execute(settings: ExecutionSettings, draw: SampledOps, sample: Sample) -> Sample:
+    """Carry out draw [B L] on sample [B ...], layer after layer; layers that `folds` allows, as one map."""
+    score, draw = draw.score, draw.replace(score=None)
+    carry_out = _folded if folds(settings, draw) else {"map": _by_image, "fused": _fused}[settings.scheduler]
+    after = carry_out(settings, draw, sample)
+    if score is None:
+        return after
+    # Of all layers at once: layer by layer, what two of them do together would count twice.
+    return after.replace(image=after.image + score[:, None, None, None] * (after.image - sample.image))
+
+
+def _folded(settings: ExecutionSettings, draw: SampledOps, sample: Sample) -> Sample:
+    """One gather for all layers: nothing is blurred twice, and nothing is lost between two of them."""
+    shape = sample.image.shape[1:]
+    fill = fill_of(settings, next(op for op in settings.ops if op.name != "Identity"), shape[0])
+
+    def one(args: tuple[tuple, Sample]) -> Sample:
+        coefficients, before = args
+        after = moved(settings, before, coefficients, fill)
+        return after.replace(image=after.image.astype(before.image.dtype))
+
+    pairs = jax.vmap(lambda drawn: composed(settings, drawn, shape))(draw), sample
+    return jax.lax.map(one, pairs) if settings.scheduler == "map" else jax.vmap(one)(pairs)
+
+
+def _by_image(settings: ExecutionSettings, draw: SampledOps, sample: Sample) -> Sample:
+    branches = [functools.partial(apply_one, settings, op) for op in settings.ops]
+
+    def one(args: tuple[SampledOps, Sample]) -> Sample:
+        draw, sample = args
+
+        def layer(i: jax.Array, sample: Sample) -> Sample:
+            drawn = jax.tree.map(lambda x: x[i], draw)
+            if len(branches) == 1:
+                return branches[0](drawn, sample)
+            return jax.lax.switch(drawn.op, branches, drawn, sample)
+
+        return jax.lax.fori_loop(0, draw.op.shape[0], layer, sample)
+
+    return jax.lax.map(one, (draw, sample))
+
+
+def _fused(settings: ExecutionSettings, draw: SampledOps, sample: Sample) -> Sample:
+    kinds = {op.kind for op in settings.ops if not op.heavy}
+    stage = jax.vmap(functools.partial(_stage, settings, kinds))
+    heavy = [(i, op) for i, op in enumerate(settings.ops) if op.heavy]
+
+    def layer(before: Sample, drawn: SampledOps) -> tuple[Sample, None]:
+        ungated = drawn.replace(gate=None)
+        sample = stage(ungated, before)
+        for i, op in heavy:
+            chosen = drawn.op == i
+            carried_out = functools.partial(_heavy, settings, op, chosen)
+            sample = jax.lax.cond(jnp.any(chosen), carried_out, lambda drawn, sample: sample, ungated, sample)
+        return (sample if drawn.gate is None else jax.vmap(gated)(drawn.gate, before, sample)), None
+
+    return jax.lax.scan(layer, sample, jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), draw))[0]
+
+
+def _stage(settings: ExecutionSettings, kinds: set[str], drawn: SampledOps, sample: Sample) -> Sample:
+    """Every op that is not heavy, for one image under vmap: a gather, a select among all tints, a mask."""
+    dtype = sample.image.dtype
+    place = geometry(settings, drawn, sample.image.shape, lambda op: not op.heavy)
+    if "geometric" in kinds:
+        sample = moved(settings, sample, tuple(place.coefficients), place.fill)
+    if "color" in kinds:
+        image = sample.image
+
+        def tinted(op: Op) -> jax.Array:
+            tint = op.kind == "color" and not op.heavy
+            return op.apply(settings.backend, image, drawn.value).astype(dtype) if tint else image
+
+        branches = [functools.partial(tinted, op) for op in settings.ops]
+        sample = sample.replace(image=jax.lax.switch(drawn.op, branches) if len(branches) > 1 else branches[0]())
+    after = hidden(settings, sample, tuple(place.box)) if "erase" in kinds else sample
+    return after.replace(image=after.image.astype(dtype))
+
+
+def _heavy(settings: ExecutionSettings, op: Op, chosen: jax.Array, drawn: SampledOps, sample: Sample) -> Sample:
+    after = jax.vmap(functools.partial(apply_one, settings, op))(drawn, sample)
+    return jax.tree.map(lambda a, b: jnp.where(chosen.reshape(-1, *[1] * (a.ndim - 1)), a, b), after, sample)

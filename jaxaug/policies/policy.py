@@ -1,0 +1,146 @@
+"""One type for every policy of the field: sub-policies of layers of branches, a branch is (operation, level, logit).
+
+RandAugment has one sub-policy of n layers with a branch per op; AutoAugment 25 of two layers with the branches "op" and
+"nothing"; DeepAA one of six layers with 139 branches each.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+import flax.struct
+import jax
+import numpy as np
+
+from jaxaug.core.atomic_io import write_text
+from jaxaug.core.errors import UsageError
+from jaxaug.ops.registry import OPS, find_op
+
+FORMAT = "jaxaug policy 1"
+Array = jax.Array | np.ndarray
+NOISES = ("uniform", "normal", "sign")
+RGB_MEAN = (125.0, 123.0, 114.0)  # of CIFAR-10, the cover colour of the AutoAugment family
+
+
+class Policy(flax.struct.PyTreeNode, eq=False):  # hashed by identity, as arrays cannot be
+    """What may happen to an image: S sub-policies, L layers, R branches (N: one policy per training row, or none).
+
+    mix [*N S]: log of the odds of the sub-policies. logits [*N S L R]: of the branches of a layer. level [*N S L R] in
+    [0, 1]: value = low + level * (high - low). op [S L R] int32: a position in `names`. Arrays of NumPy mark a policy
+    whose values are known before anything is compiled, arrays of JAX one that may be learned.
+
+    ranges: (low, high) of each name. signed: names whose value is mirrored about the op's neutral value by the noise
+    "sign". noise, in this order: "uniform" (low + U[0, 1) * (value - low)), "normal" (neutral + N(0, 1) * (value -
+    neutral)), "sign" (mirrored with probability 1/2). cover: colour of cutouts and of what a crop uncovers.
+    """
+
+    mix: Array
+    logits: Array
+    level: Array
+    op: Array
+    names: tuple[str, ...] = flax.struct.field(pytree_node=False)
+    ranges: tuple[tuple[float, float], ...] = flax.struct.field(pytree_node=False)
+    signed: tuple[str, ...] = flax.struct.field(pytree_node=False, default=())
+    noise: tuple[str, ...] = flax.struct.field(pytree_node=False, default=())
+    cover: tuple[float, ...] = flax.struct.field(pytree_node=False, default=RGB_MEAN)
+
+    def probabilities(self) -> tuple[np.ndarray, np.ndarray]:
+        """(share [*N S] of each sub-policy, probability [*N S L R] of each branch) in float64."""
+        return _softmax(np.asarray(self.mix, np.float64)), _softmax(np.asarray(self.logits, np.float64))
+
+    def values(self) -> Any:
+        """[*N S L R]: the physical value of each branch before noise."""
+        low, high = (np.asarray(side)[self.op] for side in zip(*self.ranges, strict=True))
+        return low + self.level * (high - low)
+
+    def with_layers(self, count: int) -> Policy:
+        """The policy with its first layer `count` times; its arrays are those of NumPy."""
+        wide = {name: np.repeat(getattr(self, name)[..., :1, :], count, axis=-2) for name in ("logits", "level", "op")}
+        return self.replace(**wide)
+
+    def save(self, path: str | pathlib.Path) -> None:
+        """Write the policy as JSON, branch by branch: [op, level, probability]. One per training row is refused."""
+        if self.mix.ndim != 1:
+            raise UsageError("a policy per training row cannot be saved as JSON; it is part of the run's checkpoint")
+        share, probability = self.probabilities()
+        subs = []
+        for s in range(self.op.shape[0]):
+            layers = [
+                [
+                    [self.names[self.op[s, i, r]], float(self.level[s, i, r]), float(probability[s, i, r])]
+                    for r in range(self.op.shape[2])
+                    if probability[s, i, r] > 0
+                ]
+                for i in range(self.op.shape[1])
+            ]
+            subs.append({"share": float(share[s]), "layers": layers})
+        facts = {"ranges": dict(zip(self.names, self.ranges, strict=True)), "signed": self.signed, "noise": self.noise}
+        text = json.dumps({"format": FORMAT, **facts, "cover": self.cover, "subpolicies": subs})
+        write_text(pathlib.Path(path), text.replace('{"share"', '\n{"share"').replace("[[[", "\n [[["))
+
+    @classmethod
+    def load(cls, path: str | pathlib.Path) -> Policy:
+        """Read a policy that `save` wrote. Raises UsageError if the file is missing or is not one."""
+        try:
+            found = json.loads(pathlib.Path(path).read_text())
+            if found["format"] != FORMAT:
+                raise ValueError(f"its format is {found['format']!r}")
+            subs, ranges = found["subpolicies"], {name: tuple(pair) for name, pair in found["ranges"].items()}
+            signed, noise, cover = (tuple(found[name]) for name in ("signed", "noise", "cover"))
+            branches = [[[tuple(branch) for branch in layer] for layer in sub["layers"]] for sub in subs]
+            return make_policy(
+                branches, ranges, [sub["share"] for sub in subs], signed=signed, noise=noise, cover=cover
+            )
+        except OSError as error:
+            raise UsageError(f"cannot read the policy {path}: {error.strerror}") from None
+        except (KeyError, TypeError, ValueError) as error:
+            raise UsageError(f"{path} is not a policy of jaxaug (format {FORMAT!r}): {error}") from None
+
+
+def make_policy(
+    branches: list[list[list[tuple[str, float, float]]]],
+    ranges: dict[str, tuple[float, float]] | None = None,
+    shares: list[float] | None = None,
+    *,
+    signed: tuple[str, ...] = (),
+    noise: tuple[str, ...] = (),
+    cover: tuple[float, ...] = RGB_MEAN,
+) -> Policy:
+    """A policy from sub-policies of layers of branches (op, level, probability).
+
+    ranges: by name, those of the ops where none is given. All sub-policies have equally many layers; where branches
+    are fewer, ones of probability 0 are added. Raises UsageError for unknown ops, levels outside of [0, 1], a layer
+    without probability, unknown noise.
+    """
+    ranges = ranges or {}
+    used = {"Identity", *(branch[0] for sub in branches for layer in sub for branch in layer)}
+    for name in sorted({*used, *signed}):
+        find_op(name)
+    names = tuple(name for name in OPS if name in used)
+    if any(kind not in NOISES for kind in noise):
+        raise UsageError(f"the noise of a policy must be among {NOISES}, got {noise}")
+    if len({len(sub) for sub in branches}) != 1 or not all(sub and all(sub) for sub in branches):
+        raise UsageError("the sub-policies of a policy must have equally many layers, at least one, none of them empty")
+    width = max(len(layer) for sub in branches for layer in sub)
+    shape = (len(branches), len(branches[0]), width)
+    op, level, probability = np.zeros(shape, np.int32), np.zeros(shape), np.zeros(shape)
+    for s, sub in enumerate(branches):
+        for i, layer in enumerate(sub):
+            for r, (name, at, chance) in enumerate(layer):
+                op[s, i, r], level[s, i, r], probability[s, i, r] = names.index(name), at, chance
+    if not (level.min() >= 0 and level.max() <= 1 and probability.min() >= 0 and (probability.sum(-1) > 0).all()):
+        raise UsageError("levels must be in [0, 1], probabilities at least 0 and not all 0 in a layer")
+    share = np.ones(len(branches)) if shares is None else np.asarray(shares, np.float64)
+    if share.shape != (len(branches),) or not (share.min() >= 0 and share.sum() > 0):
+        raise UsageError(f"shares must be one number of at least 0 for each of {len(branches)} sub-policies: {shares}")
+    with np.errstate(divide="ignore"):
+        mix, logits = np.log(share), np.log(probability)
+    pairs = tuple(ranges.get(name, (OPS[name].low, OPS[name].high)) for name in names)
+    return Policy(mix, logits, level, op, names, pairs, signed, noise, cover)
+
+
+def _softmax(x: np.ndarray) -> np.ndarray:
+    odds = np.exp(x - x.max(-1, keepdims=True))
+    return odds / odds.sum(-1, keepdims=True)

@@ -1,0 +1,209 @@
+"""The published policies and the random ones, as `Policy`."""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+import itertools
+import json
+import math
+from typing import Any
+
+from jaxaug.core.errors import UsageError
+from jaxaug.core.registry import pick
+from jaxaug.ops.registry import OPS
+from jaxaug.policies.autodo import affine, autodo_colour, autodo_rand
+from jaxaug.policies.policy import Policy, make_policy
+
+BLACK = (0.0,)
+GEOMETRIC = tuple(name for name, op in OPS.items() if op.signed)
+ENHANCERS = ("Brightness", "Color", "Contrast", "Sharpness")
+# torchvision's fourteen ops of RandAugment and TrivialAugment.
+TORCHVISION: tuple[str, ...] = (
+    "Identity",
+    "ShearX",
+    "ShearY",
+    "ShiftX",
+    "ShiftY",
+    "Rotate",
+    *ENHANCERS,
+    "Posterize",
+    "Solarize",
+)
+TORCHVISION += ("AutoContrast", "Equalize")
+# Greatest value of each op: torchvision's RandAugment and AutoAugment (level 1 of theirs).
+STANDARD = {
+    **{"ShearX": (0.0, 0.3), "ShearY": (0.0, 0.3), "ShiftX": (0.0, 150 / 331), "ShiftY": (0.0, 150 / 331)},
+    **{"Rotate": (0.0, 30.0), "Posterize": (8.0, 4.0), "Solarize": (255.0, 0.0)},
+    **dict.fromkeys(ENHANCERS, (1.0, 1.9)),
+}
+# torchvision's TrivialAugmentWide; its translations are whole pixels up to 32.
+WIDE = {
+    **{"ShearX": (0.0, 0.99), "ShearY": (0.0, 0.99), "TranslateXAbs": (0.0, 32.0), "TranslateYAbs": (0.0, 32.0)},
+    **{"Rotate": (0.0, 135.0), "Posterize": (8.0, 2.0), "Solarize": (255.0, 0.0)},
+    **dict.fromkeys(ENHANCERS, (1.0, 1.99)),
+}
+SIGNED = (*GEOMETRIC, *ENHANCERS)
+
+
+def randaugment(layers: int = 2, magnitude: int = 9, bins: int = 31) -> Policy:
+    """RandAugment (Cubuk et al. 2020) as torchvision has it: `layers` ops of 14, all at `magnitude` of 0..bins - 1."""
+    if layers < 1 or bins < 2 or not 0 <= magnitude < bins:
+        raise UsageError(
+            f"randaugment: layers must be at least 1, bins at least 2 and magnitude in 0..{bins - 1}, got {layers}, "
+            f"{bins} and {magnitude}"
+        )
+    layer = [(name, _level(name, magnitude, bins, STANDARD), 1.0) for name in TORCHVISION]
+    return make_policy([[layer] * layers], STANDARD, signed=SIGNED, noise=("sign",), cover=BLACK)
+
+
+def trivialaugment(space: str = "wide", bins: int = 31) -> Policy:
+    """TrivialAugment (Müller and Hutter 2021): one op of 14 at a uniform level. space: "wide" or "standard"."""
+    if bins < 2:
+        raise UsageError(f"trivialaugment: bins must be at least 2, got {bins}")
+    ranges = pick("space of trivialaugment", space, {"wide": WIDE, "standard": STANDARD})
+    names = ["TranslateXAbs" if n == "ShiftX" and space == "wide" else n for n in TORCHVISION]
+    names = ["TranslateYAbs" if n == "ShiftY" and space == "wide" else n for n in names]
+    layer = [(name, _level(name, i, bins, ranges), 1.0) for name in names for i in range(bins)]
+    return make_policy([[layer]], ranges, signed=SIGNED, noise=("sign",), cover=BLACK)
+
+
+def uniformaugment(layers: int = 2) -> Policy:
+    """UniformAugment (LingChen et al. 2020): `layers` ops of the AutoAugment family, each at a uniform value.
+
+    Each is applied with a uniform probability, that is with 1/2.
+    """
+    names = [name for name in _FAMILY if name != "Cutout"]
+    layer = [("Identity", 0.0, 0.5), *((name, 1.0, 0.5 / len(names)) for name in names)]
+    return make_policy([[layer] * layers], noise=("uniform",))
+
+
+# The op table of Fast AutoAugment, DADA and UniformAugment; their ranges are those of the ops.
+_FAMILY: tuple[str, ...] = (
+    "ShearX",
+    "ShearY",
+    "TranslateX",
+    "TranslateY",
+    "Rotate",
+    "AutoContrast",
+    "Invert",
+    "Equalize",
+    "Solarize",
+)
+_FAMILY += ("Posterize", "Contrast", "Color", "Brightness", "Sharpness", "Cutout")
+
+
+def autoaugment(dataset: str = "cifar10") -> Policy:
+    """AutoAugment (Cubuk et al. 2019), ops and ranges as torchvision has them. dataset: cifar10, svhn or imagenet."""
+    name = pick("policy of autoaugment", dataset, _AUTOAUGMENT)
+    short = {"shearx": "ShearX", "sheary": "ShearY", "translatex": "ShiftX", "translatey": "ShiftY"}
+    short |= {op.lower(): op for op in (*TORCHVISION, "Invert")}
+    branches = []
+    for sub in _published("autoaugment_policies.json")[name]:
+        ops = [(short[op.lower()], chance, level) for op, chance, level in sub]
+        branches.append([_or_nothing(op, _level(op, level, 10, STANDARD), chance) for op, chance, level in ops])
+    return make_policy(branches, STANDARD, signed=SIGNED, noise=("sign",), cover=BLACK)
+
+
+def fast_autoaugment(dataset: str = "cifar10") -> Policy:
+    """Fast AutoAugment (Lim et al. 2019). dataset: cifar10 (also used for CIFAR-100), svhn or imagenet."""
+    return _pairs("fast_autoaugment_policies.json", pick("policy of fast_autoaugment", dataset, _FAST_AUTOAUGMENT))
+
+
+def dada(dataset: str = "cifar10") -> Policy:
+    """DADA (Li et al. 2020). dataset: cifar10, cifar100, svhn or imagenet."""
+    return _pairs("dada_policies.json", pick("policy of dada", dataset, _DADA))
+
+
+def dada_space() -> Policy:
+    """What DADA (Li et al. 2020) searches: the 105 pairs of the 15 ops of the AutoAugment family, equally likely.
+
+    Every op is done with probability 1/2, at level 1/2. For `learned="shared"` with config.search.name="dada".
+    """
+    pairs = itertools.combinations([_or_nothing(name, 0.5, 0.5) for name in _FAMILY], 2)
+    return make_policy([list(pair) for pair in pairs], signed=GEOMETRIC, noise=("sign",))
+
+
+def deepaa(name: str = "cifar_2", sign: bool = True) -> Policy:
+    """DeepAA (Zheng et al. 2022). name: cifar_1, cifar_2 (for CIFAR-10 and 100), imagenet_1 or imagenet_2.
+
+    sign: mirror geometric values with probability 1/2, as the released evaluation does and its search does not. The
+    ImageNet policies name a RandCutout that the released code cannot run on images; it is read as 60 pixels.
+    """
+    found = pick("policy of deepaa", name, _published("deepaa_policies.json")["policies"])
+    side = 16.0 if name.startswith("cifar") else 60.0
+    ranges = {op: tuple(pair) for op, pair in found["op_ranges"].items() if op in OPS and OPS[op].neutral is not None}
+    ranges |= {"RandCutout": (0.0, side), "RandCrop": (0.0, 4.0), "RandResizeCrop": (1.0, 0.08)}
+    branches = []
+    for probabilities in found["probs"]:
+        layer = []
+        for pair, chance in zip(found["pairs"], probabilities, strict=True):
+            op = "RandResizeCrop" if pair["op"].startswith("RandResizeCrop") else pair["op"]
+            layer.append((op, 1.0 if pair["value"] is None else pair["level"] / (found["n_levels"] - 1), chance))
+        branches.append(layer)
+    return make_policy([branches], ranges, signed=GEOMETRIC, noise=("sign",) if sign else ())
+
+
+_AUTOAUGMENT = {"cifar10": "CIFAR10Policy", "svhn": "SVHNPolicy", "imagenet": "ImageNetPolicy"}
+_FAST_AUTOAUGMENT = {"cifar10": "fa_reduced_cifar10", "svhn": "fa_reduced_svhn", "imagenet": "fa_resnet50_rimagenet"}
+_DADA = {name: f"dada_reduced_{name}" for name in ("cifar10", "cifar100", "svhn")} | {
+    "imagenet": "dada_resnet50_rimagenet"
+}
+
+
+def named(name: str, layers: int = 2, magnitude: int = 9) -> Policy:
+    """A preset by one word, for example "randaugment", "trivialaugment_wide", "autoaugment_svhn" or "deepaa_cifar_2".
+
+    layers: of RandAugment, UniformAugment and AutoDO's; magnitude: of RandAugment and AutoDO's. Raises UsageError with
+    the nearest names.
+    """
+    return pick("policy", name, every(layers, magnitude))()
+
+
+def every(layers: int = 2, magnitude: int = 9) -> dict[str, Any]:
+    """name -> function of no arguments that makes the preset."""
+    families: list[tuple[Any, Any]] = [
+        (autoaugment, _AUTOAUGMENT),
+        (fast_autoaugment, _FAST_AUTOAUGMENT),
+        (dada, _DADA),
+        (deepaa, ("cifar_1", "cifar_2", "imagenet_1", "imagenet_2")),
+        (trivialaugment, ("wide", "standard")),
+    ]
+    return {
+        "randaugment": functools.partial(randaugment, layers, magnitude),
+        "uniformaugment": functools.partial(uniformaugment, layers),
+        "affine": affine,
+        "dada_space": dada_space,
+        "autodo_rand": functools.partial(autodo_rand, layers, magnitude),
+        "autodo_colour": functools.partial(autodo_colour, layers, magnitude),
+        **{f"{make.__name__}_{word}": functools.partial(make, word) for make, words in families for word in words},
+    }
+
+
+def _level(name: str, i: int, bins: int, ranges: dict[str, tuple[float, float]]) -> float:
+    """The level in [0, 1] of bin i; posterize takes whole bits, wide translations whole pixels."""
+    level = i / (bins - 1)
+    if name == "Posterize":
+        bits = ranges[name][0] - ranges[name][1]
+        return round(i / ((bins - 1) / bits)) / bits
+    if name.endswith("Abs"):
+        return math.floor(level * ranges[name][1]) / ranges[name][1]
+    return level
+
+
+def _or_nothing(name: str, level: float, chance: float) -> list[tuple[str, float, float]]:
+    return [(name, level, chance), ("Identity", 0.0, 1.0 - chance)]
+
+
+def _pairs(file: str, name: str) -> Policy:
+    """Sub-policies of two (op, probability, level), levels cut to [0, 1] as DADA's code does."""
+    branches = [
+        [_or_nothing(op, min(max(level, 0.0), 1.0), min(max(chance, 0.0), 1.0)) for op, chance, level in sub]
+        for sub in _published(file)[name]
+    ]
+    return make_policy(branches, signed=GEOMETRIC, noise=("sign",))
+
+
+@functools.lru_cache
+def _published(file: str) -> dict[str, Any]:
+    return json.loads((importlib.resources.files("jaxaug") / "policies" / file).read_text())

@@ -1,0 +1,1 @@
+"""A run from a config: experiment, steps, trainer, hooks."""

@@ -1,0 +1,74 @@
+"""What a person sees of a run: the progress bar and the table of its variants."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from jaxaug.runs.results import FIGURES, format_mean_std
+
+# Seconds between plain lines where there is no terminal to draw a bar on.
+PLAIN_INTERVAL = 15.0
+
+
+class ProgressBar:
+    """A progress bar over steps with loss, accuracy, images/s and time left; plain lines if not on a terminal."""
+
+    def __init__(self, title: str, total: int, completed: int, *, visible: bool):
+        self._title, self._total, self._visible = title, total, visible
+        self._told = self._began = time.monotonic()
+        self._from = completed
+        self._bar: Progress | None = None
+        if visible and sys.stdout.isatty():
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=12),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[figures]}"),
+                TimeRemainingColumn(),
+            )
+            self._bar = Progress(*columns, transient=True)
+            self._task = self._bar.add_task(title, total=total, completed=completed, figures="")
+            self._bar.start()
+
+    def update(self, step: int, figures: Mapping[str, float]) -> None:
+        """figures: name -> value, shown in order."""
+        text = "  ".join(
+            f"{name} {value:.3f}" if value < 100 else f"{name} {value:.0f}" for name, value in figures.items()
+        )
+        if self._bar is not None:
+            self._bar.update(self._task, completed=step, figures=text)
+        elif self._visible and time.monotonic() - self._told > PLAIN_INTERVAL:
+            self._told = time.monotonic()
+            left = (self._told - self._began) / max(step - self._from, 1) * (self._total - step)
+            print(f"{self._title}: step {step} of {self._total}  {text}  {left:.0f} s left", flush=True)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def variants_table(title: str, results: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
+    """One line for each figure, one column for each variant: mean +- standard deviation over its seeds."""
+    drawn = Table(title=title)
+    drawn.add_column("test set, final epoch unless said")
+    for name, runs in results.items():
+        drawn.add_column(f"{name} (n={len(runs)})", justify="right")
+    # What a robustness protocol sums up to is told by its name's end.
+    errors = dict.fromkeys(key for runs in results.values() for r in runs for key in r if key.endswith("_error"))
+    for label, key, scale, digits in (*FIGURES, *((f"{key.replace('_', ' ')} %", key, 100, 2) for key in errors)):
+        cells = [format_mean_std([scale * r[key] for r in runs if key in r], digits) for runs in results.values()]
+        if any(cells):
+            drawn.add_row(label, *cells)
+    return drawn
+
+
+def print_to_terminal(thing: Any) -> None:
+    """Print to the terminal, or plainly where there is none."""
+    Console(width=None if sys.stdout.isatty() else 110).print(thing)

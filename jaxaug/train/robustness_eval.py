@@ -1,0 +1,76 @@
+"""The final state of a run on the test split, left alone and disturbed: calibration, and the protocols asked for."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from typing import Any
+
+from jaxaug.core.atomic_io import write_text
+from jaxaug.core.sharding import any_process, is_main_process
+from jaxaug.core.types import TrainState
+from jaxaug.robustness.base import Protocol
+from jaxaug.runs.workdir import Workdir
+from jaxaug.train import metrics
+from jaxaug.train.evaluator import Evaluator
+from jaxaug.train.experiment import Experiment
+from jaxaug.train.hooks.console import ProgressBar
+from jaxaug.train.hooks.preemption import Interrupted, StopSignal
+
+
+def evaluate_robustness(
+    job: Experiment, state: TrainState, test: Evaluator, folder: Workdir, requests: StopSignal, title: str
+) -> dict[str, Any]:
+    """What a run's result holds besides its records.
+
+    "reliability": `metrics.reliability` of the test split. With protocols, "robustness": {protocol: {"axis",
+    "severity", "error"}}, errors in 0..1, averaged where several lines share a severity; and each protocol's figure.
+    Every level by itself goes to `robustness.json` in the folder as soon as its protocol is complete; what is there is
+    not measured again. Raises Interrupted between two levels if asked to stop.
+    """
+    found: dict[str, Any] = {"reliability": metrics.reliability(test.totals(state))}
+    path = folder.path / "robustness.json"
+    measured = json.loads(path.read_text()) if is_main_process() and path.exists() else {}
+    for name, protocol in job.protocols.items():
+        # Only the main process reads the file, and all of them must evaluate together.
+        if any_process(name in measured):
+            continue
+        measured[name] = _measure(job, state, protocol, requests, f"{title}: {name}")
+        if is_main_process():
+            write_text(path, json.dumps(measured, indent=1))
+    if job.protocols and is_main_process():
+        found["robustness"] = {name: _curve(one) for name, one in measured.items()}
+        found |= {one["figure"]: one[one["figure"]] for one in measured.values()}
+    return found
+
+
+def _measure(
+    job: Experiment, state: TrainState, protocol: Protocol, requests: StopSignal, title: str
+) -> dict[str, Any]:
+    """{"axis", "figure", <the figure>, "levels": [{"line", "severity", "error", ...}]} of one protocol."""
+    evaluator = Evaluator(job, job.data.test, protocol.perturb, protocol.seed)
+    bar = ProgressBar(title, len(protocol.levels), 0, visible=is_main_process())
+    levels: list[dict[str, Any]] = []
+    try:
+        for level in protocol.levels:
+            if any_process(requests.stop):
+                raise Interrupted(f"stopped as asked in {title}; the training is complete and saved")
+            if level.split is not None:
+                evaluator.place(level.split())
+            figures = evaluator(state, level.strength)
+            error = 1 - figures.pop("top1")
+            levels.append({"line": level.line, "severity": float(level.severity), "error": error, **figures})
+            bar.update(len(levels), {"error": error})
+    finally:
+        bar.close()
+    figure = statistics.fmean(level["error"] for level in levels if level["severity"] > 0)
+    return {"axis": protocol.axis, "figure": protocol.figure, protocol.figure: figure, "levels": levels}
+
+
+def _curve(measured: dict[str, Any]) -> dict[str, Any]:
+    severities = sorted({level["severity"] for level in measured["levels"]})
+    errors = [
+        statistics.fmean(level["error"] for level in measured["levels"] if level["severity"] == severity)
+        for severity in severities
+    ]
+    return {"axis": measured["axis"], "severity": severities, "error": errors}

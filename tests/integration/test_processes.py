@@ -1,0 +1,188 @@
+"""The command line, as a user or a cluster runs it: killed and resumed, in two processes, with mistakes."""
+
+import os
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from helpers.run_state import assert_same, final_state
+from helpers.settings import QUICK, ROOT, tiny_config
+
+from jaxaug.policies.policy import Policy
+from jaxaug.train import trainer
+
+SMOKE = ("--config=configs/smoke.py", "--config.model.kw.widths=(8, 16)", "--config.data.validation_size=0")
+SEARCH = (
+    *("--config=configs/deepaa_search_digits.py", "--config.epochs=1", "--config.log_every=1"),
+    *("--config.model.kw.widths=(8, 16)", "--config.search.space.ops=('Rotate', 'Invert', 'TranslateX')"),
+    *(f"--config.search.deepaa.{field}" for field in ("layers=2", "updates=3", "images=4", "refine=1")),
+)
+
+
+def command(*arguments):
+    return [sys.executable, "main.py", *arguments]
+
+
+def environment(devices=1, **variables):
+    return {
+        **os.environ,
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": f"{QUICK} --xla_force_host_platform_device_count={devices}",
+        "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".pytest_cache" / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3",
+        **variables,
+    }
+
+
+def run(*arguments, **options):
+    return subprocess.run(
+        command(*arguments), cwd=ROOT, env=environment(**options), capture_output=True, text=True, timeout=300
+    )
+
+
+def smoke_config(**changes):
+    from configs import smoke
+
+    config = smoke.get_config()
+    config.update({"model": {"kw": {"widths": (8, 16)}}, "data": {"validation_size": 0.0}, **changes})
+    return config
+
+
+def kill_and_resume(arguments, folder, log):
+    """Run the command, killed twice, each time after a new record of `log`, and then to its end."""
+    for _ in range(2):
+        process = subprocess.Popen(
+            command(*arguments, f"--workdir={folder}"),
+            cwd=ROOT,
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        # Wait until it works (a new record or, for the first seconds, anything), then a random moment more.
+        path = folder / "convnet" / "seed_0" / log
+        before = path.stat().st_size if path.exists() else 0
+        while process.poll() is None and (path.stat().st_size if path.exists() else 0) == before:
+            time.sleep(0.01)
+        time.sleep(random.random() * 0.2)
+        assert process.poll() is None, "it ended before it could be killed"
+        process.kill()
+        process.wait()
+    assert run(*arguments, f"--workdir={folder}").returncode == 0
+
+
+def test_killed_and_resumed_is_bitwise_the_same(tmp_path):
+    """SIGKILL at random moments, mid-step or mid-save; the same command ends where an undisturbed one does."""
+    arguments = (*SMOKE, "--config.epochs=12")
+    assert run(*arguments, f"--workdir={tmp_path}/straight").returncode == 0
+    kill_and_resume(arguments, tmp_path / "killed", "metrics.jsonl")
+    config = smoke_config(epochs=12)
+    one, other = (final_state(tmp_path / name / "convnet" / "seed_0", config) for name in ("straight", "killed"))
+    assert_same(one, other)
+    assert one[".step"] == 12 * 21
+
+
+@pytest.mark.slow
+def test_policy_search_killed_and_resumed(tmp_path):
+    """The same policy, byte for byte."""
+    assert run(*SEARCH, f"--workdir={tmp_path}/straight").returncode == 0
+    kill_and_resume(SEARCH, tmp_path / "killed", "search.jsonl")
+    one, other = (tmp_path / name / "convnet" / "seed_0" / "policy.json" for name in ("straight", "killed"))
+    assert one.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.slow
+def test_policy_search_in_two_processes(tmp_path):
+    """The policy of one process with as many devices."""
+    two_processes(*SEARCH, f"--workdir={tmp_path}/two")
+    assert run(*SEARCH, f"--workdir={tmp_path}/one", devices=4).returncode == 0
+    found = [Policy.load(tmp_path / name / "convnet" / "seed_0" / "policy.json") for name in ("one", "two")]
+    one, two = (policy.probabilities()[1] for policy in found)
+    np.testing.assert_allclose(one, two, atol=1e-5)
+
+
+def two_processes(*arguments):
+    """What two processes of two devices each print, gloo between them; both have to end well."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    workers = [
+        subprocess.Popen(
+            command(*arguments, "--num_processes=2", f"--process_id={i}"),
+            cwd=ROOT,
+            env=environment(devices=2, JAX_COORDINATOR_ADDRESS=f"127.0.0.1:{port}"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for i in range(2)
+    ]
+    printed = [worker.communicate(timeout=300)[0] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0], printed
+    return printed
+
+
+def test_two_processes_are_one(tmp_path):
+    """The parameters of one process within 1e-6 after an epoch, and, resumed from there, after two."""
+    arguments = (*SMOKE, "--config.epochs=2")
+    config = smoke_config(epochs=2)
+    printed = two_processes(*arguments, f"--workdir={tmp_path}/two")
+    assert "top-1" in printed[0]
+    assert "top-1" not in printed[1]
+    one, two = tmp_path / "one", tmp_path / "two" / "convnet" / "seed_0"
+    trainer.train_and_evaluate(config, one)
+    assert_same(final_state(one, config, step=21), final_state(two, config, step=21), tolerance=1e-6)
+    # As if it had been stopped after the first epoch.
+    shutil.rmtree(two / "checkpoints" / "42")
+    (two / "result.json").unlink()
+    two_processes(*arguments, f"--workdir={tmp_path}/two")
+    assert_same(final_state(one, config), final_state(two, config), tolerance=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--config.epohcs=3",), 'Did you mean "epochs"'),
+        (("--config.epochs=many",), "invalid literal"),
+        (("--config=configs/nowhere.py",), "nowhere.py"),
+        (("epochs=3",), "settings look like"),
+        (("--config.model.name=convnest",), "did you mean 'convnet'"),
+        (("--config.data.name=mnist", "--config.data.download=False"), "mnist is not on this machine"),
+        (("--coordinator=127.0.0.1:1",), "--num_processes"),
+        (("--config.loss.isda.ordr=x",), 'Did you mean "order"'),
+    ],
+)
+def test_mistakes_are_told_in_a_line(arguments, message, tmp_path):
+    """Exit status 2, no traceback, within seconds."""
+    began = time.monotonic()
+    done = run(
+        "--config=configs/smoke.py",
+        *arguments,
+        f"--workdir={tmp_path}/run",
+        HOME=str(tmp_path),
+        JAXAUG_DATA_DIR=str(tmp_path),
+    )
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert time.monotonic() - began < 30
+
+
+def test_import_is_light():
+    """`import jaxaug` and `jaxaug.losses.isda` load no data, checkpoint, plotting or TensorBoard library."""
+    heavy = ("tensorflow_datasets", "orbax", "matplotlib", "tensorboardX", "sklearn", "scipy.io")
+    code = f"import jaxaug, jaxaug.losses.isda, sys; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=environment())
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_default_workdir_tells_configs_apart():
+    from jaxaug.runs.workdir import fingerprint
+
+    assert fingerprint(tiny_config()) == fingerprint(tiny_config())
+    assert fingerprint(tiny_config()) != fingerprint(tiny_config(epochs=2))
+    assert np.unique([len(fingerprint(tiny_config(epochs=n))) for n in range(1, 5)]) == [6]

@@ -1,0 +1,175 @@
+"""Robustness: the published files of corruptions, protocols by name, and what a run and a sweep leave behind."""
+
+import json
+import signal
+
+import numpy as np
+import pytest
+from helpers.one_pixel_classifier import PIXEL, classifier, images_of, small
+from helpers.settings import tiny_config
+
+from jaxaug import robustness
+from jaxaug.core.errors import UsageError
+from jaxaug.train import robustness_eval, sweep, trainer
+from jaxaug.train.experiment import build_experiment
+from jaxaug.train.hooks.console import ProgressBar
+from jaxaug.train.hooks.preemption import Interrupted
+from jaxaug.train.robustness_eval import _curve, _measure
+from jaxaug.viz import evaluation
+from jaxaug.viz.evaluation import robustness_curves, save_figures
+
+
+def write_corruptions(folder, names, rows=20):
+    """A small copy in the published format; of severity s the first 2 s of `rows` have a black pixel PIXEL."""
+    folder.mkdir(parents=True)
+    image, label = images_of(rows, (32, 32, 3))
+    for name in names:
+        every = np.concatenate([image] * 5)
+        for severity in range(1, 6):
+            every[(severity - 1) * rows :][: 2 * severity, *PIXEL] = 0
+        np.save(folder / f"{name}.npy", every)
+    np.save(folder / "labels.npy", np.tile(label, 5).astype(np.uint8))
+
+
+def cifar(folder, **options):
+    """(data, config) that ask for corruptions of a small stand-in of CIFAR-10."""
+    config = tiny_config(robustness=("corruptions",))
+    config.data.dir = str(folder)
+    config.protocol.corruptions.update(options)
+    return small("cifar10", (32, 32, 3), 30), config
+
+
+class Asked:
+    stop = False
+
+
+def test_corruptions(tmp_path):
+    """A tenth of the rows is wrong for each severity: 10 % to 50 %, the plain mean 30 %."""
+    write_corruptions(tmp_path / "CIFAR-10-C", ("fog", "snow"))
+    built, config = cifar(tmp_path, names=("fog", "snow"))
+    (protocol,) = robustness.build(config, built).values()
+    one = classifier(build_experiment(tiny_config()), eval_batch_size=8, data=built)
+    found = _measure(one, None, protocol, Asked(), "test")
+    assert [(level["line"], level["severity"]) for level in found["levels"]] == [
+        (name, severity) for name in ("fog", "snow") for severity in range(1, 6)
+    ]
+    assert [level["error"] for level in found["levels"]] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5] * 2)
+    assert found["corruption_error"] == pytest.approx(0.3)
+    assert _curve(found)["error"] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5])
+
+
+def test_corruptions_that_are_missing(tmp_path):
+    """Before training: what to fetch, and where to put it."""
+    with pytest.raises(UsageError, match=r"published for cifar10 and cifar100, not for 'digits'"):
+        build_experiment(tiny_config(robustness=("corruptions",)))
+    built, config = cifar(tmp_path)
+    with pytest.raises(UsageError, match=r"(?s)CIFAR-10-C is not on.*curl -L .*CIFAR-10-C.tar.*tar -xf - -C"):
+        robustness.build(config, built)
+    write_corruptions(tmp_path / "cifar10" / "CIFAR-10-C", ("fog",))
+    with pytest.raises(UsageError, match=r"lacks gaussian_noise.npy.*Unpack"):
+        robustness.build(config, built)
+    built, config = cifar(tmp_path, names=("fog",))
+    assert len(robustness.build(config, built)["corruptions"].levels) == 5
+    np.save(tmp_path / "cifar10" / "CIFAR-10-C" / "fog.npy", np.zeros((100, 28, 32, 3), np.uint8))
+    with pytest.raises(UsageError, match=r"needs uint8 \(100, 32, 32, 3\)"):
+        robustness.build(config, built)
+    np.save(tmp_path / "cifar10" / "CIFAR-10-C" / "labels.npy", np.full(100, 7))
+    with pytest.raises(UsageError, match=r"0\.\.1"):
+        robustness.build(config, built)
+    (tmp_path / "cifar10" / "CIFAR-10-C" / "labels.npy").write_text("no array")
+    with pytest.raises(UsageError, match="cannot be read"):
+        robustness.build(config, built)
+
+
+OWN = """
+from jaxaug.robustness.base import Level, Protocol
+def protocol(data, config, figure="darkness_error", severity=0.5):
+    return Protocol("darkness", figure, (Level("dim", severity),), lambda key, image, strength: image // 2)
+"""
+
+
+def test_names(tmp_path, monkeypatch):
+    """A protocol of one's own by its address, and every mistake in naming one."""
+    (tmp_path / "own_project").mkdir()
+    (tmp_path / "own_project" / "dim.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    config = tiny_config(robustness=("occlusion", "own_project.dim"))
+    assert list(robustness.build(config, small())) == ["occlusion", "dim"]
+    with config.protocol.unlocked():
+        config.protocol.dim = {"figure": "occluded_error"}
+    with pytest.raises(UsageError, match="a name of its own, ending in '_error'"):
+        robustness.build(config, small())
+    config.protocol.dim.figure, config.robustness = "dim_error", ("own_project.dim",)
+    with config.protocol.unlocked():
+        config.protocol.dim.severity = 0.0
+    with pytest.raises(UsageError, match="nothing to tell"):
+        robustness.build(config, small())
+    for names, message in (
+        (("occlusions",), "did you mean 'occlusion'"),
+        (("fills",), "'fills' is not a module with protocol"),
+        (("occlusion", "occlusion"), "'occlusion' twice"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            build_experiment(tiny_config(robustness=names))
+
+
+def test_a_run_with_robustness(tmp_path, monkeypatch):
+    """Stopped in the second protocol, it goes on there, then writes its files and merges the figures."""
+    config = tiny_config(robustness=("occlusion", "translation"))
+    measured = []
+    measure = _measure
+
+    def stop_in_translation(self, at, figures):
+        if "translation" in self._title and at == 2:
+            signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ProgressBar, "update", stop_in_translation)
+        with pytest.raises(Interrupted, match=r"translation; the training is complete and saved"):
+            trainer.train_and_evaluate(config, tmp_path)
+    assert not (tmp_path / "result.json").exists()
+    assert list(json.loads((tmp_path / "robustness.json").read_text())) == ["occlusion"]
+    monkeypatch.setattr(robustness_eval, "_measure", lambda *a: measured.append(a[-1]) or measure(*a))
+    result = trainer.train_and_evaluate(config, tmp_path, "run")
+    assert measured == ["run: translation"]
+    saved = json.loads((tmp_path / "robustness.json").read_text())
+    errors = [level["error"] for level in saved["occlusion"]["levels"]]
+    assert errors[0] == pytest.approx(1 - result["test_top1"])
+    assert result["occluded_error"] == saved["occlusion"]["occluded_error"] == pytest.approx(np.mean(errors[1:]))
+    assert result["robustness"]["occlusion"]["error"] == errors
+    assert result["translated_error"] > 1 - result["test_top1"]
+    bins = {name: np.array(values) for name, values in result["reliability"].items()}
+    assert np.sum(bins["share"] * np.abs(bins["accuracy"] - bins["confidence"])) == pytest.approx(result["test_ece"])
+    assert bins["share"].sum() == pytest.approx(1)
+    for name in ("reliability.png", "robustness.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+    # Killed before its result was written: nothing is measured again.
+    (tmp_path / "result.json").unlink()
+    assert trainer.train_and_evaluate(config, tmp_path, "run") == result
+    assert measured == ["run: translation"]
+
+
+def test_a_sweep_draws_variants_side_by_side(tmp_path, monkeypatch, capsys):
+    config = tiny_config(seeds=2, robustness=("translation",))
+    config.loss.chain = ()
+    config.variants.unlock()
+    config.variants = {"mean": {}, "black": {"protocol": {"translation": {"fill": "black"}}}}
+    drawn = []
+    draw = robustness_curves
+    monkeypatch.setattr(
+        evaluation, "robustness", lambda path, curves: drawn.append((path, curves)) or draw(path, curves)
+    )
+    results = sweep.run(config, tmp_path)
+    assert "translated error %" in capsys.readouterr().out
+    assert json.loads((tmp_path / "table.json").read_text())["results"] == results
+    path, curves = drawn[-1]
+    assert path == tmp_path / "robustness.png"
+    assert {name: len(runs) for name, runs in curves.items()} == {"mean": 2, "black": 2}
+    assert (tmp_path / "reliability.png").exists()
+    assert (tmp_path / "mean" / "seed_1" / "robustness.png").exists()
+
+
+def test_results_of_an_older_version(tmp_path):
+    """They hold neither bins nor curves, and nothing is drawn of them."""
+    save_figures(tmp_path, {"old": [{"test_top1": 0.5}]})
+    assert not list(tmp_path.iterdir())

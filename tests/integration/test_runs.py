@@ -1,0 +1,225 @@
+"""Whole runs on real digits: what they leave behind, resuming, stopping, and every mistake a user can make."""
+
+import json
+import re
+import signal
+
+import jax
+import numpy as np
+import pytest
+from helpers.run_state import assert_same, final_state
+from helpers.settings import ROOT, tiny_config
+
+from jaxaug.core import sharding
+from jaxaug.core.errors import UsageError
+from jaxaug.core.sharding import put_global, replicated, sharded_along
+from jaxaug.runs.checkpoint import Checkpointer
+from jaxaug.train import metrics, sweep, trainer
+from jaxaug.train.evaluator import Evaluator
+from jaxaug.train.experiment import build_experiment
+from jaxaug.train.hooks.console import ProgressBar
+from jaxaug.train.hooks.preemption import Interrupted
+from jaxaug.train.step import batch_of
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """A run of three epochs, left alone: (workdir, config, result)."""
+    workdir = tmp_path_factory.mktemp("straight")
+    config = tiny_config(epochs=3)
+    return workdir, config, trainer.train_and_evaluate(config, workdir)
+
+
+def test_a_run_leaves_its_record(straight):
+    workdir, _, result = straight
+    names = {path.name for path in workdir.iterdir()}
+    assert {"config.json", "environment.json", "metrics.jsonl", "tensorboard", "checkpoints", "curves.png"} <= names
+    environment = json.loads((workdir / "environment.json").read_text())
+    assert environment["packages"]["jax"] == jax.__version__
+    assert environment["code"] != "unknown"
+    records = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    assert [r["epoch"] for r in records] == [1, 2, 3]
+    assert [r["step"] for r in records] == [21, 42, 63]
+    assert records[-1]["train_loss"] < records[0]["train_loss"]
+    assert result["test_top1"] == records[-1]["test_top1"] > 0.25
+    assert result["last10_top1"] == pytest.approx(np.mean([r["test_top1"] for r in records]))
+    assert result["best_on_test_top1"] == max(r["test_top1"] for r in records)
+    assert (workdir / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_complete_run_is_not_repeated(straight, monkeypatch):
+    workdir, config, result = straight
+    monkeypatch.setattr(trainer, "prepare", None)
+    assert trainer.train_and_evaluate(config, workdir) == result
+
+
+def stop_at(monkeypatch, number, step):
+    """Raise the signal in this process when the progress bar reaches the step."""
+    update = ProgressBar.update
+
+    def update_and_raise(self, at, figures):
+        update(self, at, figures)
+        if at >= step:
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(ProgressBar, "update", update_and_raise)
+
+
+@pytest.mark.parametrize(("number", "step"), [(signal.SIGTERM, 30), (signal.SIGINT, 42)])
+def test_stopped_and_resumed_is_the_same_run(straight, tmp_path, monkeypatch, number, step):
+    """A signal in the middle or at the end of an epoch saves; the same call goes on to bitwise the same state."""
+    _, config, result = straight
+    with monkeypatch.context() as patch:
+        stop_at(patch, number, step)
+        with pytest.raises(Interrupted, match=f"step {step} of 63"):
+            trainer.train_and_evaluate(config, tmp_path)
+    assert not (tmp_path / "result.json").exists()
+    resumed = trainer.train_and_evaluate(config, tmp_path)
+    assert_same(final_state(tmp_path, config), final_state(straight[0], config))
+    assert {k: v for k, v in resumed.items() if "test" in k} == {k: v for k, v in result.items() if "test" in k}
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "tolerance"), [({"steps_per_dispatch": 4}, 2e-4), ({"data": {"place": "host"}}, 0.0)]
+)
+def test_other_ways_to_the_same_run(straight, tmp_path, changes, tolerance):
+    """Several steps in one call, an epoch that they do not divide included; rows sent from the host, bitwise."""
+    config = tiny_config(epochs=3, **changes)
+    result = trainer.train_and_evaluate(config, tmp_path)
+    assert_same(final_state(tmp_path, config), final_state(straight[0], config), tolerance)
+    assert result["test_top1"] == pytest.approx(straight[2]["test_top1"], abs=tolerance)
+
+
+def test_one_device_and_two_agree(tmp_path, monkeypatch):
+    """The same parameters, BatchNorm and ISDA statistics within 1e-6 after 21 steps; each device has half the rows."""
+    config = tiny_config()
+    assert jax.device_count() == 2
+    trainer.train_and_evaluate(config, tmp_path / "two")
+    both = final_state(tmp_path / "two", config)
+    with monkeypatch.context() as patch:
+        one = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("data",))
+        patch.setattr(sharding, "make_mesh", lambda: one)
+        trainer.train_and_evaluate(config, tmp_path / "one")
+        assert_same(final_state(tmp_path / "one", config), both, tolerance=1e-6)
+
+
+def test_two_devices_share_the_work():
+    """The compiled step convolves 32 of the 64 rows on each device."""
+    built = build_experiment(tiny_config())
+    everywhere = replicated(built.mesh)
+    state = jax.jit(built.init, out_shardings=everywhere)(built.key)
+    source = put_global(built.data.train, everywhere)
+    rows = put_global(np.arange(64, dtype=np.int32), sharded_along(built.mesh, 0))
+    step = jax.jit(lambda s, d, r: built.train_step(s, batch_of(d, r)), out_shardings=everywhere)
+    text = step.lower(state, source, rows).compile().as_text()
+    assert "f32[32,8,8,8]" in text
+    assert "f32[64,8,8,8]" not in text
+
+
+def test_evaluation_counts_every_row_once():
+    """450 test rows in batches of 128 on two devices: the padding changes nothing."""
+    built = build_experiment(tiny_config())
+    state = jax.jit(built.init, out_shardings=replicated(built.mesh))(built.key)
+    evaluator = Evaluator(built, built.data.test)
+    found = evaluator(state)
+    whole = built.data.test
+    batch = batch_of(put_global(whole, replicated(built.mesh)), np.arange(450))
+    expected = jax.device_get(metrics.evaluation_totals(built.predict(state, batch).logits, batch.label).sums)
+    assert expected["top1"][1] == 450
+    assert found["top1"] == pytest.approx(float(expected["top1"][0] / 450))
+    assert found["nll"] == pytest.approx(float(expected["nll"][0] / 450), rel=1e-5)
+
+
+def test_non_finite_loss(tmp_path):
+    """The message names the first bad step; the last good checkpoint stays and still loads."""
+    config = tiny_config(epochs=4)
+    config.loss.chain = ("isda.isda", "poison.late")
+    with pytest.raises(UsageError, match=r"not finite at step 51 \(epoch 2\).*step 42, is kept"):
+        trainer.train_and_evaluate(config, tmp_path)
+    assert final_state(tmp_path, config)[".step"] == 42
+
+
+def test_saving_does_not_wait_for_an_evaluation(tmp_path):
+    config = tiny_config(epochs=3, eval_every=3, save_every=2)
+    trainer.train_and_evaluate(config, tmp_path)
+    kept = {int(p.name) for p in (tmp_path / "checkpoints").iterdir() if p.name.isdigit()}
+    assert kept == {42, 63}
+
+
+def test_divergence_is_not_saved(tmp_path):
+    config = tiny_config()
+    config.optim.learning_rate = 1e30
+    with pytest.raises(UsageError, match="not finite"):
+        trainer.train_and_evaluate(config, tmp_path)
+    assert Checkpointer(tmp_path / "checkpoints").latest is None
+
+
+def test_best_checkpoint_on_validation(tmp_path):
+    """The epoch chosen on validation has a checkpoint, whatever `save_every` is."""
+    config = tiny_config(epochs=4, save_every=10)
+    config.data.validation_size = 0.2
+    result = trainer.train_and_evaluate(config, tmp_path)
+    assert 1 <= result["chosen_epoch"] <= 4
+    assert {"chosen_top1", "chosen_nll"} <= result.keys()
+    kept = {int(p.name) for p in (tmp_path / "checkpoints").iterdir() if p.name.isdigit()}
+    steps_per_epoch = round(0.8 * 1347) // 64
+    assert {4 * steps_per_epoch, int(result["chosen_epoch"]) * steps_per_epoch} <= kept
+
+
+def test_sweep(tmp_path, capsys):
+    """Two variants and two seeds: one table, one figure, four runs; a second call repeats none."""
+    config = tiny_config(seeds=2)
+    config.variants.unlock()
+    config.variants = {"plain": {"loss": {"chain": ()}}, "isda": {}}
+    results = sweep.run(config, tmp_path)
+    assert {name: len(runs) for name, runs in results.items()} == {"plain": 2, "isda": 2}
+    printed = capsys.readouterr().out
+    assert "±" in printed
+    assert "plain (n=2)" in printed
+    table = json.loads((tmp_path / "table.json").read_text())
+    assert table["results"] == results
+    assert table["environment"]["packages"]["jax"] == jax.__version__
+    assert (tmp_path / "curves.png").exists()
+    saved = json.loads((tmp_path / "plain" / "seed_1" / "config.json").read_text())
+    assert saved["seed"] == 1
+    assert saved["loss"]["chain"] == []
+    assert sweep.run(config, tmp_path) == results
+
+
+def test_workdir_of_another_config(straight):
+    workdir, _, _ = straight
+    config = tiny_config(epochs=3)
+    config.model.kw.widths = (8, 24)
+    with pytest.raises(UsageError, match=r"(?s)model\.kw\.widths.*another --workdir"):
+        trainer.train_and_evaluate(config, workdir)
+
+
+def test_checkpoint_of_another_model(straight, tmp_path):
+    """The config file is gone, the checkpoint is there: its structure tells."""
+    workdir, _, _ = straight
+    config = tiny_config(epochs=3)
+    config.model.kw.widths = (8, 24)
+    (tmp_path / "checkpoints").symlink_to(workdir / "checkpoints")
+    with pytest.raises(UsageError, match="of another model, data set or optimiser"):
+        trainer.train_and_evaluate(config, tmp_path)
+
+
+def test_checkpoint_of_another_data_set(straight):
+    """Same shapes, other images: the name tells."""
+    workdir, config, _ = straight
+    store = Checkpointer(workdir / "checkpoints", {"data": "mnist", "model": "convnet"})
+    with pytest.raises(UsageError, match="data: checkpoint digits, this run mnist"):
+        store.restore(build_experiment(config).abstract_state())
+
+
+def test_unwritable_workdir(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot write to the workdir"):
+        trainer.train_and_evaluate(tiny_config(), tmp_path / "file" / "run")
+
+
+def test_readme_names_real_files():
+    """Every path that the README links to exists."""
+    for target in re.findall(r"\]\(((?!http)[^)#]+)\)", (ROOT / "README.md").read_text()):
+        assert (ROOT / target).exists(), target

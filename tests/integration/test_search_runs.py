@@ -1,0 +1,157 @@
+"""Trainings with a search: what they leave behind, resuming, when its steps come, and the mistakes of its config."""
+
+import json
+import signal
+
+import numpy as np
+import pytest
+from helpers.run_state import assert_same, final_state
+from helpers.settings import tiny_config
+from test_runs import stop_at
+
+from jaxaug.core.errors import UsageError
+from jaxaug.data.corruption import same_rows
+from jaxaug.train import trainer
+from jaxaug.train.experiment import build_experiment
+from jaxaug.train.hooks.preemption import Interrupted
+
+LEARNED = ("targets.learned_targets", "weights.learned_weights")
+
+
+def config_of(**search):
+    """A linear model on digits with wrong labels: 19 steps an epoch; 9 search steps before epochs 1 and 2."""
+    config = tiny_config(epochs=3)
+    config.model, config.augment.train, config.loss.chain = {"name": "linear", "kw": {}}, (), LEARNED
+    config.data.update(validation_size=130, noise=0.2)
+    config.search.update({"name": "autodo", "start": 1, "batch_size": 128, "validation_batch_size": 64, **search})
+    return config
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """A run left alone: (workdir, config, result)."""
+    workdir, config = tmp_path_factory.mktemp("search"), config_of()
+    return workdir, config, trainer.train_and_evaluate(config, workdir)
+
+
+def test_what_a_search_leaves_behind(straight):
+    workdir, config, _ = straight
+    records = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    assert "search_loss" not in records[0]
+    assert 0 < records[2]["search_loss"] < 1
+    assert 0 <= records[2]["search_residual"] < 1
+    assert records[2]["search_indefinite"] == 0
+    data, found = build_experiment(config).data, np.load(workdir / "findings.npz")
+    np.testing.assert_array_equal(found["index"], data.train.index)
+    np.testing.assert_array_equal(found["given"], data.train.label)
+    wrong = found["clean"] != found["given"]
+    assert wrong.sum() == (data.clean_label != data.train.label).sum() > 100
+    assert np.median(found["weight"][wrong]) < np.median(found["weight"][~wrong])
+    assert found["soft_given"][wrong].mean() < found["soft_given"][~wrong].mean()
+    assert same_rows(workdir / "rows.npz", data)
+
+
+def test_the_state_counts_the_steps(straight):
+    workdir, config, _ = straight
+    state = final_state(workdir, config)
+    assert state[".search.step"] == 2 * (len(build_experiment(config).data.train) // 128)
+    assert len(state[".search.ids"]) % 2 == 0  # rows are added until two devices divide them
+    assert state[".meta.per_example['soft']"].shape == (len(state[".search.ids"]), 10)
+
+
+@pytest.mark.parametrize("step", [20, 37])
+def test_stopped_and_resumed_is_the_same_run(straight, tmp_path, monkeypatch, step):
+    """In the middle of an epoch and just before a pass of the search."""
+    workdir, config, _ = straight
+    with monkeypatch.context() as patch:
+        stop_at(patch, signal.SIGTERM, step)
+        with pytest.raises(Interrupted):
+            trainer.train_and_evaluate(config, tmp_path)
+    trainer.train_and_evaluate(config, tmp_path)
+    assert_same(final_state(tmp_path, config), final_state(workdir, config))
+
+
+@pytest.mark.parametrize(
+    ("start", "every", "expected"),
+    [(1, 0, [0, 0, 9, 9, 18]), (0, 0, [9, 9, 18, 18, 27]), (1, 5, [0, 0, 1, 1, 4]), (0, 1, [1, 19, 20, 21, 39])],
+)
+def test_when_steps_are_due(start, every, expected):
+    due = build_experiment(config_of(start=start, every=every)).search.due
+    assert [due(step) for step in (0, 18, 19, 20, 38)] == expected
+
+
+def test_passes_see_every_row_once():
+    search = build_experiment(config_of()).search
+    rows, trusted = zip(*(search.batch(n) for n in range(9)), strict=True)
+    assert len(np.unique(np.concatenate(rows))) == 9 * 128
+    assert len(np.unique(np.concatenate(trusted[:2]))) == 2 * 64
+    np.testing.assert_array_equal(search.batch(4)[0], rows[4])
+    assert not np.array_equal(search.batch(9)[0], rows[0])
+
+
+def test_other_rows_are_refused(straight):
+    """The rows that a run has been trained on are part of it."""
+    workdir, config, _ = straight
+    (workdir / "result.json").unlink()
+    other = dict(np.load(workdir / "rows.npz"))
+    other["given_label"] = (other["given_label"] + 1) % 10
+    np.savez(workdir / "rows.npz", **other)
+    with pytest.raises(UsageError, match="other rows or labels"):
+        trainer.train_and_evaluate(config, workdir)
+
+
+def unset(config):
+    config.loss.chain = ()
+
+
+MISTAKES = {
+    "no trusted rows": (lambda c: c.data.update(validation_size=0), "validation_size"),
+    "nothing to learn": (unset, "nothing to learn"),
+    "unknown search": (lambda c: c.search.update(name="autodoo"), "did you mean 'autodo'"),
+    "unknown direction": (
+        lambda c: c.search.update(direction="directions.newman"),
+        "did you mean 'directions.neumann'",
+    ),
+    "unknown part": (lambda c: c.search.update(part=("heads",)), "no part 'heads'.*head"),
+    "unknown curvature": (lambda c: c.search.update(curvature="hesian"), "did you mean 'hessian'"),
+    "too late": (lambda c: c.search.update(start=3), "nothing is searched"),
+    "batch and devices": (lambda c: c.search.update(batch_size=65), "divided among 2 devices"),
+    "batch too large": (lambda c: c.search.update(batch_size=5000), "1217 training rows"),
+    "damping": (lambda c: c.search.conjugate_gradient.update(damping=-1.0), "damping"),
+    "unknown optimiser": (lambda c: c.search.optim.update(name="sgd"), "rmsprop"),
+    "rate": (lambda c: c.search.optim.update(learning_rate=0.0), "learning_rate"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes(name):
+    mistake, message = MISTAKES[name]
+    config = config_of()
+    mistake(config)
+    with pytest.raises(UsageError, match=message):
+        build_experiment(config)
+
+
+def test_non_finite_gradient(tmp_path):
+    """The message comes at the next record, and names what to lower."""
+    config = config_of()
+    config.search.optim.learning_rate = 1e38
+    with pytest.raises(UsageError, match="not finite"):
+        trainer.train_and_evaluate(config, tmp_path)
+
+
+def test_all_four_in_one_run(tmp_path):
+    """A soft crop with a learned exponent, ISDA with a learned strength, a learned policy, weights per row."""
+    config = config_of(start=0)
+    config.epochs = 1
+    config.augment.train = ("policy.policy", "soft_crop.soft_crop")
+    config.augment.policy.update(preset="affine", exact=False, border="edge", learned="shared")
+    config.augment.soft_crop.update(sigma=0.2, relative=True, fill="zero", closing=0.0)
+    config.loss.chain = ("targets.soften", "isda.isda", "weights.learned_weights")
+    config.loss.soften.learned = config.loss.isda.learned = True
+    config.loss.isda.update(schedule="constant", covariance="diagonal")
+    trainer.train_and_evaluate(config, tmp_path)
+    state = final_state(tmp_path, config)
+    names = ["softening']", "strength']", "policy']['level']", "policy']['logits']"]
+    for name in [f".meta.shared['{name}" for name in names] + [".meta.per_example['weight']"]:
+        assert np.abs(state[name]).max() > 0.01, name

@@ -1,0 +1,148 @@
+"""Parts of the augmentation pipeline: what each may do to a batch, and that the pipeline is what the config says."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from jaxaug.augment import basic, compose
+from jaxaug.core.errors import UsageError
+from jaxaug.core.registry import list_names, resolve
+from jaxaug.core.types import Batch, Progress
+from jaxaug.ops import batched
+
+HALF = Progress(jnp.asarray(0.5), jnp.asarray(0.5))
+# A policy rounds to uint8 by default and has a suite of its own.
+PARTS = [name for name in list_names("augment") if not name.startswith("policy.")]
+DIFFERENTIABLE = ("affine.affine",)  # these give float32 whatever they get
+
+
+def batch_of(rows=64, height=9, width=8, dtype=np.uint8):
+    image = np.random.default_rng(0).integers(1, 256, (rows, height, width, 3)).astype(dtype)
+    return Batch(jnp.asarray(image), jnp.arange(rows) % 5, jnp.arange(rows))
+
+
+@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_every_part(name, dtype):
+    """Shape, labels and type kept (some give float32); the same for the same key; each image has its own draw."""
+    part, batch = jax.jit(resolve("augment", name)()), batch_of(dtype=dtype)
+    one, again = part(jax.random.key(1), batch, {}, HALF), part(jax.random.key(1), batch, {}, HALF)
+    assert one.image.dtype == (np.float32 if name in DIFFERENTIABLE else batch.image.dtype)
+    assert one.image.shape == batch.image.shape
+    np.testing.assert_array_equal(one.image, again.image)
+    np.testing.assert_array_equal(one.label, batch.label)
+    other = part(jax.random.key(2), batch, {}, HALF)
+    assert (np.asarray(one.image) != np.asarray(other.image)).any(axis=(1, 2, 3)).mean() > 0.15
+
+
+@pytest.mark.parametrize("mode", ["constant", "reflect", "edge"])
+def test_crop_windows(mode):
+    batch = batch_of(rows=49)
+    top, left = (jnp.asarray(x.ravel()) for x in np.mgrid[:7, :7])
+    windows = batched.crop_windows(batch.image, top, left, 3, mode)
+    padded = np.pad(np.asarray(batch.image), ((0, 0), (3, 3), (3, 3), (0, 0)), mode=mode)
+    for i in range(49):
+        np.testing.assert_array_equal(windows[i], padded[i, top[i] : top[i] + 9, left[i] : left[i] + 8])
+
+
+def test_pad_and_crop_is_uniform():
+    """Each of the (2p + 1)^2 windows is about equally likely: chi-squared over 81 cells."""
+    corner = np.zeros((9, 9, 1), np.uint8)
+    corner[4, 4] = 1
+    rows = 8100
+    batch = Batch(jnp.broadcast_to(corner, (rows, 9, 9, 1)), jnp.zeros(rows, jnp.int32), jnp.arange(rows))
+    moved = basic.pad_and_crop(4, "zero")(jax.random.key(0), batch, {}, HALF).image
+    counts = np.asarray(moved, np.int64).sum(0).ravel()
+    assert counts.sum() == rows
+    assert ((counts - 100) ** 2 / 100).sum() < 130  # the 99.97 % point of chi-squared with 80 degrees of freedom
+
+
+def test_flip():
+    batch = batch_of(rows=400)
+    flipped = np.asarray(basic.flip()(jax.random.key(0), batch, {}, HALF).image)
+    image = np.asarray(batch.image)
+    mirrored = (flipped == image[:, :, ::-1]).all(axis=(1, 2, 3))
+    assert ((flipped == image).all(axis=(1, 2, 3)) ^ mirrored).all()
+    assert 150 < mirrored.sum() < 250
+
+
+def test_cutout():
+    """A square of 4, centre anywhere, cut off at the borders."""
+    batch = batch_of(rows=2000)
+    hidden = np.asarray(basic.cutout(4)(jax.random.key(0), batch, {}, HALF).image) == 0
+    area = hidden[..., 0].sum(axis=(1, 2))
+    assert (hidden.all(axis=3) == hidden.any(axis=3)).all()
+    assert area.max() == 16
+    assert area.min() == 4  # a centre in the first row and column leaves 2 x 2
+    heights, widths = hidden[..., 0].any(axis=2).sum(1), hidden[..., 0].any(axis=1).sum(1)
+    np.testing.assert_array_equal(heights * widths, area)
+
+
+def pipeline_of(**changes):
+    config = ConfigDict({"train": (), "after": (), "size": 0, "views": 1})
+    config.update(changes)
+    return compose.build_pipeline(config, (0.5, 0.4, 0.3), (0.1, 0.2, 0.3))
+
+
+def test_pipeline():
+    """Parts before normalisation see 0..255, those after it see what the model sees; neither runs in evaluation."""
+    batch = batch_of()
+    expected = (np.asarray(batch.image) / 255 - [0.5, 0.4, 0.3]) / [0.1, 0.2, 0.3]
+    for place in ("train", "after"):
+        augment, meta = pipeline_of(**{place: ("parts.flip",), "flip": {"probability": 1.0}})
+        seen = augment(batch, meta, jax.random.key(0), HALF, train=True).image
+        np.testing.assert_allclose(seen, expected[:, :, ::-1], atol=1e-5)
+        np.testing.assert_allclose(augment(batch, meta, None, None, train=False).image, expected, atol=1e-5)
+
+
+def test_views():
+    """Batch augmentation: every row as often as there are views, each augmented on its own."""
+    augment, meta = pipeline_of(train=("parts.flip",), views=3)
+    batch = batch_of()
+    seen = augment(batch, meta, jax.random.key(0), HALF, train=True)
+    np.testing.assert_array_equal(seen.label, np.tile(batch.label, 3))
+    np.testing.assert_array_equal(seen.index, np.tile(batch.index, 3))
+    views = np.asarray(seen.image).reshape(3, *batch.image.shape)
+    assert len({view.tobytes() for view in views}) == 3
+    plain = np.asarray(augment(batch, meta, None, None, train=False).image)
+    for view in views:
+        for row, original in zip(view, plain, strict=True):
+            assert (row == original).all() or (row == original[:, ::-1]).all()
+
+
+def test_cut_to_the_middle():
+    """After `train` and in evaluations, label maps and what is left of the image alike; larger than it is refused."""
+    batch = batch_of()
+    height, width = batch.image.shape[1:3]
+    size = min(height, width) - 2
+    top, left = (height - size) // 2, (width - size) // 2
+    window = (slice(None), slice(top, top + size), slice(left, left + size))
+    augment, meta = pipeline_of(train=("parts.flip",), size=size, flip={"probability": 1.0})
+    whole = pipeline_of(train=("parts.flip",), flip={"probability": 1.0})[0]
+    maps = jnp.broadcast_to(jnp.arange(width), batch.image.shape[:3])
+    batch = batch.replace(label=maps, visibility=maps.astype(jnp.float32))
+    for train in (True, False):
+        seen, full = (one(batch, meta, jax.random.key(0), HALF, train=train) for one in (augment, whole))
+        for field in ("image", "label", "visibility"):
+            np.testing.assert_array_equal(getattr(seen, field), getattr(full, field)[window])
+    with pytest.raises(UsageError, match=f"config.augment.size is 99, but images have {height} x {width} pixels"):
+        pipeline_of(size=99)[0](batch, meta, None, None, train=False)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"train": ("parts.flop",)}, "did you mean 'parts.flip'"),
+        ({"after": ("parts.flop",)}, "did you mean 'parts.flip'"),
+        ({"train": ("parts.flip",), "flip": {"probabillity": 1.0}}, "did you mean 'probability'"),
+        ({"train": ("parts.pad_and_crop",), "pad_and_crop": {"fill": "mirror"}}, "fill must be one of"),
+        ({"after": ("colour.jitter",)}, "put it into config.augment.train"),
+        ({"size": -1}, "size must be at least 0"),
+        ({"views": 0}, "views must be at least 1"),
+    ],
+)
+def test_mistakes(config, message):
+    with pytest.raises(UsageError, match=message):
+        pipeline_of(**config)

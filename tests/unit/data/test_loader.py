@@ -1,0 +1,92 @@
+"""Rows on their way to the devices: gathered there or sent, the batches are the same."""
+
+import jax
+import numpy as np
+import pytest
+from helpers.settings import tiny_config
+
+from jaxaug.core.errors import UsageError
+from jaxaug.core.sharding import make_mesh
+from jaxaug.data.dataset import Split
+from jaxaug.data.loader import PLACES, Loader, check_placement
+from jaxaug.train.experiment import load_dataset
+from jaxaug.train.step import batch_of
+
+ROWS = 11
+SPLIT = Split(
+    np.random.default_rng(0).integers(0, 256, (ROWS, 4, 5, 3)).astype(np.uint8),
+    np.arange(ROWS, dtype=np.int32) % 3,
+    np.arange(100, 100 + ROWS, dtype=np.int32),
+)
+of_rows = jax.jit(batch_of)
+
+
+@pytest.fixture(params=[1, 2])
+def mesh(request):
+    return jax.sharding.Mesh(np.array(jax.devices()[: request.param]), ("data",))
+
+
+def both(mesh, split=SPLIT):
+    return [Loader(split, mesh, place) for place in PLACES]
+
+
+def test_sent_rows_are_the_gathered_ones(mesh, tmp_path):
+    """Padding included, and from a file mapped into memory."""
+    np.save(tmp_path / "image.npy", SPLIT.image)
+    mapped = Split(np.load(tmp_path / "image.npy", mmap_mode="r"), SPLIT.label, SPLIT.index)
+    rows = np.array([3, -1, 10, 3], np.int32)
+    gathered, sent = (of_rows(*give(rows)) for give in both(mesh, mapped))
+    np.testing.assert_array_equal(gathered.image, SPLIT.image[[3, 0, 10, 3]])
+    for field in ("image", "label", "index"):
+        one, other = getattr(gathered, field), getattr(sent, field)
+        np.testing.assert_array_equal(one, other)
+        assert one.dtype == other.dtype
+    assert [*sent.label] == [0, -1, 1, 0]
+
+
+def test_every_row_once(mesh):
+    """In batches that the devices divide, the last one filled up."""
+    for give in both(mesh):
+        batches = [of_rows(*fed) for fed in give.whole(5)]
+        size = 5 if mesh.size == 1 else 6
+        assert {len(batch.label) for batch in batches} == {size}
+        label = np.concatenate([batch.label for batch in batches])
+        index = np.concatenate([batch.index for batch in batches])
+        np.testing.assert_array_equal(index[label >= 0], SPLIT.index)
+
+
+def test_each_device_is_sent_its_share(mesh):
+    """Of several steps at once: [n B] is cut along B."""
+    give = Loader(SPLIT, mesh, "host")
+    chosen = give(np.arange(8, dtype=np.int32).reshape(2, 4)).chosen
+    assert chosen.image.shape == (2, 4, *SPLIT.image.shape[1:])
+    assert {part.data.shape[1] for part in chosen.image.addressable_shards} == {4 // mesh.size}
+
+
+def test_images_without_room_are_refused(monkeypatch):
+    """A policy's pool counts, unless it is the training rows."""
+
+    class Small:
+        def memory_stats(self):
+            return {"bytes_limit": 200_000}
+
+    data = load_dataset(tiny_config())  # 115,008 bytes, 86,208 of them for training
+    pool = data.train.at(slice(None))
+    check_placement(data, pool, "device")
+    monkeypatch.setattr(jax, "local_devices", lambda: [Small()])
+    check_placement(data, data.train, "device")
+    with pytest.raises(UsageError, match=r"set config\.data\.place=host"):
+        check_placement(data, pool, "device")
+    check_placement(data, pool, "host")
+    with pytest.raises(UsageError, match=r"config\.data\.place must be one of"):
+        check_placement(data, data.train, "disk")
+
+
+def test_devices_hold_the_split_once():
+    """Placed whole on each device, and nothing of it if it is sent."""
+    mesh = make_mesh()
+    held, sent = both(mesh)
+    assert held(np.zeros(2, np.int32)).source.image.sharding.is_fully_replicated
+    assert sent(np.zeros(2, np.int32)).source is None
+    assert sent.sends
+    assert not held.sends

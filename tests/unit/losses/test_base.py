@@ -1,0 +1,151 @@
+"""The family of loss transforms: one suite over every member found in the folder, then each one's own values."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ml_collections import ConfigDict
+
+from jaxaug import losses
+from jaxaug.core.errors import UsageError
+from jaxaug.core.registry import list_names, resolve
+from jaxaug.core.types import Batch, LossTransform, ModelOutput, Progress
+from jaxaug.losses._isda import isda
+from jaxaug.losses._targets import label_smoothing
+from jaxaug.losses._weights import focal
+
+
+def inputs_of(seed=0, rows=6, classes=4, depth=3, labels=None):
+    rng = np.random.default_rng(seed)
+    features = jnp.asarray(rng.normal(size=(rows, depth)), jnp.float32)
+    kernel = jnp.asarray(rng.normal(size=(depth, classes)), jnp.float32)
+    bias = jnp.zeros(classes)
+    out = ModelOutput(features, features @ kernel + bias, kernel, bias)
+    labels = jnp.asarray(rng.integers(0, classes, rows) if labels is None else labels, jnp.int32)
+    batch = Batch(features, labels, jnp.arange(rows))
+    return losses.cross_entropy_inputs(out, batch, {}, Progress(jnp.asarray(0.5), jnp.asarray(0.5)))
+
+
+MEMBERS = [
+    name
+    for name in list_names("losses")
+    if "." in name and inspect.signature(resolve("losses", name)).return_annotation in (LossTransform, "LossTransform")
+]
+
+
+def test_members_are_found():
+    assert {"isda.isda", "targets.smooth", "targets.soften", "targets.mixed", "weights.focal"} <= set(MEMBERS)
+    assert {"targets.learned_targets", "targets.divergence", "weights.learned_weights"} <= set(MEMBERS)
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_every_member(name):
+    """Default options; pure; under jit; shapes kept; rows without a label change no other row and no loss."""
+    transform = resolve("losses", name)()
+    labels = [0, 1, 2, 3, -1, -1]
+    inputs = inputs_of(labels=labels)
+    state = transform.init(4, 3)
+    apply = jax.jit(transform.apply)
+    after, result = apply(state, inputs)
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    for field in ("logits", "targets", "weight", "extra"):
+        assert getattr(result, field).shape == getattr(inputs, field).shape
+        assert getattr(result, field).dtype == jnp.float32
+    np.testing.assert_array_equal(result.targets[4:], 0)
+    np.testing.assert_array_equal(result.weight[4:], 0)
+    np.testing.assert_array_equal(result.extra[4:], 0)
+    few = jax.tree.map(lambda x: x[:4] if x.ndim and len(x) == 6 else x, inputs)
+    np.testing.assert_allclose(losses.mean_loss(transform.apply(state, few)[1]), losses.mean_loss(result), rtol=1e-5)
+    again = apply(state, inputs)
+    jax.tree.map(np.testing.assert_array_equal, again, (after, result))
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 1000), amount=st.floats(0, 0.9), over=st.sampled_from(["all", "others"]))
+def test_smooth(seed, amount, over):
+    """Mass is kept; the own class ends at 1 - s + s / K, or exactly 1 - s."""
+    inputs = inputs_of(seed)
+    targets = label_smoothing(amount, over=over).apply((), inputs)[1].targets
+    np.testing.assert_allclose(targets.sum(-1), 1, rtol=1e-5)
+    own = targets[np.arange(6), inputs.batch.label]
+    np.testing.assert_allclose(own, 1 - amount + (amount / 4 if over == "all" else 0), rtol=1e-5)
+    other = targets[np.arange(6), (inputs.batch.label + 1) % 4]
+    np.testing.assert_allclose(other, amount / (4 if over == "all" else 3), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_focal(gamma):
+    """mean (1 - p)^gamma (-log p), value and gradient against the closed form."""
+    inputs = inputs_of()
+    labels = np.asarray(inputs.batch.label)
+
+    def ours(logits):
+        changed = inputs.replace(logits=logits)
+        return losses.mean_loss(focal(gamma).apply((), changed)[1])
+
+    def closed(logits):
+        logp = jax.nn.log_softmax(logits)[np.arange(6), labels]
+        return jnp.mean((1 - jnp.exp(logp)) ** gamma * -logp)
+
+    np.testing.assert_allclose(ours(inputs.logits), closed(inputs.logits), rtol=1e-5)
+    np.testing.assert_allclose(jax.grad(ours)(inputs.logits), jax.grad(closed)(inputs.logits), rtol=1e-4, atol=1e-6)
+
+
+def test_focal_of_a_sure_row_is_finite():
+    inputs = inputs_of(labels=[0] * 6)
+    sure = inputs.replace(logits=jnp.zeros((6, 4)).at[:, 0].set(200.0))
+    value, gradient = jax.value_and_grad(lambda x: losses.mean_loss(focal(0.5).apply((), sure.replace(logits=x))[1]))(
+        sure.logits
+    )
+    assert np.isfinite(value)
+    assert np.isfinite(gradient).all()
+
+
+def test_cross_entropy_counts_rows_with_a_label():
+    inputs = inputs_of(labels=[0, 1, -1, 2, -1, 3])
+    known = np.array([0, 1, 3, 5])
+    logp = jax.nn.log_softmax(inputs.logits)
+    expected = -logp[known, inputs.batch.label[known]].mean()
+    np.testing.assert_allclose(losses.mean_loss(inputs), expected, rtol=1e-6)
+
+
+def test_chain_order_and_state():
+    """Targets first, then ISDA on the softened targets, then the weight of the augmented logits."""
+    inputs = inputs_of()
+    members = (label_smoothing(0.2), isda(1.0, schedule="constant"), focal(1.0))
+    chained = losses.chain(*members)
+    state, result = chained.apply(chained.init(4, 3), inputs)
+    assert len(state) == 3
+    by_hand = inputs
+    for member in members:
+        by_hand = member.apply(member.init(4, 3), by_hand)[1]
+    jax.tree.map(np.testing.assert_array_equal, result, by_hand)
+
+
+def test_build():
+    config = ConfigDict(
+        {"chain": ("targets.smooth", "isda.isda"), "smooth": {"amount": 0.3}, "isda": {"strength": 0.0}}
+    )
+    chained = losses.build_chain(config)
+    result = chained.apply(chained.init(4, 3), inputs_of())[1]
+    np.testing.assert_allclose(result.targets.max(-1), 0.7 + 0.3 / 4, rtol=1e-6)
+    assert losses.build_chain(ConfigDict({"chain": ()})).init(4, 3) == ()
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"chain": ("isda.isdaa",)}, "did you mean 'isda.isda'"),
+        ({"chain": ("issda.isda",)}, "did you mean 'isda.isda'"),
+        ({"chain": ("isda.isda",), "isda": {"strenght": 1.0}}, "did you mean 'strength'"),
+        ({"chain": ("targets.smooth",), "smooth": {"amount": 1.5}}, "amount must be"),
+        ({"chain": ("weights.focal",), "focal": {"gamma": -1}}, "gamma must be"),
+    ],
+)
+def test_mistakes(config, message):
+    with pytest.raises(UsageError, match=message):
+        losses.build_chain(ConfigDict(config))
