@@ -34,6 +34,7 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "task": ("jaxaug.tasks", "a function or class that gives a Task"),
     "robustness": ("jaxaug.robustness", "a function that returns a Protocol"),
     "optimizer": ("jaxaug.optim", "a function that returns an optax transformation"),
+    "meta_optimizer": ("jaxaug.bilevel", "a function that returns (SparseRule, optax transformation)"),
     "schedule": ("jaxaug.optim", "a function of progress that returns a factor"),
 }
 Slot = str | Mapping[str, Any]  # "isda", or {"name": "isda", "strength": 0.25}

@@ -59,6 +59,11 @@ class Batch(flax.struct.PyTreeNode):
     per_example: dict[str, Tree] | None = None
 
     @property
+    def labelled(self) -> jax.Array:
+        """[B] (or [B H W]) bool: whether a row has a label; what has none enters no loss, statistic or metric."""
+        return self.label >= 0
+
+    @property
     def visible_fraction(self) -> jax.Array:
         """[B] float32 in 0..1: the share of the original image that is still seen, the mean of `visibility`."""
         if self.visibility is None:
@@ -93,22 +98,30 @@ class LossInputs(flax.struct.PyTreeNode):
     targets: jax.Array
     weight: jax.Array
     extra: jax.Array
-    out: ModelOutput
+    output: ModelOutput
     batch: Batch
     meta: Tree
     progress: Progress
 
 
 class LossTransform(NamedTuple):
-    """A pair of pure functions, as optax's GradientTransformation.
+    """Pure functions that change a loss, as optax's GradientTransformationExtraArgs changes updates.
 
-    init: (num_classes, num_features) -> state;  apply: (state, Terms) -> (state, Terms). meta: num_classes -> what a
-    search may change of it, as it begins (None: nothing); apply finds it again in `Terms.batch.per_example` and `Terms.meta`.
+    init: (num_classes, num_features, **extras) -> state; every transform accepts extras it has no use for, such as
+        class_counts [K], the training rows of each class.
+    apply: (state, LossInputs) -> (state, LossInputs).
+    meta: num_classes -> what a search may change of it, as it begins (None: nothing); apply finds it again in
+        `Batch.per_example` and `LossInputs.meta`.
+    name: under which its state stands in that of a chain.
+    results: (meta of some rows, their labels [B], num_classes) -> {name: [B ...]}, what a search has learned about
+        each row, for `per_example.npz` (None: nothing).
     """
 
-    init: Callable[[int, int], Tree]
+    init: Callable[..., Tree]
     apply: Callable[[Tree, LossInputs], tuple[Tree, LossInputs]]
     meta: Callable[[int], MetaParams] | None = None
+    name: str = ""
+    results: Callable[[MetaParams, jax.Array, int], dict[str, jax.Array]] | None = None
 
 
 class TrainState(flax.struct.PyTreeNode):

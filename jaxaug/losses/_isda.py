@@ -69,7 +69,7 @@ def isda(
 
     def apply(state: FeatureStatistics, inputs: LossInputs) -> tuple[FeatureStatistics, LossInputs]:
         dominant = jnp.where(inputs.batch.label >= 0, jnp.argmax(inputs.targets, axis=-1), -1)
-        after = update_statistics(state, inputs.out.features, dominant, keep)
+        after = update_statistics(state, inputs.output.features, dominant, keep)
         used = after if order == "update_then_use" else state
         done = jnp.ones(()) if schedule == "constant" else getattr(inputs.progress, schedule)
         soft = inputs.targets if labels == "expected" else None
@@ -89,7 +89,7 @@ def augmented_logits(
     products of [B D] and [D K], which is all that ISDA adds to a step. No [B K D] array and no
     per-row [D D] gather is made. strength may be traced.
     """
-    out, known = inputs.out, labels >= 0
+    out, known = inputs.output, labels >= 0
     rows, columns = out.logits.shape
     # sigma2 does not change when every w_j moves by the same vector. Taking out the mean keeps the expanded
     # square exact in float32 when the rows are close together or share an offset.

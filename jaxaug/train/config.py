@@ -83,9 +83,7 @@ def complete(config: ConfigDict) -> ConfigDict:
     return ConfigDict(found)
 
 
-def _complete_slot(
-    address: str, family: str, slot: Any, common: Callable[..., Any] | None = None
-) -> dict[str, Any]:
+def _complete_slot(address: str, family: str, slot: Any, common: Callable[..., Any] | None = None) -> dict[str, Any]:
     """The slot with all its options, those of nested slots too."""
     try:
         name, given = slot_name(slot), slot_options(slot)

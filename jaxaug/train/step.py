@@ -88,8 +88,8 @@ def make_search_step(
         if fisher:
             now, known = inputs(params, *given), jnp.maximum(jnp.sum(rest.label >= 0), 1)
             # What transforms add to the logits is held fixed: its curvature need not be positive.
-            added = jax.lax.stop_gradient(now.logits - now.out.logits)
-            curvature = softmax_fisher(lambda p: inputs(p, *given).out.logits + added, now.weight, known)
+            added = jax.lax.stop_gradient(now.logits - now.output.logits)
+            curvature = softmax_fisher(lambda p: inputs(p, *given).output.logits + added, now.weight, known)
         trust = stages.trust(state, trusted)
         (of_shared, of_numbers), report = hypergradient(train, trust, params, given, direction, curvature)
         # What reaches meta through the images and features, and what reaches it directly.

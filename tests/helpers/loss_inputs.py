@@ -27,7 +27,7 @@ def loss_and_gradient(inputs, *transforms, state=None):
     chained = losses.chain(*transforms)
 
     def loss_of(logits):
-        before = chained.init(*inputs.out.kernel.shape[::-1]) if state is None else state
+        before = chained.init(*inputs.output.kernel.shape[::-1]) if state is None else state
         after = chained.apply(before, inputs.replace(logits=logits))[1]
         return losses.mean_loss(after), after
 

@@ -5,8 +5,6 @@ import pathlib
 
 import jax
 
-from jaxaug.train.config import default_config
-
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 GOLDEN = ROOT / "tests" / "golden"
 
@@ -23,6 +21,8 @@ def double_precision():
 
 def tiny_config(**changes):
     """ISDA on real digits with a network that trains in a second: 21 steps an epoch."""
+    from jaxaug.train.config import default_config
+
     config = default_config()
     config.update({"epochs": 1, "save_every": 1, "log_every": 3, "eval_batch_size": 128})
     config.augment.train = ("parts.pad_and_crop",)

@@ -121,7 +121,7 @@ class BranchGradients:
             return jnp.mean(self._rows(self._trust, theta, given, self._trusted(given)))
 
         def logits(theta: Tree) -> jax.Array:
-            return self._train(replace_arrays(given.net.params, theta), given.net, batch).out.logits
+            return self._train(replace_arrays(given.net.params, theta), given.net, batch).output.logits
 
         curvature = softmax_fisher(logits, weight, 1.0) if fisher else hessian(train)
         return IHVPProblem(train, trust, theta, jax.grad(trust)(theta), curvature)

@@ -31,7 +31,7 @@ def with_own(inputs, meta, own):
 
 def loss_of(chained, inputs, own=None, shared=None):
     inputs = with_own(inputs, shared, own)
-    state = chained.init(inputs.logits.shape[-1], inputs.out.features.shape[-1])
+    state = chained.init(inputs.logits.shape[-1], inputs.output.features.shape[-1])
     return losses.mean_loss(chained.apply(state, inputs)[1])
 
 
@@ -150,7 +150,7 @@ def test_rows_without_a_label(name):
     gradient = jax.jit(jax.grad(lambda own, shared, inputs: loss_of(transform, inputs, own, shared), (0, 1)))
 
     def of_labels(own, label, rows):
-        few = losses.cross_entropy_inputs(inputs.out, inputs.batch.replace(label=label), {}, HALF)
+        few = losses.cross_entropy_inputs(inputs.output, inputs.batch.replace(label=label), {}, HALF)
         few = jax.tree.map(lambda x: x[:rows] if x.ndim and len(x) == 6 else x, few)
         return gradient(jax.tree.map(lambda x: x[:rows], own), shared, few)
 

@@ -22,7 +22,7 @@ from jaxaug.losses._weights import learned_weights
 
 def after(transform, inputs, own=None, shared=None):
     inputs = inputs.replace(meta=shared, batch=inputs.batch.replace(per_example=own))
-    return transform.apply(transform.init(inputs.logits.shape[-1], inputs.out.features.shape[-1]), inputs)[1]
+    return transform.apply(transform.init(inputs.logits.shape[-1], inputs.output.features.shape[-1]), inputs)[1]
 
 
 @pytest.mark.parametrize("normalise", ["batch", "none"])
@@ -158,7 +158,7 @@ def test_mixed_derivatives_of_isda(kind, classes):
     own, v = jnp.linspace(-1.0, 1.0, 6), jnp.asarray(np.random.default_rng(2).normal(size=(3, classes)), jnp.float32)
 
     def loss(kernel, meta):
-        out = inputs.out.replace(logits=inputs.out.features @ kernel, kernel=kernel)
+        out = inputs.output.replace(logits=inputs.output.features @ kernel, kernel=kernel)
         begun = inputs.replace(out=out, logits=out.logits)
         return losses.mean_loss(after(chained, begun, {"weight": meta[0]}, {"strength": meta[1]}))
 
@@ -170,7 +170,7 @@ def test_mixed_derivatives_of_isda(kind, classes):
             jax.grad(lambda h: jax.jvp(lambda k: loss(k, h), (kernel,), (v,))[1])(meta),
         )
 
-    first, *others = every_order(inputs.out.kernel, (own, jnp.asarray(0.3)))
+    first, *others = every_order(inputs.output.kernel, (own, jnp.asarray(0.3)))
     assert abs(first[1]) > 1e-4
     for other in others:
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), first, other)

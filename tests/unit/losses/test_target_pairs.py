@@ -65,7 +65,7 @@ def test_soften_then_isda(mix):
     targets /= weight[:, None]
     labels = targets.argmax(-1)
     np.testing.assert_array_equal(labels, inputs.batch.label)
-    kernel = np.asarray(inputs.out.kernel, np.float64).T
+    kernel = np.asarray(inputs.output.kernel, np.float64).T
     difference = kernel[None] - kernel[labels][:, None]
     augmented = logits + 0.25 * np.einsum("bkd,bde,bke->bk", difference, covariance[labels], difference)
     np.testing.assert_allclose(after.logits, augmented, rtol=1e-4, atol=1e-5)
@@ -77,7 +77,7 @@ def test_mixed_without_a_label():
     """A partner without a label takes its share of the weight; a row without one stays 0 whatever its partner says."""
     inputs = random_case(mix=0.3)[0]
     label = jnp.asarray([-1, 1, 2, -1, -1, 3])
-    inputs = losses.cross_entropy_inputs(inputs.out, inputs.batch.replace(label=label), {}, HALF)
+    inputs = losses.cross_entropy_inputs(inputs.output, inputs.batch.replace(label=label), {}, HALF)
     after = loss_and_gradient(inputs, mixed_targets(), kl_divergence())[2]
     np.testing.assert_allclose(after.weight, [0, 0.3, 1, 0, 0, 0.3], rtol=1e-6)
     hard = np.eye(4)

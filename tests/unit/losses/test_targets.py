@@ -91,7 +91,7 @@ def test_released_mixup_loss(classes, precision):
 def test_batch_weight_counts_rows_with_a_label():
     inputs, _, p, _ = random_case()
     label = inputs.batch.label.at[2:].set(-1)
-    inputs = losses.cross_entropy_inputs(inputs.out, inputs.batch.replace(label=label), {}, HALF)
+    inputs = losses.cross_entropy_inputs(inputs.output, inputs.batch.replace(label=label), {}, HALF)
     after = soft_targets(weight="batch").apply((), inputs)[1]
     np.testing.assert_allclose(after.weight, [p[:2].mean()] * 2 + [0] * 4, rtol=1e-6)
     np.testing.assert_array_equal(after.targets[2:], 0)

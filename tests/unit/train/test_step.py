@@ -109,8 +109,8 @@ class Case:
         part, curvature = get_subtree(state.params, self.part), None
         if fisher:
             now = inputs(part, meta)
-            added = now.logits - now.out.logits
-            curvature = softmax_fisher(lambda p: inputs(p, meta).out.logits + added, now.weight, 16)
+            added = now.logits - now.output.logits
+            curvature = softmax_fisher(lambda p: inputs(p, meta).output.logits + added, now.weight, 16)
         gradient, _ = hypergradient(train, trust, part, meta, direction, curvature)
         return gradient.per_example, gradient.shared
 
