@@ -1,53 +1,108 @@
-"""Optimisers and learning-rate schedules, from optax.
-
-The recipes of the four papers differ in what they count (epochs or steps), whether from 0 or from 1, and where the
-schedule ends; those three are options, so that each is met exactly.
-"""
+"""Optimisers, from optax, as the papers' recipes use them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import optax
-from ml_collections import ConfigDict
 
 from jaxaug.core.errors import UsageError
-from jaxaug.core.registry import instantiate, pick
+from jaxaug.core.registry import Slot, instantiate, pick, register
+from jaxaug.core.types import Tree
 from jaxaug.optim.schedules import Schedule, make_schedule
 
 
-def create(config: ConfigDict, *, steps_per_epoch: int, epochs: int) -> tuple[optax.GradientTransformation, Schedule]:
-    """(tx, schedule) for a config:
+def create(
+    name: str,
+    *,
+    steps_per_epoch: int,
+    epochs: int,
+    learning_rate: float = 0.1,
+    schedule: Slot = "cosine",
+    clip: float = 0.0,
+    **options: Any,
+) -> tuple[optax.GradientTransformation, Schedule]:
+    """The optimiser of a name, with its schedule.
 
-    name: "sgd" (momentum, nesterov) or "adamw"; learning_rate > 0; schedule: options of `make_schedule`;
-    weight_decay: for sgd it is coupled, that is added to the gradient before the momentum, as the papers' PyTorch
-    code has it; decay: "all" parameters (as they do) or "kernels" only; clip: largest global norm of the
-    gradient, 0 for none.
+    Args:
+      name: of an optimiser, "sgd" or "adamw", or the dotted name of one's own.
+      steps_per_epoch: optimiser steps in an epoch.
+      epochs: how many epochs are trained.
+      learning_rate: the largest rate, above 0.
+      schedule: the rate over the training, a name or `{"name": ..., option: value}` (see `make_schedule`).
+      clip: the largest global norm of the gradient, 0 for none.
+      **options: of the optimiser.
+
+    Returns:
+      (tx, schedule): the optax transformation, and the rate as a function of the step.
+
+    Raises:
+      UsageError: an unknown name or option, or a value out of range.
     """
-    if config.learning_rate <= 0 or config.weight_decay < 0 or config.clip < 0:
-        raise UsageError(
-            "config.optim: learning_rate must be above 0, weight_decay and clip at least 0, got "
-            f"{config.learning_rate}, {config.weight_decay}, {config.clip}"
-        )
-    schedule = instantiate(
-        "config.optim.schedule",
-        make_schedule,
-        config.learning_rate,
-        options={"steps_per_epoch": steps_per_epoch, "epochs": epochs, **config.schedule},
+    if not learning_rate > 0 or not clip >= 0:
+        raise UsageError(f"optim: learning_rate must be above 0 and clip at least 0, got {learning_rate} and {clip}")
+    rate = make_schedule(schedule, learning_rate=learning_rate, steps_per_epoch=steps_per_epoch, epochs=epochs)
+    tx = instantiate("optimizer", {"name": name, **options}, rate)
+    return (optax.chain(optax.clip_by_global_norm(clip), tx) if clip else tx), rate
+
+
+@register("optimizer")
+def sgd(
+    schedule: Schedule,
+    *,
+    momentum: float = 0.9,
+    nesterov: bool = True,
+    weight_decay: float = 1e-4,
+    decay: str = "all",
+) -> optax.GradientTransformation:
+    """Stochastic gradient descent with momentum, as PyTorch's.
+
+    Args:
+      schedule: the rate as a function of the step.
+      momentum: the share of the last update that is kept, 0 for none.
+      nesterov: whether the momentum looks a step ahead.
+      weight_decay: times the parameters, is added to the gradient before the momentum, as the papers' code has it.
+      decay: what is decayed: "all" parameters (as the papers do) or "kernels" only.
+    """
+    mask = _decayed("sgd", weight_decay, decay)
+    return optax.chain(
+        optax.add_decayed_weights(weight_decay, mask), optax.sgd(schedule, momentum or None, nesterov=nesterov)
     )
-    mask = pick("config.optim.decay", config.decay, {"all": None, "kernels": _kernels})
-    decay = optax.add_decayed_weights(config.weight_decay, mask)
-
-    def sgd() -> optax.GradientTransformation:
-        momentum = config.momentum or None
-        return optax.chain(decay, optax.sgd(schedule, momentum, nesterov=config.nesterov))
-
-    def adamw() -> optax.GradientTransformation:
-        return optax.adamw(schedule, weight_decay=config.weight_decay, mask=mask)
-
-    tx = pick("config.optim.name", config.name, {"sgd": sgd, "adamw": adamw})()
-    return (optax.chain(optax.clip_by_global_norm(config.clip), tx) if config.clip else tx), schedule
 
 
-def _kernels(params):
+@register("optimizer")
+def adamw(
+    schedule: Schedule,
+    *,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-8,
+    weight_decay: float = 1e-4,
+    decay: str = "all",
+) -> optax.GradientTransformation:
+    """Adam with a decay of its own beside the moments (Loshchilov and Hutter 2019).
+
+    Args:
+      schedule: the rate as a function of the step.
+      b1: the share of the mean of the gradients that is kept.
+      b2: the share of the mean of their squares that is kept.
+      eps: is added to the root of the squares.
+      weight_decay: times the parameters and the rate, is taken off the parameters.
+      decay: what is decayed: "all" parameters or "kernels" only.
+    """
+    mask = _decayed("adamw", weight_decay, decay)
+    return optax.adamw(schedule, b1=b1, b2=b2, eps=eps, weight_decay=weight_decay, mask=mask)
+
+
+def _decayed(name: str, weight_decay: float, decay: str) -> Callable[[Tree], Tree] | None:
+    """Which parameters are decayed, as optax takes it: None for all."""
+    if not weight_decay >= 0:
+        raise UsageError(f"{name}: weight_decay must be at least 0, got {weight_decay}")
+    return pick(f"{name} decay", decay, {"all": None, "kernels": _is_kernel})
+
+
+def _is_kernel(params: Tree) -> Tree:
     """True for matrices and convolution kernels: not for biases, BatchNorm scales and shifts."""
     return jax.tree.map(lambda p: p.ndim > 1, params)
