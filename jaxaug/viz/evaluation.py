@@ -1,38 +1,28 @@
-"""What the final state of a run is worth, drawn: reliability diagram, error under disturbance."""
+"""What a trained model is worth, drawn: how far its confidence can be believed, its error under disturbance."""
 
 from __future__ import annotations
 
-import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from jaxaug.viz.figure import new_figure
 
-Results = Mapping[str, Sequence[Mapping[str, Any]]]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-def save_figures(folder: pathlib.Path, results: Results) -> None:
-    """`reliability.png` and `robustness.png` in `folder`, each if the results hold what it shows.
+def reliability_diagram(curves: Mapping[str, Sequence[Mapping[str, Sequence[float]]]]) -> Figure:
+    """Accuracy against confidence, and below the share of rows in each bin.
 
-    results: name of a variant -> the results of its seeds, with the entries that `stress.examine` makes.
+    Args:
+      curves: name of a variant -> one mapping for each of its seeds, which are pooled: "accuracy", "confidence" and
+        "share", each of the same number of equal bins of confidence, in 0..1; share is of all rows.
     """
-    for key, into in (("reliability", reliability_diagram), ("robustness", robustness_curves)):
-        found = {name: [run[key] for run in runs if key in run] for name, runs in results.items()}
-        found = {name: runs for name, runs in found.items() if runs}
-        if found:
-            into(folder / f"{key}.png", found)
-
-
-def reliability_diagram(path: pathlib.Path, curves: Mapping[str, Sequence[Mapping[str, Sequence[float]]]]) -> None:
-    """Accuracy against confidence, and the share of rows in each bin: the seeds of a variant are pooled.
-
-    curves: variant -> for each seed what `metrics.reliability` gives.
-    """
-    import numpy as np
-
     figure = new_figure(5, 6)
     above, below = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
-    above.plot([0, 1], [0, 1], color="grey", linestyle=":", label="calibrated")
+    above.plot([0, 1], [0, 1], color="gray", linestyle=":", label="calibrated")
     for place, (name, runs) in enumerate(curves.items()):
         share, accuracy, confidence = (np.array([r[key] for r in runs]) for key in ("share", "accuracy", "confidence"))
         pooled = share.sum(axis=0)
@@ -48,17 +38,16 @@ def reliability_diagram(path: pathlib.Path, curves: Mapping[str, Sequence[Mappin
     below.set_xlabel("confidence")
     for axis in (above, below):
         axis.grid(alpha=0.3)
-    figure.savefig(path, dpi=120)
+    return figure
 
 
-def robustness_curves(path: pathlib.Path, curves: Mapping[str, Sequence[Mapping[str, Mapping[str, Any]]]]) -> None:
-    """Test error against severity, a panel for each protocol: mean over the seeds of each variant, +- their standard
-    deviation.
+def robustness_curves(curves: Mapping[str, Sequence[Mapping[str, Mapping[str, Any]]]]) -> Figure:
+    """Test error against severity, a panel for each protocol: mean over seeds, +- their standard deviation.
 
-    curves: variant -> for each seed {protocol: {"axis", "severity", "error"}}.
+    Args:
+      curves: name of a variant -> one mapping for each of its seeds, protocol -> {"axis": what severity means,
+        "severity": [L], "error": [L] in 0..1}. A protocol that a variant or a seed lacks is left out there.
     """
-    import numpy as np
-
     protocols = list(dict.fromkeys(protocol for runs in curves.values() for run in runs for protocol in run))
     figure = new_figure(5 * len(protocols), 4)
     for axis, protocol in zip(figure.subplots(1, len(protocols), squeeze=False)[0], protocols, strict=True):
@@ -77,4 +66,4 @@ def robustness_curves(path: pathlib.Path, curves: Mapping[str, Sequence[Mapping[
         axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)
         axis.legend()
-    figure.savefig(path, dpi=120)
+    return figure

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jaxaug.viz import heatmap
 from jaxaug.viz.figure import new_figure
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 BINS = 40
 
 
-def weight_histogram(weight: np.ndarray, wrong: np.ndarray | None = None) -> Any:
-    """The Figure of learned weights [N]: a histogram, one each of right and of wrong rows if wrong [N] bool is given.
+def weight_histogram(weight: np.ndarray, wrong: np.ndarray | None = None) -> Figure:
+    """Learned weights as a histogram, one each of right and of wrong rows where they are known.
 
-    The title has the area under the curve with which a low weight finds wrong labels: 1/2 is chance, 1 is perfect.
+    The title then has the area under the curve with which a low weight finds wrong labels: 1/2 is chance, 1 is perfect.
+
+    Args:
+      weight: float [N].
+      wrong: bool [N], whether a row's label is wrong; None if unknown.
     """
     figure = new_figure(6, 3.5)
     axis = figure.subplots()
-    edges = np.histogram_bin_edges(weight, BINS)
+    edges = np.histogram_bin_edges(weight, BINS).tolist()
     if wrong is None or wrong.all() or not wrong.any():
         axis.hist(weight, edges, weights=np.full(len(weight), 1 / len(weight)))
         known = "unknown" if wrong is None else f"{'all' if wrong.any() else 'none'} wrong"
@@ -39,29 +46,38 @@ def weight_histogram(weight: np.ndarray, wrong: np.ndarray | None = None) -> Any
     return figure
 
 
-def confusion_matrix(label: np.ndarray, said: np.ndarray, names: Sequence[str]) -> Any:
-    """The Figure of a confusion matrix: of the rows of each class, the share that the model calls each class.
+def confusion_matrix(label: np.ndarray, predicted: np.ndarray, class_names: Sequence[str]) -> Figure:
+    """Of the rows of each class, the share that the model calls each class.
 
-    label, said: int [N], the true class and that of the model, 0..K-1. names: of the K classes.
+    Args:
+      label: int [N], the true classes, 0..K-1.
+      predicted: int [N], those that the model says.
+      class_names: of the K classes.
     """
-    counts = _counts(label, said, len(names))
+    counts = _counts(label, predicted, len(class_names))
     of_class = counts.sum(1, keepdims=True)
     share = np.divide(counts, of_class, out=np.full(counts.shape, np.nan), where=of_class > 0)
-    side = heatmap.side_of(len(names)) * len(names)
+    side = heatmap.cell_side(len(class_names)) * len(class_names)
     figure = new_figure(side + 2.4, side + 1.6)
     axis = figure.subplots()
-    figure.colorbar(heatmap.draw_heatmap(axis, share, names, names, most=1.0), ax=axis, label="share of the true class")
+    drawn = heatmap.draw_heatmap(axis, share, class_names, class_names, highest=1.0)
+    figure.colorbar(drawn, ax=axis, label="share of the true class")
     axis.set_xlabel("class that the model says")
     axis.set_ylabel("true class")
-    axis.set_title(f"top-1 {100 * np.mean(label == said):.2f} % of {len(label)} rows")
+    axis.set_title(f"top-1 {100 * np.mean(label == predicted):.2f} % of {len(label)} rows")
     return figure
 
 
-def soft_label_flips(given: np.ndarray, soft: np.ndarray, clean: np.ndarray | None, names: Sequence[str]) -> Any:
-    """The Figure of the learned soft labels that flipped: how many rows of each given class went to each other class.
+def soft_label_flips(
+    given: np.ndarray, soft: np.ndarray, clean: np.ndarray | None, class_names: Sequence[str]
+) -> Figure:
+    """Learned soft labels that flipped: how many rows of each given class went to each other class.
 
-    given: int [N], the class that a row came with. soft: int [N], the class with most of its soft label. clean: int
-    [N], its true class, None if unknown: wrong and right labels are then drawn apart. names: of the K classes.
+    Args:
+      given: int [N], the class that a row came with.
+      soft: int [N], the class with most of its soft label.
+      clean: int [N], its true class, so that wrong and right labels are drawn apart; None if unknown.
+      class_names: of the K classes.
     """
     if clean is None:
         panels = [(f"{len(given)} labels: {_percent(soft != given)} flipped", np.full(given.shape, True))]
@@ -73,12 +89,12 @@ def soft_label_flips(given: np.ndarray, soft: np.ndarray, clean: np.ndarray | No
             (f"{wrong.sum()} wrong labels: {_percent(corrected)} corrected{others}", wrong),
             (f"{(~wrong).sum()} right labels: {_percent((soft != given)[~wrong])} flipped", ~wrong),
         ]
-    side = heatmap.side_of(len(names)) * len(names)
+    side = heatmap.cell_side(len(class_names)) * len(class_names)
     figure = new_figure(len(panels) * (max(side, 3.5) + 1.2), max(side, 2.5) + 1.4)
     for axis, (title, rows) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         flipped = rows & (soft != given)
-        counts = _counts(given[flipped], soft[flipped], len(names)).astype(float)
-        heatmap.draw_heatmap(axis, counts, names, names, form="{:.0f}")
+        counts = _counts(given[flipped], soft[flipped], len(class_names)).astype(float)
+        heatmap.draw_heatmap(axis, counts, class_names, class_names, number_format="{:.0f}")
         axis.set_title(title, fontsize=9)
         axis.set_xlabel("class of the soft label")
         axis.set_ylabel("given class")
@@ -89,5 +105,6 @@ def _percent(chosen: np.ndarray) -> str:
     return f"{100 * chosen.mean():.1f} %" if len(chosen) else "none"
 
 
-def _counts(one: np.ndarray, other: np.ndarray, num_classes: int) -> np.ndarray:
-    return np.bincount(one * num_classes + other, minlength=num_classes**2).reshape(num_classes, num_classes)
+def _counts(rows: np.ndarray, columns: np.ndarray, num_classes: int) -> np.ndarray:
+    """[K, K]: how often each pair of classes occurs."""
+    return np.bincount(rows * num_classes + columns, minlength=num_classes**2).reshape(num_classes, num_classes)

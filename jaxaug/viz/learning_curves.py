@@ -1,46 +1,71 @@
-"""The course of a training and of the search beside it."""
+"""The course of one training and of the search beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
-from jaxaug.viz.figure import new_figure
+from jaxaug.viz.figure import ACCURACY, error_label, new_figure
 
-# panel -> ((key of a record, what it is called, is it an accuracy to be drawn as an error), ...)
-PANELS: dict[str, tuple[tuple[str, str, bool], ...]] = {
-    "loss": (
-        ("train_loss", "training", False),
-        ("test_nll", "test", False),
-        ("validation_nll", "validation", False),
-        ("search_loss", "trusted rows, in the search", False),
-    ),
-    "error %": (
-        ("train_top1", "training, labels as given", True),
-        ("test_top1", "test", True),
-        ("validation_top1", "validation", True),
-    ),
-    "search": (
-        ("search_residual", "residual of its solver", False),
-        ("search_indefinite", "share of steps without positive curvature", False),
-    ),
-}
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_MARKED = 30  # epochs from which on a curve needs no markers
 
 
-def learning_curves(history: Sequence[Mapping[str, float]]) -> Any:
-    """The Figure of a run's records (`metrics.jsonl`) by epoch: losses, errors and, if there was one, its search."""
-    panels = {name: [line for line in lines if any(line[0] in r for r in history)] for name, lines in PANELS.items()}
-    panels = {name: lines for name, lines in panels.items() if lines}
+class Curve(NamedTuple):
+    """A key of a record, and what its curve is called; `complement`: 100 (1 - value) is drawn."""
+
+    key: str
+    label: str
+    complement: bool = False
+
+
+def learning_curves(history: Sequence[Mapping[str, float]], metric: str = ACCURACY) -> Figure:
+    """Losses, errors and, if there was one, the search of one training by epoch, each in a panel of its own.
+
+    Args:
+      history: records of evaluated epochs, oldest first, with "epoch" and any of "train_loss", "test_nll",
+        "validation_nll", "search_loss", "train_<metric>", "test_<metric>", "validation_<metric>", "search_residual",
+        "search_indefinite".
+      metric: name of the main metric, a share in 0..1; the error drawn, in %, is what it lacks to 1.
+    """
+    panels = {
+        title: known
+        for title, curves in _panels(metric).items()
+        if (known := [curve for curve in curves if any(curve.key in record for record in history)])
+    }
     figure = new_figure(5 * len(panels), 4)
-    for axis, (name, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        for key, label, accuracy in lines:
-            found = [(r["epoch"], r[key]) for r in history if key in r]
+    for axis, (title, curves) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for key, label, complement in curves:
+            found = [(record["epoch"], record[key]) for record in history if key in record]
             epochs, values = zip(*found, strict=True)
-            marker = "." if len(found) < 30 else ""
-            axis.plot(epochs, [100 * (1 - v) for v in values] if accuracy else values, label=label, marker=marker)
+            marker = "." if len(found) < MOST_MARKED else ""
+            axis.plot(epochs, [100 * (1 - v) for v in values] if complement else values, label=label, marker=marker)
         axis.set_xlabel("epoch")
-        axis.set_ylabel(name)
+        axis.set_ylabel(title)
         axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
     return figure
+
+
+def _panels(metric: str) -> dict[str, tuple[Curve, ...]]:
+    """Title of a panel -> its curves."""
+    return {
+        "loss": (
+            Curve("train_loss", "training"),
+            Curve("test_nll", "test"),
+            Curve("validation_nll", "validation"),
+            Curve("search_loss", "trusted rows, in the search"),
+        ),
+        error_label(metric): (
+            Curve(f"train_{metric}", "training, labels as given", complement=True),
+            Curve(f"test_{metric}", "test", complement=True),
+            Curve(f"validation_{metric}", "validation", complement=True),
+        ),
+        "search": (
+            Curve("search_residual", "residual of its solver"),
+            Curve("search_indefinite", "share of steps without positive curvature"),
+        ),
+    }

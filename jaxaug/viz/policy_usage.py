@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,14 +14,24 @@ from jaxaug.policies.policy import Policy
 from jaxaug.viz import heatmap
 from jaxaug.viz.figure import new_figure
 
-LOWEST = 0.25  # inches of a row, to be read
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LOWEST_ROW = 0.25  # inches of a row, to be read
 
 
 def op_usage(policy: Policy) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
-    """(names [O], times [*N O], level [*N O]): how many times an image gets each op on average, and at which level.
+    """How many times an image gets each op on average, and at which level.
 
-    Sub-policies count by their shares, layers are added up; levels are averaged by their probability, NaN where an op
-    is never drawn. Identity is left out where it only says that a gate is closed.
+    Sub-policies count by their shares, layers are added up, levels are averaged by their probability. Identity is left
+    out where it only says that a gate is closed.
+
+    Args:
+      policy: one, or one for each of N rows.
+
+    Returns:
+      (names [O], times float [O], level float [O]), arrays [N, O] of a policy for each row; a level is in 0..1 of the
+      op's range, NaN where the op is never drawn.
     """
     share, probability = policy.probabilities()
     names = tuple(name for name in policy.names if name != "Identity" or not is_gated(policy))
@@ -30,40 +40,47 @@ def op_usage(policy: Policy) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
     weight = (share[..., None, None] * probability).reshape(*share.shape[:-1], len(op))
     level = np.broadcast_to(np.asarray(policy.level, np.float64), probability.shape).reshape(weight.shape)
     times = weight @ of_name
-    found = np.full(times.shape, np.nan)
-    return names, times, np.divide((weight * level) @ of_name, times, out=found, where=times > 0)
+    never = np.full(times.shape, np.nan)
+    return names, times, np.divide((weight * level) @ of_name, times, out=never, where=times > 0)
 
 
 def policy_usage(
     policy: Policy,
     offsets: Mapping[str, np.ndarray],
     label: np.ndarray | None,
-    names: Sequence[str],
-    of_class: str = "class",
-) -> Any:
-    """The Figure of what a search made of a policy: first how often each op is used, then at which level.
+    class_names: Sequence[str],
+    class_title: str = "class",
+) -> Figure:
+    """What a search made of a policy: how often each op is used, and at which level, beside where the search began.
 
-    offsets: {"logits", "level"} [N S L R'] and, of several sub-policies, "mix" [N S] as in `findings.npz`, with label
-    int [N], the rows of each of the K classes averaged; or the same for all rows, without N, with label None. names: of
-    the classes; of_class: what they are. The first column is where the search began. Raises UsageError for offsets of
-    another policy.
+    Args:
+      policy: as the search began with it.
+      offsets: {"logits", "level"} float [N, S, L, R'] and, of several sub-policies, "mix" [N, S]: what it learned
+        about each row; or the same for all rows, without N.
+      label: int [N], 0..K-1; the rows of each class are averaged. None for offsets of all rows.
+      class_names: of the K classes.
+      class_title: what the classes are, below the figure.
+
+    Raises:
+      UsageError: offsets of another policy.
     """
     ops, *begun = op_usage(learned_policy(policy, initial_offsets(policy)))
-    columns = ["start", *(["all"] if label is None else names)]
-    by_class = _by_class(policy, offsets, label, len(names))
+    columns = ["start", *(["all"] if label is None else class_names)]
+    by_class = _by_class(policy, offsets, label, len(class_names))
     times, level = (np.stack(some, axis=1) for some in zip(begun, *by_class, strict=True))
     level[[OPS[op].neutral is None for op in ops]] = np.nan
     ranges = dict(zip(policy.names, policy.ranges, strict=True))
-    told = [op if OPS[op].neutral is None else "{}  {:.3g} … {:.3g}".format(op, *ranges[op]) for op in ops]
-    side = heatmap.side_of(len(ops), len(columns))
+    rows = [op if OPS[op].neutral is None else "{}  {:.3g} … {:.3g}".format(op, *ranges[op]) for op in ops]
+    side = heatmap.cell_side(len(ops), len(columns))
     down, across = (2, 1) if len(columns) > heatmap.MOST_WRITTEN else (1, 2)
-    figure = new_figure(across * (side * len(columns) + 0.9) + 2.2, down * (max(side, LOWEST) * len(ops) + 1.6))
+    figure = new_figure(across * (side * len(columns) + 0.9) + 2.2, down * (max(side, LOWEST_ROW) * len(ops) + 1.6))
     often, strong = figure.subplots(down, across, sharex=True, sharey=True).flat
-    figure.colorbar(heatmap.draw_heatmap(often, times, told, columns, most=1.0 if _once(policy) else None), ax=often)
-    figure.colorbar(heatmap.draw_heatmap(strong, level, told, columns, most=1.0), ax=strong)
-    often.set_title("probability" if _once(policy) else "times per image", fontsize=10)
+    once = _at_most_once(policy)
+    figure.colorbar(heatmap.draw_heatmap(often, times, rows, columns, highest=1.0 if once else None), ax=often)
+    figure.colorbar(heatmap.draw_heatmap(strong, level, rows, columns, highest=1.0), ax=strong)
+    often.set_title("probability" if once else "times per image", fontsize=10)
     strong.set_title("level, 0 … 1 of the range", fontsize=10)
-    figure.supxlabel(of_class, fontsize=10)
+    figure.supxlabel(class_title, fontsize=10)
     return figure
 
 
@@ -87,7 +104,7 @@ def _by_class(
         yield times.mean(0), np.divide(total, drawn.sum(0), out=nothing.copy(), where=drawn.any(0))
 
 
-def _once(policy: Policy) -> bool:
+def _at_most_once(policy: Policy) -> bool:
     """Whether no op but Identity is in several layers, so that it happens once at most."""
     op = np.asarray(policy.op)
     layers = [(op == i).any(axis=(0, 2)).sum() for i, name in enumerate(policy.names) if name != "Identity"]
