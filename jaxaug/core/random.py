@@ -1,16 +1,54 @@
-"""Random numbers of the data side: numpy generators that depend on the numbers given and on nothing else."""
+"""Random streams: which number keeps which kind of random numbers apart from the others.
+
+On the host, numpy generators depend on (seed, stream, ...) and on nothing else; the stream of an epoch is its number.
+On the devices, keys are `fold_in(key, stream)`; the stream of a training step is its number. What is neither epoch nor
+step has a stream below. The values are part of what a seed means: another value is another run.
+"""
+
+from __future__ import annotations
+
+import enum
 
 import numpy as np
 
 from jaxaug.core.errors import UsageError
 
+# A seed sequence reads its numbers 32 bits at a time, so that a wider seed could be another seed and its stream.
+_END = 2**32
 
-def numpy_generator(*numbers: int) -> np.random.Generator:
-    """A numpy generator seeded by `numbers`; the first is the user's seed.
+
+class HostStream(enum.IntEnum):
+    """Streams of `numpy_generator`; above any number of an epoch."""
+
+    SEARCH_TRAINING_ROWS = 2**31  # the training rows of each step of a search beside the training
+    SEARCH_VALIDATION_ROWS = 2**31 + 1  # the validation rows of the same steps
+    POLICY_SEARCH_ITEMS = 2**31 + 2  # the items of each step of a search after the training
+    SUBSAMPLE = 2**32 - 5  # training rows that are kept
+    IMBALANCE = 2**32 - 4  # training rows of the upper classes that are kept
+    NOISY_ROWS = 2**32 - 3  # training rows that get another label
+    NOISY_LABELS = 2**32 - 2  # the labels they get
+    SPLIT = 2**32 - 1  # rows that are cut off, class by class
+
+
+class DeviceStream(enum.IntEnum):
+    """Streams of `jax.random.fold_in` and the run's key; above any number of a step."""
+
+    POLICY_SEARCH = 2**32 - 3  # a search after the training
+    SEARCH = 2**32 - 2  # a search beside the training
+    INITIALIZATION = 2**32 - 1  # the first parameters
+
+
+def numpy_generator(seed: int, *stream: int) -> np.random.Generator:
+    """A numpy generator of its own for each seed and stream.
+
+    Args:
+      seed: the user's seed, 0..2**32 - 1.
+      stream: a `HostStream` or the number of an epoch, and perhaps further numbers, each 0..2**32 - 1.
 
     Raises:
-      UsageError: a negative number.
+      UsageError: a number out of range.
     """
-    if min(numbers) < 0:
-        raise UsageError(f"a seed must be 0 or more, not {min(numbers)}")
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(numbers)))
+    for number in (seed, *stream):
+        if not 0 <= number < _END:
+            raise UsageError(f"a seed must be 0 or more and below 2**32, got {number}")
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, *map(int, stream)))))

@@ -12,7 +12,7 @@ from jaxaug.data.statistics import CHUNK_ROWS, channel_statistics
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """Rows of images, a pytree once `jaxaug.data.batches` is imported (this module needs numpy alone).
+    """Rows of images, a pytree once `jaxaug.data.sampler` is imported (this module needs numpy alone).
 
     Nothing is checked here, since a pytree is also filled with tracers and shardings; `Dataset` checks.
 
@@ -49,7 +49,7 @@ class Dataset:
       class_names: K names.
       clean_label: int32 [N], the true labels of the training rows where some were changed on purpose; None where
         nothing is known.
-      files: the file of each training and validation row, looked up by the row's `index`, relative to config.path; None
+      files: the file of each training and validation row, looked up by the row's `index`, relative to its folder; None
         where rows are no files.
 
     Raises:
@@ -217,7 +217,7 @@ def assemble(
     """
     check_sources(name, validation_size, validation=validation is not None, test=test is not None)
     whole = _split(name, "train", train)
-    kept, cut = _cut(whole, rows_to_cut(validation_size, len(whole)), seed)
+    kept, cut = _cut(whole, rows_to_cut(validation_size, len(whole), name), seed)
     if validation is not None:
         cut = _split(name, "validation", validation, first=len(whole))
     tested = cut if test is None else _split(name, "test", test)

@@ -18,10 +18,12 @@ _SHARE = 0.8  # of a device's memory that images may take, so that the training 
 
 
 class RowSource(NamedTuple):
-    """What a compiled function is given of rows; `steps.of_rows(*fed)` makes it a batch.
+    """What a compiled function is given of rows; `take(*row_source)` gathers them there.
 
-    source: the whole split on the devices, chosen then being the rows' numbers; or None, chosen being the rows
-    themselves.
+    Attributes:
+      source: the whole split on the devices, chosen then being the rows' numbers; or None, chosen being the rows
+        themselves.
+      chosen: int32 of any shape, or a `Split` of rows of that shape.
     """
 
     source: Split | None
@@ -29,11 +31,14 @@ class RowSource(NamedTuple):
 
 
 class Loader:
-    """feed(rows) -> Fed: rows of one split for a compiled function, spread over the devices.
+    """`loader(rows)` gives rows of one split for a compiled function, spread over the devices.
 
-    place: "device": the split lies whole on every device, where a batch is gathered at no cost. "host": it stays where
-    it is, in memory or on disk, and each process sends its devices their share of a batch; for sets larger than a
-    device's memory. The batches are the same.
+    Args:
+      split: the rows, arrays in memory or mapped from a disk.
+      mesh: the devices, along one axis `data`.
+      place: "device": the split lies whole on every device, where a batch is gathered at no cost. "host": it stays
+        where it is, in memory or on disk, and each process sends its devices their share of a batch; for sets larger
+        than a device's memory. The batches are the same.
     """
 
     def __init__(self, split: Split, mesh: jax.sharding.Mesh, place: str = "device"):
@@ -46,7 +51,12 @@ class Loader:
         return self._source is None
 
     def __call__(self, rows: np.ndarray, axis: int = -1) -> RowSource:
-        """rows: int32 of any shape, this axis spread over the devices; -1 is padding and gets label -1."""
+        """The rows for a compiled function.
+
+        Args:
+          rows: int32 of any shape; -1 is padding and gets label -1.
+          axis: the axis of `rows` that is spread over the devices.
+        """
         sharding = sharded_along(self._mesh, axis % rows.ndim)
         if self._source is not None:
             return RowSource(self._source, put_global(rows, sharding))
@@ -77,12 +87,18 @@ class Loader:
 
 
 def check_placement(data: Dataset, pool: Split, place: str) -> None:
-    """Raises UsageError for another place, and for images that the devices have no room for.
+    """Refuses a placement of images before any of them is moved.
 
-    pool: rows that a policy is searched with.
+    Args:
+      data: the set.
+      pool: rows that a policy is searched with.
+      place: "device" or "host", see `Loader`.
+
+    Raises:
+      UsageError: another place, or images that the devices have no room for.
     """
     if place not in PLACES:
-        raise UsageError(f"config.data.place must be one of {PLACES}, got {place!r}")
+        raise UsageError(f"{data.name}: place must be one of {PLACES}, got {place!r}")
     # Each once: validation rows may be the test rows, the pool the training rows.
     splits = {id(split): split for split in (*data.splits().values(), pool)}.values()
     needed = sum(split.image.nbytes for split in splits)
@@ -90,6 +106,6 @@ def check_placement(data: Dataset, pool: Split, place: str) -> None:
     room = min((limit for limit in limits if limit), default=None)
     if place == "device" and room is not None and needed > _SHARE * room:
         raise UsageError(
-            f"{data.name} has {needed / 2**30:.1f} GiB of images, a device {room / 2**30:.1f} GiB of memory: set "
-            "config.data.place=host, or fewer rows with config.data.train_size"
+            f"{data.name}: has {needed / 2**30:.1f} GiB of images, a device {room / 2**30:.1f} GiB of memory: set "
+            "place=host, or fewer rows with train_size"
         )

@@ -1,15 +1,17 @@
 """The one way every published data set is found: cache, tensorflow-datasets, archive, download."""
 
-import collections.abc
+from __future__ import annotations
+
 import dataclasses
 import hashlib
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
 
 from jaxaug.core.errors import UsageError
 from jaxaug.data.storage import cache, tfds
-from jaxaug.data.storage.archive import Archive, download, download_command, find_archive, verify
+from jaxaug.data.storage.archive import Archive, download_archive, download_command, find_archive, verify
 from jaxaug.data.storage.paths import find_places
 
 Arrays = dict[str, np.ndarray]
@@ -31,7 +33,7 @@ class PublishedSet:
 
     name: str
     archives: tuple[Archive, ...]
-    decode: collections.abc.Callable[[tuple[pathlib.Path, ...]], Arrays]
+    decode: Callable[[tuple[pathlib.Path, ...]], Arrays]
     prepared: str
     splits: tuple[str, ...] = ("train", "test")
     folders: tuple[str, ...] = ()
@@ -43,12 +45,13 @@ class PublishedSet:
         return hashlib.sha256(" ".join(archive.checksum for archive in self.archives).encode()).hexdigest()
 
 
-def read(stock: PublishedSet, config) -> Arrays:
-    """The arrays of a published set, from the first place that has it (see the package's docstring).
+def read(stock: PublishedSet, directory: str = "", download: bool = False) -> Arrays:
+    """The arrays of a published set, from the first place that has it: cache, tensorflow-datasets, archive, download.
 
     Args:
       stock: the set.
-      config: `dir` and `download`, as of every source.
+      directory: the folder of data sets; by default the usual ones, see `find_places`.
+      download: whether to fetch the archives where no copy is found.
 
     Returns:
       {split}_image uint8 [N H W C] (perhaps memory-mapped, read-only) and {split}_label int32 [N].
@@ -57,7 +60,7 @@ def read(stock: PublishedSet, config) -> Arrays:
       UsageError: it is nowhere, within seconds, with what was looked for and how to get it; or what was found
         is not what it should be.
     """
-    places = find_places(config)
+    places = find_places(directory)
     folder = places.archives / stock.name
     cached = cache.fetch(folder, stock.checksum)
     if cached:
@@ -66,19 +69,20 @@ def read(stock: PublishedSet, config) -> Arrays:
     if copy:
         key = tfds.checksum(copy, stock.splits)
         return cache.fetch(folder, key) or cache.save(folder, key, tfds.read(copy, stock.splits))
-    return _from_archives(stock, config, folder, _missing(stock, folder, places.prepared, unreadable))
+    return _from_archives(stock, download, folder, _missing(stock, folder, places.prepared, unreadable))
 
 
-def _from_archives(stock: PublishedSet, config, folder: pathlib.Path, missing: str) -> Arrays:
+def _from_archives(stock: PublishedSet, download: bool, folder: pathlib.Path, missing: str) -> Arrays:
     folders = (folder, *map(pathlib.Path, stock.folders))
     found = [find_archive(archive, folders) for archive in stock.archives]
-    if None in found and not config.get("download", False):
-        raise UsageError(f"{missing}\n  or let jaxaug download it: --config.data.download=True")
-    proven, paths = True, []
+    if None in found and not download:
+        raise UsageError(f"{missing}\n  or let jaxaug download it: download=True")
+    proven = True
+    paths: list[pathlib.Path] = []
     for archive, path in zip(stock.archives, found, strict=True):
         if path is None:
             try:
-                path = download(archive, folder)
+                path = download_archive(archive, folder)
             except UsageError as error:
                 raise UsageError(f"{error}\n{missing}") from error
         else:
@@ -88,7 +92,7 @@ def _from_archives(stock: PublishedSet, config, folder: pathlib.Path, missing: s
     return cache.save(folder, stock.checksum, arrays) if proven else arrays
 
 
-def _missing(stock: PublishedSet, folder: pathlib.Path, data_dir: pathlib.Path, unreadable: list) -> str:
+def _missing(stock: PublishedSet, folder: pathlib.Path, data_dir: pathlib.Path, unreadable: list[pathlib.Path]) -> str:
     files = ", ".join(archive.file for archive in stock.archives)
     build = f"tfds build {stock.prepared} --file_format=array_record --data_dir={data_dir}"
     lines = [f"{stock.name} is not on this machine. Looked for:"]

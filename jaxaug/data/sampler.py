@@ -4,7 +4,9 @@ Rows are chosen on the host by number alone; `take` gathers them inside a jitted
 the device.
 """
 
-import collections.abc
+from __future__ import annotations
+
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -23,15 +25,18 @@ def epoch_order(seed: int, epoch: int, size: int) -> np.ndarray:
 
     A function of its three arguments only.
 
+    Args:
+      seed: 0..2**32 - 1.
+      epoch: its number, from 0 on.
+      size: rows.
+
     Raises:
-      UsageError: a negative seed.
+      UsageError: a seed or an epoch outside 0..2**32 - 1.
     """
     return numpy_generator(seed, epoch).permutation(size).astype(np.int32)
 
 
-def training_rows(
-    size: int, batch_size: int, seed: int, from_step: int = 0
-) -> collections.abc.Iterator[tuple[int, np.ndarray]]:
+def training_rows(size: int, batch_size: int, seed: int, from_step: int = 0) -> Iterator[tuple[int, np.ndarray]]:
     """Endless batches of shuffled rows; the last partial batch of each epoch is dropped.
 
     Step `s` has the same rows whatever `from_step` is, so a resumed run sees what a straight one does.
@@ -49,11 +54,11 @@ def training_rows(
       UsageError: batch_size not in 1..size, at the call and not at the first batch.
     """
     if not 1 <= batch_size <= size:
-        raise UsageError(f"batch_size={batch_size} must be between 1 and the {size} training rows")
+        raise UsageError(f"training_rows: batch_size={batch_size} must be between 1 and the {size} training rows")
     return _training_rows(size, batch_size, seed, from_step)
 
 
-def _training_rows(size, batch_size, seed, from_step):
+def _training_rows(size: int, batch_size: int, seed: int, from_step: int) -> Iterator[tuple[int, np.ndarray]]:
     steps = size // batch_size
     epoch, position = divmod(from_step, steps)
     while True:
@@ -66,6 +71,10 @@ def _training_rows(size, batch_size, seed, from_step):
 def evaluation_rows(size: int, batch_size: int) -> list[np.ndarray]:
     """Every row once, in order, in equal batches.
 
+    Args:
+      size: rows of the split.
+      batch_size: rows of a batch, 1 or more.
+
     Returns:
       ceil(size / batch_size) arrays int32 [batch_size]; the last is filled up with -1. Empty for size 0.
 
@@ -73,7 +82,7 @@ def evaluation_rows(size: int, batch_size: int) -> list[np.ndarray]:
       UsageError: batch_size below 1.
     """
     if batch_size < 1:
-        raise UsageError(f"batch_size={batch_size} must be at least 1")
+        raise UsageError(f"evaluation_rows: batch_size={batch_size} must be at least 1")
     count = -(-size // batch_size)
     rows = np.full(count * batch_size, -1, np.int32)
     rows[:size] = np.arange(size)

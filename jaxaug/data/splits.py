@@ -1,14 +1,16 @@
 """Cutting some rows off a labelled set: seeded, of an exact size, each class by its share."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jaxaug.core.errors import UsageError
-from jaxaug.core.random import numpy_generator
+from jaxaug.core.random import HostStream, numpy_generator
 
-# Keeps the cut's random numbers apart from those of the epochs, which are seeded by (seed, epoch).
-_STREAM = 2**32 - 1
+if TYPE_CHECKING:
+    from jaxaug.data.dataset import Dataset
 
 
 def check_sources(name: str, size: float, *, validation: bool, test: bool) -> None:
@@ -24,18 +26,22 @@ def check_sources(name: str, size: float, *, validation: bool, test: bool) -> No
     """
     if validation and size:
         raise UsageError(
-            f"{name} has validation rows of its own: set config.data.validation_size to 0, not to {size}, or take them "
-            "away"
+            f"{name} has validation rows of its own: set validation_size to 0, not to {size}, or take them away"
         )
     if not (validation or test or size):
         raise UsageError(
             f"{name} has neither test nor validation rows, so that no figure could be reported: add some, or cut them "
-            "off the training rows with config.data.validation_size"
+            "off the training rows with validation_size"
         )
 
 
-def rows_to_cut(size: float, rows: int) -> int:
-    """How many rows `size` asks for: below 1 a share of `rows`, from 1 on a whole number of them.
+def rows_to_cut(size: float, rows: int, name: str = "rows_to_cut") -> int:
+    """How many rows a `validation_size` asks for.
+
+    Args:
+      size: below 1 a share of `rows`, from 1 on a whole number of them.
+      rows: training rows there are.
+      name: what a message starts with, the name of the set.
 
     Raises:
       UsageError: a negative or broken size, or one that leaves no training row.
@@ -43,8 +49,8 @@ def rows_to_cut(size: float, rows: int) -> int:
     wanted = round(size * rows) if 0 < size < 1 else size
     if not (0 <= wanted < max(rows, 1) and wanted == int(wanted)):
         raise UsageError(
-            f"validation_size={size} must be smaller than the {rows} training rows: a whole number of rows, or a "
-            "share between 0 and 1"
+            f"{name}: validation_size={size} must be smaller than the {rows} training rows: a whole number of rows, "
+            "or a share between 0 and 1"
         )
     return int(wanted)
 
@@ -80,7 +86,7 @@ def stratified_split(label: np.ndarray, size: int, seed: int) -> tuple[np.ndarra
       (kept int [N - size], cut int [size]), both ascending.
     """
     classes, counts = np.unique(label, return_counts=True)
-    random = numpy_generator(seed, _STREAM)
+    random = numpy_generator(seed, HostStream.SPLIT)
     chosen = np.zeros(len(label), bool)
     for which, share in zip(classes, counts_per_class(counts, size), strict=True):
         members = np.flatnonzero(label == which)
@@ -88,18 +94,23 @@ def stratified_split(label: np.ndarray, size: int, seed: int) -> tuple[np.ndarra
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
 
 
-def subset_rows(data: Any, size: int, seed: int) -> Any:
+def subset_rows(data: Dataset, size: int, seed: int = 0) -> Dataset:
     """The data set with `size` of its training rows, each class by its share; 0 keeps all of them.
 
     The rows depend on the labels, the size and the seed only and keep their index; mean and std stay those of the whole
     set.
+
+    Args:
+      data: the set.
+      size: training rows to keep, 0..N.
+      seed: of the choice, 0..2**32 - 1.
 
     Raises:
       UsageError: a negative size, or one larger than the training rows.
     """
     rows = len(data.train)
     if not 0 <= size <= rows:
-        raise UsageError(f"config.data.train_size={size} must be in 0..{rows}, the training rows of {data.name}")
+        raise UsageError(f"{data.name}: train_size={size} must be in 0..{rows}, its training rows")
     if size in (0, rows):
         return data
     return data.keep(stratified_split(data.train.label, size, seed)[1])

@@ -1,21 +1,13 @@
-"""What the tests of distorted training rows share: options, digits with trusted rows, and sets of labels alone."""
+"""What the tests of corrupted training rows share: digits with validation rows, and sets of labels alone."""
 
-import ml_collections
 import numpy as np
 
 from helpers.published_data import small
-from jaxaug.data.sources import digits
-from jaxaug.train import config as defaults
-
-
-def options(**changes):
-    config = ml_collections.ConfigDict(defaults.data())
-    config.update(changes)
-    return config
+from jaxaug.data.sources.digits import digits
 
 
 def load_digits(**changes):
-    return digits.load(options(**{"validation_size": 300, **changes}))
+    return digits(**{"validation_size": 300, **changes})
 
 
 def blank(label, num_classes, validation_size=0):

@@ -1,33 +1,26 @@
-"""What the tests of the data share: small copies of the sets in their folders, and short ways to load them."""
+"""What tests of the data share: small copies of the published sets in their folders, and a short way to load them."""
 
 import importlib
 
-import ml_collections
 import numpy as np
 import pytest
 
 from helpers import dataset_copies as copies
-from jaxaug.data.dataset import assemble
+from jaxaug import data
 from jaxaug.data.sources import cifar10, cifar100, fashion_mnist
 
-COLOUR, GREY = (32, 32, 3), (28, 28, 1)
+COLOR, GRAY = (32, 32, 3), (28, 28, 1)
 STOCK = ("cifar10", "cifar100", "svhn", "mnist", "fashion_mnist")
 PREPARED = {"cifar10": "cifar10", "cifar100": "cifar100", "svhn": "svhn_cropped"}
 
 
-def config_for(name, folder="", **options):
-    return ml_collections.ConfigDict(
-        {"name": name, "validation_size": 0, "seed": 0, "dir": str(folder), "download": False, **options}
-    )
-
-
 def load(name, folder="", **options):
-    return importlib.import_module(f"jaxaug.data.{name}").load(config_for(name, folder, **options))
+    return data.load(name, **{"directory": str(folder), "download": False, **options})
 
 
 def rows_of(name):
     """(train, test) of a small copy of a set."""
-    shape = COLOUR if name in PREPARED else GREY
+    shape = COLOR if name in PREPARED else GRAY
     classes = 100 if name == "cifar100" else 10
     return copies.rows(200, shape, classes, 1), copies.rows(100, shape, classes, 2)
 
@@ -37,7 +30,7 @@ def write_archives(name, folder):
     train, test = rows_of(name)
     folder.mkdir(parents=True, exist_ok=True)
     if name == "svhn":
-        for split, arrays in {"train": train, "test": test, "extra": copies.rows(50, COLOUR, 10, 3)}.items():
+        for split, arrays in {"train": train, "test": test, "extra": copies.rows(50, COLOR, 10, 3)}.items():
             copies.write_svhn(folder / f"{split}_32x32.mat", *arrays)
     elif name.startswith("cifar"):
         module, key = (cifar10, b"labels") if name == "cifar10" else (cifar100, b"fine_labels")
@@ -49,7 +42,7 @@ def write_archives(name, folder):
 
 def register(monkeypatch, name, folder):
     """Records the small copies' checksums in place of the published ones."""
-    module = importlib.import_module(f"jaxaug.data.{name}")
+    module = importlib.import_module(f"jaxaug.data.sources.{name}")
     if name == "svhn":
         small = {key: copies.register(one, folder / one.file) for key, one in module.ARCHIVES.items()}
     else:
@@ -85,4 +78,4 @@ def assert_rows(data, train, test):
 def small(train=None, test=None, **options):
     train = train or copies.rows(12, (4, 4, 1), 3)
     test = test or copies.rows(6, (4, 4, 1), 3)
-    return assemble("small", train, test, **{"num_classes": 3, "class_names": ("a", "b", "c"), **options})
+    return data.assemble("small", train, test, **{"num_classes": 3, "class_names": ("a", "b", "c"), **options})

@@ -1,1 +1,1 @@
-"""Data sets, one file each; the file's name is the set's name."""
+"""Data sets, one file each, with a function of the set's name that `register("data")` makes known."""

@@ -26,7 +26,7 @@ Members = Mapping[str, tuple[str, ...]]
 _DAMAGE = (AttributeError, EOFError, IndexError, KeyError, OSError, TypeError, ValueError)
 
 
-def _dtype(name, align=False, copy=False):
+def _dtype(name: typing.Any, align: int = False, copy: int = False) -> np.dtype:
     # Python 2 pickled these flags as integers, about which numpy 2.4 warns.
     return np.dtype(name, align=bool(align), copy=bool(copy))
 
@@ -34,7 +34,7 @@ def _dtype(name, align=False, copy=False):
 class _ArraysOnly(pickle.Unpickler):
     """Unpickles dictionaries, lists, bytes, numbers and numpy arrays, and refuses everything else."""
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> typing.Any:
         # numpy renamed numpy.core to numpy._core in 2.0; the archives are older.
         if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
             return np.ndarray([0]).__reduce__()[0]
@@ -67,7 +67,7 @@ def decode(path: pathlib.Path, members: Members, label_key: bytes) -> published.
             for split, files in members.items():
                 batches = [_unpickle(archive.extractfile(name)) for name in files]
                 flat = np.concatenate([batch[b"data"] for batch in batches])
-                # Rows hold the three colour planes one after the other.
+                # Rows hold the three color planes one after the other.
                 image = flat.astype(np.uint8, casting="no").reshape(-1, 3, 32, 32)
                 arrays[f"{split}_image"] = np.ascontiguousarray(image.transpose(0, 2, 3, 1))
                 label = np.concatenate([batch[label_key] for batch in batches])
@@ -77,16 +77,28 @@ def decode(path: pathlib.Path, members: Members, label_key: bytes) -> published.
     return arrays
 
 
-def load_cifar(source: published.PublishedSet, config, class_names: tuple[str, ...]) -> Dataset:
-    """Loads one of the two sets; `config.statistics` is "isda" (default) or "computed".
+def load_cifar(
+    source: published.PublishedSet,
+    class_names: tuple[str, ...],
+    *,
+    validation_size: float,
+    seed: int,
+    directory: str,
+    download: bool,
+    statistics: str,
+) -> Dataset:
+    """One of the two sets; for the options see `cifar10`.
+
+    Args:
+      source: where the set is published.
+      class_names: K names.
 
     Raises:
       UsageError: another word for the statistics, or the set is missing.
     """
-    statistics = config.get("statistics", "isda")
     if statistics not in ("isda", "computed"):
-        raise UsageError(f'statistics={statistics!r} must be "isda" or "computed"')
-    arrays = published.read(source, config)
+        raise UsageError(f'{source.name}: statistics={statistics!r} must be "isda" or "computed"')
+    arrays = published.read(source, directory, download)
     return assemble(
         source.name,
         (arrays["train_image"], arrays["train_label"]),
@@ -96,6 +108,6 @@ def load_cifar(source: published.PublishedSet, config, class_names: tuple[str, .
         mean=ISDA_MEAN if statistics == "isda" else None,
         std=ISDA_STD if statistics == "isda" else None,
         statistics_source="ISDA's released code, the same for CIFAR-10 and CIFAR-100",
-        validation_size=config.validation_size,
-        seed=config.seed,
+        validation_size=validation_size,
+        seed=seed,
     )

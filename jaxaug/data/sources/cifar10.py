@@ -1,5 +1,6 @@
-"""CIFAR-10: 50 000 + 10 000 colour photographs, 32x32, ten classes (Krizhevsky 2009)."""
+"""CIFAR-10: 50 000 + 10 000 color photographs, 32x32, ten classes (Krizhevsky 2009)."""
 
+from jaxaug.core.registry import register
 from jaxaug.data import published
 from jaxaug.data.dataset import Dataset
 from jaxaug.data.sources import _cifar_archive
@@ -21,11 +22,24 @@ MEMBERS = {
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
-def load(config) -> Dataset:
+@register("data")
+def cifar10(
+    *,
+    validation_size: float = 0.0,
+    seed: int = 0,
+    directory: str = "",
+    download: bool = True,
+    statistics: str = "isda",
+) -> Dataset:
     """Loads CIFAR-10.
 
     Args:
-      config: name, validation_size, seed, dir, download; statistics "isda" (default) or "computed".
+      validation_size: training rows to cut off for validation, class by class: below 1 a share, else a number of rows.
+      seed: of that cut, 0..2**32 - 1.
+      directory: the folder of data sets; by default the usual ones, see `jaxaug.data.find_places`.
+      download: whether to fetch the official archive where no copy is found.
+      statistics: mean and std of the channels: "isda", those of ISDA's released code, or "computed" from the training
+        rows.
 
     Returns:
       Images uint8 [N 32 32 3].
@@ -39,4 +53,12 @@ def load(config) -> Dataset:
         decode=lambda paths: _cifar_archive.decode(paths[0], MEMBERS, b"labels"),
         prepared="cifar10",
     )
-    return _cifar_archive.load_cifar(source, config, CLASS_NAMES)
+    return _cifar_archive.load_cifar(
+        source,
+        CLASS_NAMES,
+        validation_size=validation_size,
+        seed=seed,
+        directory=directory,
+        download=download,
+        statistics=statistics,
+    )

@@ -1,5 +1,6 @@
-"""CIFAR-100: 50 000 + 10 000 colour photographs, 32x32, a hundred fine classes (Krizhevsky 2009)."""
+"""CIFAR-100: 50 000 + 10 000 color photographs, 32x32, a hundred fine classes (Krizhevsky 2009)."""
 
+from jaxaug.core.registry import register
 from jaxaug.data import published
 from jaxaug.data.dataset import Dataset
 from jaxaug.data.sources import _cifar_archive
@@ -28,11 +29,24 @@ telephone television tiger tractor train trout tulip turtle wardrobe whale willo
 CLASS_NAMES = tuple(_NAMES.split())
 
 
-def load(config) -> Dataset:
+@register("data")
+def cifar100(
+    *,
+    validation_size: float = 0.0,
+    seed: int = 0,
+    directory: str = "",
+    download: bool = True,
+    statistics: str = "isda",
+) -> Dataset:
     """Loads CIFAR-100 with its fine labels.
 
     Args:
-      config: name, validation_size, seed, dir, download; statistics "isda" (default) or "computed".
+      validation_size: training rows to cut off for validation, class by class: below 1 a share, else a number of rows.
+      seed: of that cut, 0..2**32 - 1.
+      directory: the folder of data sets; by default the usual ones, see `jaxaug.data.find_places`.
+      download: whether to fetch the official archive where no copy is found.
+      statistics: mean and std of the channels: "isda", those of ISDA's released code, or "computed" from the training
+        rows.
 
     Returns:
       Images uint8 [N 32 32 3].
@@ -46,4 +60,12 @@ def load(config) -> Dataset:
         decode=lambda paths: _cifar_archive.decode(paths[0], MEMBERS, b"fine_labels"),
         prepared="cifar100",
     )
-    return _cifar_archive.load_cifar(source, config, CLASS_NAMES)
+    return _cifar_archive.load_cifar(
+        source,
+        CLASS_NAMES,
+        validation_size=validation_size,
+        seed=seed,
+        directory=directory,
+        download=download,
+        statistics=statistics,
+    )

@@ -2,21 +2,24 @@
 
 import numpy as np
 
+from jaxaug.core.registry import register
 from jaxaug.data.dataset import Dataset, assemble
 from jaxaug.data.splits import stratified_split
 
-# A quarter of the rows, rounded up; the split belongs to the data set and is the same for every config.seed.
+# A quarter of the rows, rounded up; the split belongs to the data set and is the same for every seed.
 TEST_ROWS = 450
 _SPLIT_SEED = 0
 
 
-def load(config) -> Dataset:
+@register("data")
+def digits(*, validation_size: float = 0.0, seed: int = 0) -> Dataset:
     """Loads the digits: 1347 training and 450 test rows, a stratified split by a constant seed.
 
     The index of a training row is its position among the 1347, which keep scikit-learn's order.
 
     Args:
-      config: name, validation_size, seed.
+      validation_size: training rows to cut off for validation, class by class: below 1 a share, else a number of rows.
+      seed: of that cut, 0..2**32 - 1.
 
     Returns:
       Images uint8 [N 8 8 1]; scikit-learn's 0..16 become round(x * 255 / 16).
@@ -26,9 +29,9 @@ def load(config) -> Dataset:
     """
     from sklearn.datasets import load_digits
 
-    digits = load_digits()
-    image = np.round(digits.images * 255 / 16).astype(np.uint8)[..., None]
-    label = digits.target.astype(np.int32)
+    raw = load_digits()
+    image = np.round(raw.images * 255 / 16).astype(np.uint8)[..., None]
+    label = raw.target.astype(np.int32)
     train, test = stratified_split(label, TEST_ROWS, _SPLIT_SEED)
     return assemble(
         "digits",
@@ -36,6 +39,6 @@ def load(config) -> Dataset:
         (image[test], label[test]),
         num_classes=10,
         class_names=tuple("0123456789"),
-        validation_size=config.validation_size,
-        seed=config.seed,
+        validation_size=validation_size,
+        seed=seed,
     )

@@ -1,5 +1,6 @@
-"""Fashion-MNIST: 60 000 + 10 000 pieces of clothing, 28x28, grey (Xiao et al. 2017)."""
+"""Fashion-MNIST: 60 000 + 10 000 pieces of clothing, 28x28, gray (Xiao et al. 2017)."""
 
+from jaxaug.core.registry import register
 from jaxaug.data import published
 from jaxaug.data.dataset import Dataset, assemble
 from jaxaug.data.storage import archive, idx
@@ -49,11 +50,17 @@ CLASS_NAMES = (
 )
 
 
-def load(config) -> Dataset:
+@register("data")
+def fashion_mnist(
+    *, validation_size: float = 0.0, seed: int = 0, directory: str = "", download: bool = True
+) -> Dataset:
     """Loads Fashion-MNIST, also from Debian's package.
 
     Args:
-      config: name, validation_size, seed, dir, download.
+      validation_size: training rows to cut off for validation, class by class: below 1 a share, else a number of rows.
+      seed: of that cut, 0..2**32 - 1.
+      directory: the folder of data sets; by default the usual ones, see `jaxaug.data.find_places`.
+      download: whether to fetch the official archive where no copy is found.
 
     Returns:
       Images uint8 [N 28 28 1].
@@ -69,7 +76,7 @@ def load(config) -> Dataset:
         folders=(DEBIAN,),
         hint="on Debian: apt-get install dataset-fashion-mnist",
     )
-    arrays = published.read(source, config)
+    arrays = published.read(source, directory, download)
     return assemble(
         "fashion_mnist",
         (arrays["train_image"], arrays["train_label"]),
@@ -80,6 +87,6 @@ def load(config) -> Dataset:
         std=(0.3530,),
         # 0.286041 and 0.353024 when computed from Debian's copy.
         statistics_source="the 60000 training rows, rounded to four digits",
-        validation_size=config.validation_size,
-        seed=config.seed,
+        validation_size=validation_size,
+        seed=seed,
     )

@@ -1,4 +1,4 @@
-"""Your own images: `config.path` names a folder with train/<class>/<image>, and test/ or validation/ likewise.
+"""Your own images: `path` names a folder with train/<class>/<image>, and test/ or validation/ likewise.
 
 ImageNet as it is usually unpacked (train/<wnid>/*.JPEG and val/<wnid>/*.JPEG) is such a folder.
 """
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from jaxaug.core.errors import UsageError
+from jaxaug.core.registry import register
 from jaxaug.data.dataset import Dataset, assemble
 from jaxaug.data.splits import check_sources
 from jaxaug.data.storage import image_files
@@ -22,11 +23,22 @@ STATISTICS = {"imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))}
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
-def load(config) -> Dataset:
+@register("data")
+def folder(
+    *,
+    path: str = "",
+    size: int = 0,
+    channels: int = 0,
+    cache: bool = False,
+    statistics: str = "computed",
+    validation_size: float = 0.0,
+    seed: int = 0,
+    directory: str = "",
+) -> Dataset:
     """Loads the images of {train,validation,test}/<class>/*.{png,jpg,jpeg,webp,bmp}, as uint8 [N H W C].
 
     The classes are the folders of train, sorted by name; validation and test have all or some of them. Rows are in the
-    order of class and file name, and `Data.files` says which file a row is. Names that start with a dot are passed
+    order of class and file name, and `Dataset.files` says which file a row is. Names that start with a dot are passed
     over. validation (or val) and test are as in npz: validation rows are trusted, and either split may be left out
     where there is the other, or where validation_size cuts rows off; without test images the test split is the
     validation split.
@@ -34,33 +46,37 @@ def load(config) -> Dataset:
     Photographs are turned upright as their EXIF entry says; transparency is dropped.
 
     Args:
-      config: name, path, validation_size, seed; size, 0 by default where all images are as large as the first,
-        else each is cut to the square in its middle and resized to size x size (bicubic, antialiased); channels, 1 or
-        3, or 0 by default for what the first image has; cache, True to keep the decoded images below config.dir, where
-        the next run finds them and from where they are mapped into memory (validation_size and train_size read the rows
-        that are left into it); statistics, "imagenet" for its mean and
-        deviation, by default computed from the training rows.
+      path: the folder.
+      size: side of the images, each cut to the square in its middle and resized (bicubic, antialiased); 0 where all are
+        as large as the first.
+      channels: 1 gray or 3 color; 0 for what the first image has.
+      cache: whether to keep the decoded images in `directory`, where the next run finds them and from where they are
+        mapped into memory (validation_size and train_size read the rows that are left into it).
+      statistics: mean and std of the channels: "computed" from the training rows, or "imagenet" for its usual ones.
+      validation_size: training rows to cut off for validation, class by class: below 1 a share, else a number of rows.
+      seed: of that cut, 0..2**32 - 1.
+      directory: the folder of data sets; by default the usual ones, see `jaxaug.data.find_places`.
 
     Raises:
       UsageError: a folder or a class is missing or empty, an option is out of range, or an image cannot be read or is
         not like the first; the message names it.
     """
-    root = _root(config)
+    root = _root(path, size, channels)
     present = {
         split: root / name for split, names in SPLITS.items() for name in reversed(names) if (root / name).is_dir()
     }
-    check_sources(f"folder: {root}", config.validation_size, validation="validation" in present, test="test" in present)
+    check_sources(f"folder: {root}", validation_size, validation="validation" in present, test="test" in present)
     names = _class_names(present)
     paths = {split: _images(split, folder, names) for split, folder in present.items()}
-    target = image_files.target_of(paths["train"][0][0], config.get("size", 0), config.get("channels", 0))
-    mean, std = _statistics(config.get("statistics", "computed"), target.channels)
+    target = image_files.target_of(paths["train"][0][0], size, channels)
+    mean, std = _statistics(statistics, target.channels)
     files = {split: [path for path, _ in found] for split, found in paths.items()}
-    keep = find_places(config).archives / "folder" if config.get("cache", False) else None
+    keep = find_places(directory).archives / "folder" if cache else None
     decoded = image_files.decoded(files, target) if keep is None else image_files.cached(files, target, keep)
     rows = {split: (decoded[split], _labels(found)) for split, found in paths.items()}
     numbered = [path for split in present if split != "test" for path in files[split]]
     return assemble(
-        str(config.name),
+        "folder",
         rows["train"],
         rows.get("test"),
         num_classes=len(names),
@@ -68,21 +84,18 @@ def load(config) -> Dataset:
         mean=mean,
         std=std,
         statistics_source="ImageNet's usual recipes" if mean else "",
-        validation_size=config.validation_size,
-        seed=config.seed,
+        validation_size=validation_size,
+        seed=seed,
         validation=rows.get("validation"),
         files=tuple(path.relative_to(root).as_posix() for path in numbered),
     )
 
 
-def _root(config) -> pathlib.Path:
-    path, size, channels = config.get("path", ""), config.get("size", 0), config.get("channels", 0)
+def _root(path: str, size: int, channels: int) -> pathlib.Path:
     if not path:
-        raise UsageError("folder: set config.data.path to a folder with train/<class>/<image>, test/<class>/<image>")
+        raise UsageError("folder: set path to a folder with train/<class>/<image>, test/<class>/<image>")
     if size < 0 or channels not in (0, 1, 3):
-        raise UsageError(
-            f"folder: config.data.size={size} must be 0 or more, and config.data.channels={channels} 0, 1 or 3"
-        )
+        raise UsageError(f"folder: size={size} must be 0 or more, and channels={channels} 0, 1 or 3")
     root = pathlib.Path(path).expanduser().absolute()
     if not (root / "train").is_dir():
         raise UsageError(f"folder: there is no folder {root / 'train'}; it must hold a folder of images for each class")
@@ -104,11 +117,11 @@ def _class_names(present: dict[str, pathlib.Path]) -> tuple[str, ...]:
 
 def _statistics(word: str, channels: int) -> tuple[Any, Any]:
     """(mean, std), or None twice for those of the training rows."""
-    if word in ("isda", "computed"):  # "isda" is the default of `defaults.data`, and means CIFAR
+    if word == "computed":
         return None, None
     if word not in STATISTICS or channels != 3:
         raise UsageError(
-            f'folder: config.data.statistics={word!r} must be "computed", or "imagenet" for images of 3 channels; '
+            f'folder: statistics={word!r} must be "computed", or "imagenet" for images of 3 channels; '
             f"these have {channels}"
         )
     return STATISTICS[word]

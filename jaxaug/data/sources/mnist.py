@@ -1,5 +1,6 @@
-"""MNIST: 60 000 + 10 000 handwritten digits, 28x28, grey (LeCun et al. 1998)."""
+"""MNIST: 60 000 + 10 000 handwritten digits, 28x28, gray (LeCun et al. 1998)."""
 
+from jaxaug.core.registry import register
 from jaxaug.data import published
 from jaxaug.data.dataset import Dataset, assemble
 from jaxaug.data.storage import archive, idx
@@ -23,11 +24,15 @@ ARCHIVES = tuple(
 )
 
 
-def load(config) -> Dataset:
+@register("data")
+def mnist(*, validation_size: float = 0.0, seed: int = 0, directory: str = "", download: bool = True) -> Dataset:
     """Loads MNIST.
 
     Args:
-      config: name, validation_size, seed, dir, download.
+      validation_size: training rows to cut off for validation, class by class: below 1 a share, else a number of rows.
+      seed: of that cut, 0..2**32 - 1.
+      directory: the folder of data sets; by default the usual ones, see `jaxaug.data.find_places`.
+      download: whether to fetch the official archive where no copy is found.
 
     Returns:
       Images uint8 [N 28 28 1].
@@ -35,7 +40,8 @@ def load(config) -> Dataset:
     Raises:
       UsageError: the set is missing or damaged, or an option is out of range.
     """
-    arrays = published.read(published.PublishedSet("mnist", ARCHIVES, idx.decode, prepared="mnist"), config)
+    source = published.PublishedSet("mnist", ARCHIVES, idx.decode, prepared="mnist")
+    arrays = published.read(source, directory, download)
     return assemble(
         "mnist",
         (arrays["train_image"], arrays["train_label"]),
@@ -45,6 +51,6 @@ def load(config) -> Dataset:
         mean=(0.1307,),
         std=(0.3081,),
         statistics_source="AutoDO's released code",
-        validation_size=config.validation_size,
-        seed=config.seed,
+        validation_size=validation_size,
+        seed=seed,
     )

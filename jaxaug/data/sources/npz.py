@@ -1,4 +1,4 @@
-"""Your own arrays: `config.path` names an .npz with train_image, train_label and the same for test or validation."""
+"""Your own arrays: `path` names an .npz with train_image, train_label and the same for test or validation."""
 
 import pathlib
 import zipfile
@@ -6,13 +6,15 @@ import zipfile
 import numpy as np
 
 from jaxaug.core.errors import UsageError
+from jaxaug.core.registry import register
 from jaxaug.data.dataset import Dataset, assemble
 
 SPLITS = ("train", "validation", "test")
 CLEAN = "train_clean_label"
 
 
-def load(config) -> Dataset:
+@register("data")
+def npz(*, path: str = "", num_classes: int = 0, validation_size: float = 0.0, seed: int = 0) -> Dataset:
     """Loads arrays written by `numpy.savez(path, train_image=..., train_label=..., test_image=..., ...)`.
 
     Images are [N H W C], or [N H W] for one channel, uint8 or float32 on the scale 0..255; labels are
@@ -24,28 +26,30 @@ def load(config) -> Dataset:
     train_clean_label may hold the true labels of the training rows, for figures about them alone.
 
     Args:
-      config: name, path, validation_size, seed; num_classes, 0 by default for the largest label + 1.
+      path: the .npz.
+      num_classes: K; 0 for the largest label + 1.
+      validation_size: training rows to cut off for validation, class by class: below 1 a share, else a number of rows.
+      seed: of that cut, 0..2**32 - 1.
 
     Raises:
       UsageError: the file or an array is missing, holds pickled objects, or is not as described.
     """
-    path = config.get("path", "")
     if not path:
-        raise UsageError("npz: set config.data.path to an .npz with train_image, train_label, test_image, test_label")
+        raise UsageError("npz: set path to an .npz with train_image, train_label, test_image, test_label")
     arrays = _read(pathlib.Path(path).expanduser())
     rows = {}
     for split in SPLITS:
         if f"{split}_image" in arrays:
             rows[split] = (_with_channel(arrays[f"{split}_image"], split, path), arrays[f"{split}_label"])
-    num_classes = config.get("num_classes", 0) or _count_classes(arrays, path)
+    num_classes = num_classes or _count_classes(arrays, path)
     return assemble(
-        str(config.name),
+        "npz",
         rows["train"],
         rows.get("test"),
         num_classes=num_classes,
         class_names=tuple(map(str, range(num_classes))),
-        validation_size=config.validation_size,
-        seed=config.seed,
+        validation_size=validation_size,
+        seed=seed,
         validation=rows.get("validation"),
         clean_label=arrays.get(CLEAN),
     )
@@ -53,7 +57,7 @@ def load(config) -> Dataset:
 
 def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
     if not path.is_file():
-        raise UsageError(f"npz: there is no file {path.absolute()} (config.data.path)")
+        raise UsageError(f"npz: there is no file {path.absolute()} (path)")
     pairs = [(f"{split}_image", f"{split}_label") for split in SPLITS]
     try:
         with np.load(path, allow_pickle=False) as content:
@@ -73,7 +77,7 @@ def _count_classes(arrays: dict[str, np.ndarray], path: str) -> int:
     # Other dtypes are left to assemble, whose message says what is wrong.
     largest = max(int(label.max(initial=0)) if label.dtype.kind in "iu" else 0 for label in labels)
     if largest >= max(sum(label.size for label in labels), 1000):
-        raise UsageError(f"npz: {path} has a label {largest}; if that is right, set config.data.num_classes")
+        raise UsageError(f"npz: {path} has a label {largest}; if that is right, set num_classes")
     return largest + 1
 
 
@@ -81,7 +85,7 @@ def _with_channel(image: np.ndarray, split: str, path: str) -> np.ndarray:
     image = image[..., None] if image.ndim == 3 else image
     if image.dtype == np.float32 and image.size:
         low, high = image.min(), image.max()
-        # NaN fails both comparisons and is left to Data, which names the row.
+        # NaN fails both comparisons and is left to Dataset, which names the row.
         if low < 0 or (255 < high < np.inf) or high <= 1:
             raise UsageError(
                 f"npz: {split}_image of {path} lies in {low:g}..{high:g}; floats must be on the scale 0..255"

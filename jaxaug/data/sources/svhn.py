@@ -1,10 +1,11 @@
-"""SVHN: 73 257 + 26 032 (+ 531 131 extra) digits of house numbers, colour, 32x32 (Netzer et al. 2011)."""
+"""SVHN: 73 257 + 26 032 (+ 531 131 extra) digits of house numbers, color, 32x32 (Netzer et al. 2011)."""
 
 import pathlib
 
 import numpy as np
 
 from jaxaug.core.errors import UsageError
+from jaxaug.core.registry import register
 from jaxaug.data import published
 from jaxaug.data.dataset import Dataset, assemble
 from jaxaug.data.storage import archive
@@ -44,22 +45,35 @@ def decode_mat(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
         raise UsageError(f"{path} cannot be read as an SVHN .mat file: {error}") from error
 
 
-def _read(splits: tuple[str, ...], config) -> published.Arrays:
-    def decode(paths):
+def _read(splits: tuple[str, ...], directory: str, download: bool) -> published.Arrays:
+    def decode(paths: tuple[pathlib.Path, ...]) -> published.Arrays:
         arrays = {}
         for split, path in zip(splits, paths, strict=True):
             arrays[f"{split}_image"], arrays[f"{split}_label"] = decode_mat(path)
         return arrays
 
     files = tuple(ARCHIVES[split] for split in splits)
-    return published.read(published.PublishedSet("svhn", files, decode, prepared="svhn_cropped", splits=splits), config)
+    stock = published.PublishedSet("svhn", files, decode, prepared="svhn_cropped", splits=splits)
+    return published.read(stock, directory, download)
 
 
-def load(config) -> Dataset:
-    """Loads SVHN; `config.extra=True` appends the extra rows to the training rows (2 GB in memory).
+@register("data")
+def svhn(
+    *,
+    validation_size: float = 0.0,
+    seed: int = 0,
+    directory: str = "",
+    download: bool = True,
+    extra: bool = False,
+) -> Dataset:
+    """Loads SVHN.
 
     Args:
-      config: name, validation_size, seed, dir, download; extra, False by default.
+      validation_size: training rows to cut off for validation, class by class: below 1 a share, else a number of rows.
+      seed: of that cut, 0..2**32 - 1.
+      directory: the folder of data sets; by default the usual ones, see `jaxaug.data.find_places`.
+      download: whether to fetch the official archive where no copy is found.
+      extra: whether to train on the 531 131 extra rows too, after the others (2 GB in memory).
 
     Returns:
       Images uint8 [N 32 32 3].
@@ -67,10 +81,10 @@ def load(config) -> Dataset:
     Raises:
       UsageError: the set is missing or damaged, or an option is out of range.
     """
-    arrays = _read(("train", "test"), config)
+    arrays = _read(("train", "test"), directory, download)
     image, label = arrays["train_image"], arrays["train_label"]
-    if config.get("extra", False):
-        more = _read(("extra",), config)
+    if extra:
+        more = _read(("extra",), directory, download)
         image = np.concatenate([image, more["extra_image"]])
         label = np.concatenate([label, more["extra_label"]])
     return assemble(
@@ -82,6 +96,6 @@ def load(config) -> Dataset:
         mean=MEAN,
         std=STD,
         statistics_source="AutoDO's released code",
-        validation_size=config.validation_size,
-        seed=config.seed,
+        validation_size=validation_size,
+        seed=seed,
     )

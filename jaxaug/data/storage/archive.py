@@ -85,7 +85,7 @@ def download_command(archive: Archive, folder: pathlib.Path) -> str:
     return f"curl --create-dirs -fL -o {shlex.quote(str(folder / archive.file))} {archive.url}"
 
 
-def download(archive: Archive, folder: pathlib.Path) -> pathlib.Path:
+def download_archive(archive: Archive, folder: pathlib.Path) -> pathlib.Path:
     """Downloads an archive with a progress bar, once and without retrying, and checks its sha256.
 
     The file has its name only when complete and right, so a broken download leaves nothing behind.

@@ -15,8 +15,8 @@ from jaxaug.core.errors import UsageError
 from jaxaug.data.storage import cache
 
 Files = dict[str, list[pathlib.Path]]  # split -> its files
-# Pillow's names of modes without colour.
-_GREY = ("1", "L", "LA", "La")
+# Pillow's names of modes without color.
+_GRAY = ("1", "L", "LA", "La")
 # Seconds until reading shows its progress.
 _PATIENCE = 3
 _QUEUE = 10_000  # files that wait to be decoded: a million would take gigabytes
@@ -26,7 +26,7 @@ _QUEUE = 10_000  # files that wait to be decoded: a million would take gigabytes
 class Target:
     """What every image becomes. resize: cut square and resized, else it must have this height and width already.
 
-    strict: the first image decided on grey, so colour is refused rather than dropped.
+    strict: the first image decided on gray, so color is refused rather than dropped.
     """
 
     height: int
@@ -43,9 +43,9 @@ class Target:
 def target_of(first: pathlib.Path, size: int, channels: int) -> Target:
     """The target of a set with this first image. size, channels: as asked for, 0 for those of the image."""
     image = _open(first)
-    grey = image.mode in _GREY
+    gray = image.mode in _GRAY
     height, width = (size, size) if size else (image.height, image.width)
-    return Target(height, width, channels or (1 if grey else 3), resize=size > 0, strict=grey and not channels)
+    return Target(height, width, channels or (1 if gray else 3), resize=size > 0, strict=gray and not channels)
 
 
 def decoded(files: Files, target: Target) -> dict[str, np.ndarray]:
@@ -73,8 +73,8 @@ def cached(files: Files, target: Target, folder: pathlib.Path) -> dict[str, np.n
         except OSError as error:
             left = ", ".join(path.name for path in folder.glob("partial-*"))
             raise UsageError(
-                f"folder: decoded images cannot be kept in {folder}: {error}; set config.data.dir to another folder, "
-                "or config.data.cache to False" + (f"; remove {left}, if no run is decoding now" if left else "")
+                f"folder: decoded images cannot be kept in {folder}: {error}; set directory to another folder, "
+                "or cache to False" + (f"; remove {left}, if no run is decoding now" if left else "")
             ) from error
         images = cache.fetch(folder, key)
         assert images is not None
@@ -132,14 +132,12 @@ def _decode(path: pathlib.Path, target: Target) -> np.ndarray:
     from PIL import Image, ImageOps
 
     image = _open(path)
-    if target.strict and image.mode not in _GREY:
-        raise UsageError(
-            f"folder: {path} is in colour, the first image is grey: set config.data.channels to 3, or to 1"
-        )
+    if target.strict and image.mode not in _GRAY:
+        raise UsageError(f"folder: {path} is in color, the first image is gray: set channels to 3, or to 1")
     if not target.resize and image.size != (target.width, target.height):
         raise UsageError(
             f"folder: {path} has {image.width} x {image.height} pixels, the first image {target.width} x "
-            f"{target.height}: set config.data.size to bring all to one size"
+            f"{target.height}: set size to bring all to one size"
         )
     if "transparency" in image.info:
         # Pillow warns about palettes with transparency unless they pass through RGBA.

@@ -18,14 +18,15 @@ class Places:
     prepared: pathlib.Path
 
 
-def find_places(config) -> Places:
+def find_places(directory: str = "") -> Places:
     """The folders to look in.
 
-    Both are `config.dir` where it is set, else the environment's JAXAUG_DATA_DIR where that is set. Otherwise
-    archives and cache live in ~/.cache/jaxaug/data, and prepared sets in TFDS_DATA_DIR or
-    ~/tensorflow_datasets, as tensorflow-datasets itself has it.
+    Args:
+      directory: both of them; "" for the environment's JAXAUG_DATA_DIR where that is set. Otherwise archives and cache
+        live in ~/.cache/jaxaug/data, and prepared sets in TFDS_DATA_DIR or ~/tensorflow_datasets, as
+        tensorflow-datasets itself has it.
     """
-    chosen = config.get("dir", "") or os.environ.get("JAXAUG_DATA_DIR", "")
+    chosen = directory or os.environ.get("JAXAUG_DATA_DIR", "")
     if chosen:
         folder = pathlib.Path(chosen).expanduser().absolute()
         return Places(archives=folder, prepared=folder)

@@ -2,9 +2,9 @@
 
 import dataclasses
 
-from helpers import dataset_copies as copies
 import numpy as np
 import pytest
+from helpers import dataset_copies as copies
 from helpers.published_data import small
 
 from jaxaug.core.errors import UsageError

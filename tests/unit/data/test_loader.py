@@ -3,14 +3,12 @@
 import jax
 import numpy as np
 import pytest
-from helpers.settings import tiny_config
 
+from jaxaug import data
 from jaxaug.core.errors import UsageError
 from jaxaug.core.sharding import make_mesh
 from jaxaug.data.dataset import Split
 from jaxaug.data.loader import PLACES, Loader, check_placement
-from jaxaug.train.experiment import load_dataset
-from jaxaug.train.step import batch_of
 
 ROWS = 11
 SPLIT = Split(
@@ -18,7 +16,7 @@ SPLIT = Split(
     np.arange(ROWS, dtype=np.int32) % 3,
     np.arange(100, 100 + ROWS, dtype=np.int32),
 )
-of_rows = jax.jit(batch_of)
+gather = jax.jit(data.take)
 
 
 @pytest.fixture(params=[1, 2])
@@ -35,7 +33,7 @@ def test_sent_rows_are_the_gathered_ones(mesh, tmp_path):
     np.save(tmp_path / "image.npy", SPLIT.image)
     mapped = Split(np.load(tmp_path / "image.npy", mmap_mode="r"), SPLIT.label, SPLIT.index)
     rows = np.array([3, -1, 10, 3], np.int32)
-    gathered, sent = (of_rows(*give(rows)) for give in both(mesh, mapped))
+    gathered, sent = (gather(*give(rows)) for give in both(mesh, mapped))
     np.testing.assert_array_equal(gathered.image, SPLIT.image[[3, 0, 10, 3]])
     for field in ("image", "label", "index"):
         one, other = getattr(gathered, field), getattr(sent, field)
@@ -47,7 +45,7 @@ def test_sent_rows_are_the_gathered_ones(mesh, tmp_path):
 def test_every_row_once(mesh):
     """In batches that the devices divide, the last one filled up."""
     for give in both(mesh):
-        batches = [of_rows(*fed) for fed in give.whole(5)]
+        batches = [gather(*fed) for fed in give.whole(5)]
         size = 5 if mesh.size == 1 else 6
         assert {len(batch.label) for batch in batches} == {size}
         label = np.concatenate([batch.label for batch in batches])
@@ -70,16 +68,16 @@ def test_images_without_room_are_refused(monkeypatch):
         def memory_stats(self):
             return {"bytes_limit": 200_000}
 
-    data = load_dataset(tiny_config())  # 115,008 bytes, 86,208 of them for training
-    pool = data.train.at(slice(None))
-    check_placement(data, pool, "device")
+    digits = data.load("digits")  # 115,008 bytes, 86,208 of them for training
+    pool = digits.train.at(slice(None))
+    check_placement(digits, pool, "device")
     monkeypatch.setattr(jax, "local_devices", lambda: [Small()])
-    check_placement(data, data.train, "device")
-    with pytest.raises(UsageError, match=r"set config\.data\.place=host"):
-        check_placement(data, pool, "device")
-    check_placement(data, pool, "host")
-    with pytest.raises(UsageError, match=r"config\.data\.place must be one of"):
-        check_placement(data, data.train, "disk")
+    check_placement(digits, digits.train, "device")
+    with pytest.raises(UsageError, match=r"set place=host"):
+        check_placement(digits, pool, "device")
+    check_placement(digits, pool, "host")
+    with pytest.raises(UsageError, match=r"place must be one of"):
+        check_placement(digits, digits.train, "disk")
 
 
 def test_devices_hold_the_split_once():

@@ -4,8 +4,8 @@ import shutil
 
 import numpy as np
 import pytest
-from PIL import Image
 from helpers.published_data import load
+from PIL import Image
 
 from jaxaug.core.errors import UsageError
 from jaxaug.data.splits import subset_rows
@@ -86,19 +86,19 @@ def test_formats_and_sizes(tmp_path):
     square = Image.fromarray(photo[:, 10:30]).resize((8, 8), Image.Resampling.BICUBIC)
     for row in range(1, 6):
         np.testing.assert_allclose(data.train.image[row, ..., 0], np.asarray(square), atol=2)
-    with pytest.raises(UsageError, match=r"1\.jpg has 40 x 20 pixels, the first image 8 x 8: set config\.data\.size"):
+    with pytest.raises(UsageError, match=r"1\.jpg has 40 x 20 pixels, the first image 8 x 8: set size"):
         load("folder", path=str(tmp_path))
 
 
 def test_channels(tmp_path):
-    """The first image decides: a grey one on grey for all, a coloured one on colour; or the config does."""
-    grey = draw(tmp_path / "train/a/0.png", (6, 6))
+    """The first image decides: a gray one on gray for all, a colored one on color; or `channels` does."""
+    gray = draw(tmp_path / "train/a/0.png", (6, 6))
     draw(tmp_path / "test/a/0.png", (6, 6, 2))
     data = load("folder", path=str(tmp_path))
-    np.testing.assert_array_equal(data.train.image[0, ..., 0], grey)
+    np.testing.assert_array_equal(data.train.image[0, ..., 0], gray)
     assert load("folder", path=str(tmp_path), channels=3).image_shape == (6, 6, 3)
     draw(tmp_path / "test/a/1.png", (6, 6, 3))
-    with pytest.raises(UsageError, match=r"1\.png is in colour, the first image is grey: set config\.data\.channels"):
+    with pytest.raises(UsageError, match=r"1\.png is in color, the first image is gray: set channels"):
         load("folder", path=str(tmp_path))
     assert load("folder", path=str(tmp_path), channels=1).image_shape == (6, 6, 1)
     opaque = draw(tmp_path / "train/A/0.png", (6, 6, 4))
@@ -108,7 +108,7 @@ def test_channels(tmp_path):
     data = load("folder", path=str(tmp_path))
     np.testing.assert_array_equal(data.train.image[0], opaque[..., :3])
     np.testing.assert_array_equal(data.train.image[1], np.asarray(palette.convert("RGBA"))[..., :3])
-    np.testing.assert_array_equal(data.train.image[2], np.repeat(grey[..., None], 3, 2))
+    np.testing.assert_array_equal(data.train.image[2], np.repeat(gray[..., None], 3, 2))
 
 
 def test_imagenet_as_it_is_unpacked(tmp_path):
@@ -154,7 +154,7 @@ def test_images_that_cannot_be_kept(tmp_path, monkeypatch):
         load("folder", str(where), path=str(root), size=4, cache=True)
     draw(root / "train/cat/c.png")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: type("usage", (), {"free": 0}))
-    with pytest.raises(UsageError, match=r"GiB are free; set config\.data\.dir to another folder"):
+    with pytest.raises(UsageError, match=r"GiB are free; set directory to another folder"):
         load("folder", str(where), path=str(root), size=4, cache=True)
     assert not list((where / "folder").iterdir())
 
@@ -183,7 +183,7 @@ MISTAKES = {
     "new class": (lambda root: (root / "test/dog").mkdir(), {}, "test has the classes dog, which train has not"),
     "no train": (lambda root: (root / "train").rename(root / "training"), {}, "there is no folder .*train; it must"),
     "no classes": (lambda root: ((root / "train").rename(root / "x"), (root / "train").mkdir()), {}, "has no folders"),
-    "no path": (lambda root: None, {"path": ""}, r"set config\.data\.path to a folder"),
+    "no path": (lambda root: None, {"path": ""}, r"set path to a folder"),
     "size": (lambda root: None, {"size": -1}, "size=-1 must be 0 or more"),
     "statistics": (lambda root: None, {"statistics": "cifar"}, 'must be "computed", or "imagenet"'),
     "channels": (lambda root: None, {"channels": 2}, "channels=2 0, 1 or 3"),

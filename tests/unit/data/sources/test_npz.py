@@ -1,8 +1,8 @@
 """A user's own arrays in one .npz file."""
 
-from helpers import dataset_copies as copies
 import numpy as np
 import pytest
+from helpers import dataset_copies as copies
 from helpers.published_data import assert_rows, load, no_outside  # noqa: F401
 
 from jaxaug.core.errors import UsageError
@@ -25,8 +25,8 @@ def test_npz(tmp_path):
     assert_rows(data, *(list(arrays_for_npz().values())[i : i + 2] for i in (0, 2)))
     assert (data.num_classes, data.class_names) == (4, ("0", "1", "2", "3"))
     assert load_npz(tmp_path, {"num_classes": 7}).num_classes == 7
-    grey = {key: arrays_for_npz()[key][..., 0].astype(np.float32) for key in ("train_image", "test_image")}
-    data = load_npz(tmp_path, **grey)
+    gray = {key: arrays_for_npz()[key][..., 0].astype(np.float32) for key in ("train_image", "test_image")}
+    data = load_npz(tmp_path, **gray)
     assert data.image_shape == (6, 5, 1)
     assert data.train.image.dtype == np.float32
 
@@ -48,7 +48,7 @@ def test_trusted_rows(tmp_path):
     assert cut.test is cut.validation
     assert (len(cut.train), len(cut.test)) == (15, 5)
     for options, changes, message in (
-        ({"validation_size": 5}, trusted, "npz has validation rows of its own: set config.data.validation_size to 0"),
+        ({"validation_size": 5}, trusted, "npz has validation rows of its own: set validation_size to 0"),
         ({}, none, "neither test nor validation rows"),
         ({}, trusted | {"validation_label": None}, "but not validation_label"),
         ({}, trusted | {"validation_label": label[1:]}, "7 images need as many"),
@@ -93,7 +93,7 @@ def test_npz_errors(changes, message, tmp_path):
 
 
 def test_npz_file_errors(tmp_path):
-    with pytest.raises(UsageError, match=r"set config\.data\.path"):
+    with pytest.raises(UsageError, match=r"npz: set path"):
         load("npz")
     with pytest.raises(UsageError, match="there is no file"):
         load("npz", path=str(tmp_path / "none.npz"))

@@ -2,7 +2,6 @@
 
 import dataclasses
 import http.server
-import importlib
 import pathlib
 import pkgutil
 import subprocess
@@ -14,23 +13,35 @@ import numpy as np
 import pytest
 from helpers.published_data import PREPARED, STOCK, assert_rows, load, no_outside, register, write_archives  # noqa: F401
 
-import jaxaug.data
+import jaxaug.data.sources
 from jaxaug.core.errors import UsageError
+from jaxaug.core.registry import options_of, resolve
 from jaxaug.data.sources import cifar10
 
 
 def test_every_source_is_covered():
-    modules = [info.name for info in pkgutil.iter_modules(jaxaug.data.__path__)]
-    sources = {name for name in modules if hasattr(importlib.import_module(f"jaxaug.data.{name}"), "load")}
-    assert sources == {*STOCK, "digits", "npz", "folder"}
+    modules = {info.name for info in pkgutil.iter_modules(jaxaug.data.sources.__path__) if info.name[0] != "_"}
+    assert modules == {*jaxaug.data.list()} == {*STOCK, "digits", "npz", "folder"}
+    assert jaxaug.data.list("cifar*") == ["cifar10", "cifar100"]
 
 
-def test_importing_is_light():
-    heavy = "jax, tensorflow_datasets, pooch, scipy, sklearn, requests"
-    code = f"import sys, jaxaug.data; sys.exit(str([n for n in '{heavy}'.split(', ') if n in sys.modules]))"
+@pytest.mark.parametrize("name", jaxaug.data.list())
+def test_every_option_has_its_meaning(name):
+    assert [option.name for option in options_of(resolve("data", name)) if not option.meaning] == []
+
+
+@pytest.mark.parametrize(
+    ("done", "heavy"),
+    [
+        ("jaxaug.data.list()", "jax, tensorflow_datasets, pooch, scipy, sklearn, requests"),
+        ("jaxaug.data.load('digits', validation_size=0.1, noise=0.1)", "jax, flax, tensorflow_datasets, pooch"),
+    ],
+)
+def test_importing_is_light(done, heavy):
+    code = f"import sys, jaxaug.data; {done}; sys.exit(str([n for n in '{heavy}'.split(', ') if n in sys.modules]))"
     root = pathlib.Path(jaxaug.data.__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
-    assert done.stderr.strip() == "[]"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    assert ended.stderr.strip() == "[]"
 
 
 @pytest.mark.parametrize("name", STOCK)
@@ -70,7 +81,7 @@ def test_missing_set_says_where_and_how(name, tmp_path):
         assert "curl --create-dirs -fL -o" in message
         assert f"tfds build {PREPARED.get(name, name)} --file_format=array_record" in message
         assert ("could not be downloaded" in message) == download
-        assert ("--config.data.download=True" in message) == (not download)
+        assert ("download=True" in message) == (not download)
         assert ("apt-get install dataset-fashion-mnist" in message) == (name == "fashion_mnist")
     assert time.monotonic() - start < 5
 

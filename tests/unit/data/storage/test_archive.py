@@ -5,10 +5,10 @@ import hashlib
 import pathlib
 import pickle
 
-from helpers import dataset_copies as copies
 import numpy as np
 import pytest
-from helpers.published_data import COLOUR, assert_rows, load, no_outside, register, rows_of, write_archives  # noqa: F401
+from helpers import dataset_copies as copies
+from helpers.published_data import COLOR, assert_rows, load, no_outside, register, rows_of, write_archives  # noqa: F401
 
 from jaxaug.core.errors import UsageError
 from jaxaug.data import statistics
@@ -59,7 +59,7 @@ def test_cifar_statistics(tmp_path, monkeypatch):
 def test_svhn_extra(tmp_path, monkeypatch):
     train, _ = write_archives("svhn", tmp_path / "svhn")
     register(monkeypatch, "svhn", tmp_path / "svhn")
-    more = copies.rows(50, COLOUR, 10, 3)
+    more = copies.rows(50, COLOR, 10, 3)
     data = load("svhn", tmp_path, extra=True)
     np.testing.assert_array_equal(data.train.image, np.concatenate([train[0], more[0]]))
     np.testing.assert_array_equal(data.train.label, np.concatenate([train[1], more[1]]))

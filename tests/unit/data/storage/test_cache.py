@@ -1,7 +1,7 @@
 """The decoded copies that are kept beside the archives, and where data is looked for."""
 
 import numpy as np
-from helpers.published_data import assert_rows, config_for, load, no_outside, register, write_archives  # noqa: F401
+from helpers.published_data import assert_rows, load, no_outside, register, write_archives  # noqa: F401
 
 from jaxaug.data.storage import cache
 from jaxaug.data.storage.paths import find_places
@@ -46,10 +46,10 @@ def test_full_disk_is_no_error(tmp_path, monkeypatch, caplog):
 
 def test_places(monkeypatch, tmp_path):
     home = tmp_path / "home"
-    places = find_places(config_for("mnist"))
+    places = find_places()
     assert (places.archives, places.prepared) == (home / ".cache/jaxaug/data", home / "tensorflow_datasets")
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
-    assert find_places(config_for("mnist")).prepared == tmp_path / "tfds"
+    assert find_places().prepared == tmp_path / "tfds"
     monkeypatch.setenv("JAXAUG_DATA_DIR", str(tmp_path / "all"))
-    assert find_places(config_for("mnist")).archives == find_places(config_for("mnist")).prepared == tmp_path / "all"
-    assert find_places(config_for("mnist", "~/mine")).archives == home / "mine"
+    assert find_places().archives == find_places().prepared == tmp_path / "all"
+    assert find_places("~/mine").archives == home / "mine"

@@ -2,10 +2,10 @@
 
 import sys
 
-from helpers import dataset_copies as copies
 import numpy as np
 import pytest
-from helpers.published_data import COLOUR, assert_rows, load, no_outside, rows_of  # noqa: F401
+from helpers import dataset_copies as copies
+from helpers.published_data import COLOR, assert_rows, load, no_outside, rows_of  # noqa: F401
 
 from jaxaug.core.errors import UsageError
 from jaxaug.data.storage import tfds as prepared_sets
@@ -30,7 +30,7 @@ def test_tfds_copy_is_read_in_published_order(with_id, tmp_path, monkeypatch):
 
 
 def test_tfds_copy_of_svhn_with_extra(tmp_path):
-    (train, test), extra = rows_of("svhn"), copies.rows(50, COLOUR, 10, 3)
+    (train, test), extra = rows_of("svhn"), copies.rows(50, COLOR, 10, 3)
     copies.write_tfds(tmp_path, "svhn_cropped", {"train": train, "test": test, "extra": extra}, with_id=True)
     assert_rows(load("svhn", tmp_path), train, test)
     for _ in range(2):
