@@ -1,11 +1,11 @@
-"""Gradient matching: the direction of DeepAA (Zheng et al., ICLR 2022).
+"""Gradient matching: what DeepAA follows (Zheng et al., ICLR 2022).
 
 A policy is good where the gradient of the augmented training images points where that of the validation images does.
 With cos = <g_val, g_train> / (|g_val| |g_train|) and g_train = sum_j p_j g_j, g_j the gradient of the loss of branch j,
 
     d cos / d p_j = <g_j, d cos / d g_train>
 
-is the derivative of `implicit.hypergradient` with p for meta and v = -d cos / d g_train, so that what it gives falls
+is the derivative of `hypergradient` with p for meta and v = -d cos / d g_train, so that what it gives falls
 where the cosine rises.
 """
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jaxaug.bilevel.hypergradient import IHVPProblem, IHVPSolver
+from jaxaug.bilevel.ihvp import IHVPProblem, IHVPSolver
 from jaxaug.core.registry import register
 from jaxaug.core.tree import safe_divide, tree_add_scaled, tree_norm, tree_scale, tree_vdot
 from jaxaug.core.types import Tree
@@ -24,10 +24,10 @@ from jaxaug.core.types import Tree
 def cosine() -> IHVPSolver:
     """v = -d cos(g_val, g_train) / d g_train; its report has "cosine". It uses no curvature."""
 
-    def direction(problem: IHVPProblem) -> tuple[Tree, dict[str, jax.Array]]:
-        return cosine_direction(problem.gradient, jax.grad(problem.train)(problem.params))
+    def solve(problem: IHVPProblem) -> tuple[Tree, dict[str, jax.Array]]:
+        return cosine_direction(problem.gradient, jax.grad(problem.train_loss)(problem.params))
 
-    return direction
+    return solve
 
 
 def cosine_direction(validation: Tree, training: Tree) -> tuple[Tree, dict[str, jax.Array]]:

@@ -1,122 +1,117 @@
-"""One derivative for every search: how a loss on trusted data depends on what describes the training data.
+"""One derivative for every search: how a loss on validation data depends on what describes the training data.
 
-    d/dmeta < grad_params train(params, meta), v >
+    d/dmeta < grad_params train_loss(params, meta), v >
 
-The searches differ in the direction v alone (`directions.py`). Nothing here knows images; everything is a pytree, and
-the curvature of `train` is met only as a map v -> A v.
+The searches differ in v alone, which a solver gives (`ihvp.py`). Nothing here knows images; everything is a pytree, and
+the curvature of the training loss is met only as a map v -> A v.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from jaxaug.bilevel.ihvp import Curvature, IHVPProblem, IHVPSolver, Product, conjugate_gradient
 from jaxaug.core.errors import UsageError
-from jaxaug.core.tree import rayleigh_quotient, tree_add_scaled, tree_norm
+from jaxaug.core.tree import tree_add_scaled, tree_norm
 from jaxaug.core.types import Tree
-
-Product = Callable[[Tree], Tree]
-Curvature = Callable[[Tree], Product]
-
-
-class IHVPProblem(NamedTuple):
-    """What a direction may look at.
-
-    train: params -> [], at the given meta; val: params -> []; gradient: of val at params. curvature: params ->
-    (v -> A v), with v and A v like params; A stands for the Hessian of train.
-    """
-
-    train: Callable[[Tree], jax.Array]
-    val: Callable[[Tree], jax.Array]
-    params: Tree
-    gradient: Tree
-    curvature: Curvature
-
-    def operator(self, damping: float = 0.0, relative: bool = False) -> Product:
-        """The map v -> A v + damping v at params. Each call linearises anew: take it once, outside of any loop.
-
-        relative: damping is a share of |g^T A g| / g^T g, g = gradient.
-        """
-        product, scale = self.curvature(self.params), jnp.ones(())
-        if not damping:
-            return product
-        if relative:
-            along = jnp.abs(rayleigh_quotient(self.gradient, product(self.gradient)))
-            scale = jnp.where(along < jnp.inf, along, scale)
-        return lambda v: tree_add_scaled(product(v), damping * scale, v)
-
-
-# problem -> (v like params, report). The report may hold "residual" and "curvature", [] each: see `hypergradient`.
-IHVPSolver = Callable[[IHVPProblem], tuple[Tree, dict[str, jax.Array]]]
 
 
 def hypergradient(
-    train: Callable[[Tree, Tree], jax.Array],
-    val: Callable[[Tree], jax.Array],
+    train_loss: Callable[[Tree, Tree], jax.Array],
+    val_loss: Callable[[Tree], jax.Array],
     params: Tree,
     meta: Tree,
-    direction: IHVPSolver,
+    solver: IHVPSolver | None = None,
     curvature: Curvature | None = None,
 ) -> tuple[Tree, dict[str, jax.Array]]:
-    """d/dmeta < grad_params train(params, meta), v > in the shape of meta, and a report.
+    """d/dmeta < grad_params train_loss(params, meta), v > in the shape of meta, and a report.
 
-    train: (params, meta) -> []; val: params -> []. params, meta: trees of floating-point arrays, in which None and
-    empty dicts are fine. direction: gives v, through which no derivative is taken. curvature: of train in params; None
-    is its Hessian. Works under `jit`, and under `vmap` over runs.
+    With v = -A^-1 g, A the curvature of train_loss and g the gradient of val_loss, this is the derivative of val_loss
+    at the minimum of train_loss, by the implicit function theorem (Lorraine, Vicol and Duvenaud 2020, theorem 1).
+    Forward over reverse: one tangent through one backward pass. Works under `jit`, and under `vmap` over runs.
 
-    report, [] float32 each, g being the gradient of val, and A with the damping that the direction adds:
-    "validation_loss", val(params); "residual", |A v + g| / |g| (0: the direction solves no system); "curvature", the
-    smallest p^T A p / p^T p that it met (inf: it met none). A curvature <= 0 says that A is not positive definite.
+    Args:
+      train_loss: (params, meta) -> [].
+      val_loss: params -> [].
+      params: a tree of floating-point arrays, in which None and empty dicts are fine.
+      meta: another one.
+      solver: gives v, through which no derivative is taken; None is `conjugate_gradient(5)`.
+      curvature: of train_loss in params; None is its Hessian.
 
-    With v = -A^-1 g this is the derivative of val at the minimum of train, by the implicit function theorem (Lorraine,
-    Vicol and Duvenaud 2020, theorem 1). Forward over reverse: one tangent through one backward pass.
-    Raises UsageError if params or meta hold anything but floating-point arrays, or params nothing.
+    Returns:
+      (gradient, report), report being [] float32 each: "validation_loss", val_loss(params); "residual",
+      |A v + g| / |g| with the damping that the solver adds to A (0: it solves no system); "curvature", the smallest
+      p^T A p / p^T p that it met (inf: it met none). A curvature <= 0 says that A is not positive definite.
+
+    Raises:
+      UsageError: params or meta hold anything but floating-point arrays, or params nothing.
     """
     params, meta = _floats("params", params), _floats("meta", meta)
     if not jax.tree.leaves(params):
-        raise UsageError("a hypergradient needs params: they hold no array")
+        raise UsageError("hypergradient: params hold no array")
 
-    def at_hyper(p: Tree) -> jax.Array:
-        return train(p, meta)
+    def at_meta(p: Tree) -> jax.Array:
+        return train_loss(p, meta)
 
-    loss, gradient = jax.value_and_grad(val)(params)
-    v, report = direction(IHVPProblem(at_hyper, val, params, gradient, curvature or hessian(at_hyper)))
+    loss, gradient = jax.value_and_grad(val_loss)(params)
+    solve = conjugate_gradient(5) if solver is None else solver
+    v, report = solve(IHVPProblem(at_meta, val_loss, params, gradient, curvature or hessian(at_meta)))
     figures = {"validation_loss": loss, "residual": 0.0, "curvature": jnp.inf} | report
-    return mixed_derivative(train, params, meta, v), {name: jnp.asarray(x, jnp.float32) for name, x in figures.items()}
+    gradient_of_meta = mixed_derivative(train_loss, params, meta, v)
+    return gradient_of_meta, {name: jnp.asarray(x, jnp.float32) for name, x in figures.items()}
 
 
-def mixed_derivative(train: Callable[[Tree, Tree], jax.Array], params: Tree, meta: Tree, v: Tree) -> Tree:
-    """d/dmeta < grad_params train(params, meta), v > for a v like params, through which no derivative is taken.
+def mixed_derivative(train_loss: Callable[[Tree, Tree], jax.Array], params: Tree, meta: Tree, v: Tree) -> Tree:
+    """d/dmeta < grad_params train_loss(params, meta), v >.
 
-    Where train is linear in meta, as a weighted sum of losses is, this is one forward-mode pass: the derivatives of
-    the losses along v, without a gradient of any of them.
+    Where train_loss is linear in meta, as a weighted sum of losses is, this is one forward-mode pass: the derivatives
+    of the losses along v, without a gradient of any of them.
+
+    Args:
+      train_loss: (params, meta) -> [].
+      params: a tree of floating-point arrays.
+      meta: another one.
+      v: a tree like params, through which no derivative is taken.
+
+    Returns:
+      A tree like meta.
     """
     v = jax.tree.map(lambda p, x: jax.lax.stop_gradient(x).astype(p.dtype), params, v)
-    return jax.jvp(lambda p: jax.grad(train, argnums=1)(p, meta), (params,), (v,))[1]
+    return jax.jvp(lambda p: jax.grad(train_loss, argnums=1)(p, meta), (params,), (v,))[1]
 
 
 def finite_difference(
-    train: Callable[[Tree, Tree], jax.Array], params: Tree, meta: Tree, v: Tree, epsilon: float = 0.01
+    train_loss: Callable[[Tree, Tree], jax.Array], params: Tree, meta: Tree, v: Tree, epsilon: float = 0.01
 ) -> Tree:
-    """The same derivative for a given v, by central differences of two gradients in meta (DARTS, equation 8).
+    """`mixed_derivative` by central differences of two gradients in meta (DARTS, equation 8).
 
-    epsilon > 0: length of the step along v / |v|; DARTS takes 0.01. No tangents are stored: the memory of one gradient.
+    No tangents are stored: it takes the memory of one gradient.
+
+    Args:
+      train_loss: (params, meta) -> [].
+      params: a tree of floating-point arrays.
+      meta: another one.
+      v: a tree like params.
+      epsilon: length of the step along v / |v|, above 0; DARTS takes 0.01.
+
+    Returns:
+      A tree like meta, zeros for v = 0.
     """
     if not epsilon > 0:
-        raise UsageError(f"differences: epsilon must be above 0, got {epsilon}")
+        raise UsageError(f"finite_difference: epsilon must be above 0, got {epsilon}")
     params, meta = _floats("params", params), _floats("meta", meta)
     size = tree_norm(v)
     step = epsilon / jnp.where(size > 0, size, 1.0)
-    slope = jax.grad(train, argnums=1)
+    slope = jax.grad(train_loss, argnums=1)
     ahead, behind = slope(tree_add_scaled(params, step, v), meta), slope(tree_add_scaled(params, -step, v), meta)
     return jax.tree.map(lambda a, b: (a - b) / (2 * step).astype(a.dtype), ahead, behind)
 
 
 def hessian(loss: Callable[[Tree], jax.Array]) -> Curvature:
-    """A = the Hessian of loss: params -> []. Its gradient is linearised once, then applied as often as needed.
+    """A = the Hessian of loss, params -> []. Its gradient is linearised once, then applied as often as needed.
 
     It may be indefinite, for a linear classifier too when the loss is not convex in the logits (symmetric KL).
     """
@@ -124,10 +119,13 @@ def hessian(loss: Callable[[Tree], jax.Array]) -> Curvature:
 
 
 def gauss_newton(outputs: Callable[[Tree], Tree], loss: Callable[[Tree], jax.Array]) -> Curvature:
-    """A = J^T H J, with J the Jacobian of outputs: params -> z and H the Hessian of loss: z -> [] at z.
+    """A = J^T H J, with J the Jacobian of the outputs z and H the Hessian of the loss at them.
 
-    Symmetric, and positive semi-definite where loss is convex in z, whatever the network (Schraudolph 2002). outputs
-    needs a forward-mode derivative.
+    Symmetric, and positive semi-definite where loss is convex in z, whatever the network (Schraudolph 2002).
+
+    Args:
+      outputs: params -> z, any tree; it needs a forward-mode derivative.
+      loss: z -> [].
     """
 
     def curvature(params: Tree) -> Product:
@@ -142,8 +140,13 @@ def gauss_newton(outputs: Callable[[Tree], Tree], loss: Callable[[Tree], jax.Arr
 def softmax_fisher(logits: Callable[[Tree], jax.Array], weight: jax.Array, rows: jax.Array | float) -> Curvature:
     """Gauss-Newton of sum(weight * cross-entropy) / rows: for a row, H = weight (diag p - p p^T) / rows, p = softmax.
 
-    logits: params -> [B K]; weight: [B] >= 0, held fixed; rows: what the sum is divided by. Targets of visibility 1 do not
-    enter: the cross-entropy with them and logsumexp(z) differ by what is linear in z. It is the Fisher matrix.
+    It is the Fisher matrix. Targets of mass 1 do not enter: the cross-entropy with them and logsumexp(z) differ by what
+    is linear in z.
+
+    Args:
+      logits: params -> [B K].
+      weight: [B], at least 0, held fixed.
+      rows: what the sum is divided by.
     """
     weight = jax.lax.stop_gradient(weight)
     return gauss_newton(logits, lambda z: jnp.sum(weight * jax.nn.logsumexp(z, axis=-1)) / rows)
@@ -154,5 +157,5 @@ def _floats(what: str, tree: Tree) -> Tree:
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
             name = what + jax.tree_util.keystr(path)
-            raise UsageError(f"a derivative needs {name} to be floating-point numbers, got {jnp.result_type(leaf)}")
+            raise UsageError(f"hypergradient: {name} must be floating-point numbers, got {jnp.result_type(leaf)}")
     return jax.tree.map(jnp.asarray, tree)

@@ -1,8 +1,8 @@
 """Numbers of every training row, and their optimiser: a step costs what its batch costs, however many rows there are.
 
 A row that is not in the batch has no gradient. An optimiser over all rows would still let its moments decay, and with
-momentum move it on; here that is made up for when the row is next looked at, from the number of steps it missed. So
-the numbers are those of the dense optimiser (`tests/test_rows.py` compares them with optax).
+momentum move it on; here that is made up for when the row is next gathered, from the number of steps it missed. So
+the numbers are those of the dense optimiser.
 """
 
 from __future__ import annotations
@@ -26,17 +26,20 @@ Rate = Callable[[jax.Array], jax.Array]
 
 
 class SearchState(flax.struct.PyTreeNode):
-    """What a search keeps besides `Hyper`.
+    """What a search keeps besides the `MetaParams`.
 
-    step: [] int32, search steps taken. ids: [N] int32, ascending: the `index` of the training rows, filled up at the
-    end so that devices divide N. seen: [N] int32, the number of steps a row is up to date with. moments: a tuple of
-    trees like `Hyper.per_example`. shared: optax state of `Hyper.shared`. ids and seen are None where rows have nothing of
-    their own.
+    Attributes:
+      step: [] int32, search steps taken.
+      ids: [N] int32, ascending: the `index` of the training rows, filled up at the end so that devices divide N; None
+        where rows have nothing of their own.
+      last_step: [N] int32, the number of steps a row is up to date with; None where ids are.
+      moments: a tuple of trees like `MetaParams.per_example`.
+      shared: optax state of `MetaParams.shared`.
     """
 
     step: jax.Array
     ids: jax.Array | None
-    seen: jax.Array | None
+    last_step: jax.Array | None
     moments: tuple[Tree, ...]
     shared: Tree
 
@@ -44,8 +47,11 @@ class SearchState(flax.struct.PyTreeNode):
 class SparseRule(NamedTuple):
     """An elementwise optimiser with steps that can be made up for; trees of [B ...], step counts from 0.
 
-    moments: how many there are. skip: (values, moments, missed [B], now []) -> (values, moments) after `missed` steps
-    without a gradient that ended before step `now`. update: (values, moments, gradients, now []) -> (values, moments).
+    Attributes:
+      moments: how many trees it keeps.
+      skip: (values, moments, missed [B], now []) -> (values, moments) after `missed` steps without a gradient that
+        ended before step `now`.
+      update: (values, moments, gradients, now []) -> (values, moments).
     """
 
     moments: int
@@ -53,8 +59,28 @@ class SparseRule(NamedTuple):
     update: Callable[[Tree, tuple, Tree, jax.Array], tuple[Tree, tuple]]
 
 
-def rmsprop(rate: Rate, *, decay: float = 0.99, eps: float = 1e-8) -> SparseRule:
-    """RMSprop without momentum, eps outside the root: optax.rmsprop(eps_in_sqrt=False). A missed step moves nothing."""
+class GatheredRows(NamedTuple):
+    """Some rows of a search, up to date.
+
+    Attributes:
+      meta: their numbers [B ...], and what all rows share.
+      moments: theirs, [B ...].
+      position: [B] int32, where they lie among all rows.
+    """
+
+    meta: MetaParams
+    moments: tuple[Tree, ...]
+    position: jax.Array
+
+
+def sparse_rmsprop(rate: Rate, *, decay: float = 0.99, eps: float = 1e-8) -> SparseRule:
+    """RMSprop without momentum, as optax.rmsprop(eps_in_sqrt=False). A missed step moves nothing.
+
+    Args:
+      rate: the step, from 0 -> the learning rate.
+      decay: the share of the mean of the squares that a step keeps.
+      eps: is added to the root of the squares.
+    """
 
     def skip(values: Tree, moments: tuple, missed: jax.Array, now: jax.Array) -> tuple[Tree, tuple]:
         return values, (_scaled(moments[0], decay ** missed.astype(float)),)
@@ -67,8 +93,15 @@ def rmsprop(rate: Rate, *, decay: float = 0.99, eps: float = 1e-8) -> SparseRule
     return SparseRule(1, skip, update)
 
 
-def adam(rate: Rate, *, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> SparseRule:
-    """Adam (Kingma and Ba 2015), as optax.adam. A missed step moves a row on by its fading momentum."""
+def sparse_adam(rate: Rate, *, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> SparseRule:
+    """Adam (Kingma and Ba 2015), as optax.adam. A missed step moves a row on by its fading momentum.
+
+    Args:
+      rate: the step, from 0 -> the learning rate.
+      b1: the share of the mean of the gradients that a step keeps.
+      b2: the share of the mean of their squares that a step keeps.
+      eps: is added to the root of the squares.
+    """
 
     def moved(values: Tree, means: Tree, squares: Tree, now: jax.Array) -> Tree:
         done = (now + 1).astype(float)
@@ -101,56 +134,75 @@ def adam(rate: Rate, *, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -
 
 
 def init_per_example(
-    meta: MetaParams, ids: Any, count: int, shared: Tree, multiple: int = 1
+    meta: MetaParams, ids: Any, num_moments: int, shared: Tree = (), multiple: int = 1
 ) -> tuple[MetaParams, SearchState]:
-    """(meta with an entry for each row, state) from what every row begins with.
+    """The numbers of all rows, from what every row begins with.
 
-    ids: [N] int32, each once. count: how many moments the rule has. shared: optax state. multiple: of devices; rows are
-    added at the end until it divides their number, and so do 128, so that a checkpoint fits any usual number of
-    devices. No row of the data has their id.
+    Args:
+      meta: what every row begins with, without the axis of rows, and what all share.
+      ids: [N] int32, the `index` of the rows, each once, in any order.
+      num_moments: how many moments the rule keeps (`SparseRule.moments`).
+      shared: optax state of `meta.shared`.
+      multiple: of devices. Rows are added at the end until it divides their number, and so do 128, so that a
+        checkpoint fits any usual number of devices. No row of the data has their id.
+
+    Returns:
+      (meta with an entry for each row, state).
     """
     if not meta.per_example:
-        return meta, SearchState(jnp.zeros((), jnp.int32), None, None, ({},) * count, shared)
+        return meta, SearchState(jnp.zeros((), jnp.int32), None, None, ({},) * num_moments, shared)
     ids = jnp.sort(jnp.asarray(ids, jnp.int32))
     multiple = math.lcm(multiple, 128)
     rows = -(-len(ids) // multiple) * multiple
     ids = jnp.pad(ids, (0, rows - len(ids)), constant_values=PADDING)
     own = jax.tree.map(lambda x: jnp.broadcast_to(x, (rows, *jnp.shape(x))), meta.per_example)
-    moments = tuple(jax.tree.map(jnp.zeros_like, own) for _ in range(count))
-    return MetaParams(own, meta.shared), SearchState(
-        jnp.zeros((), jnp.int32), ids, jnp.zeros_like(ids), moments, shared
-    )
+    moments = tuple(jax.tree.map(jnp.zeros_like, own) for _ in range(num_moments))
+    state = SearchState(jnp.zeros((), jnp.int32), ids, jnp.zeros_like(ids), moments, shared)
+    return MetaParams(own, meta.shared), state
 
 
-def gather_rows(
-    rule: SparseRule | None, meta: MetaParams, search: SearchState, index: jax.Array
-) -> tuple[MetaParams, tuple, jax.Array]:
-    """(meta of the rows with these indices [B], their moments, their places [B]), up to date.
+def gather_rows(rule: SparseRule | None, meta: MetaParams, search: SearchState, index: jax.Array) -> GatheredRows:
+    """The rows with these indices, up to date with the step of the search.
 
-    rule: None where nothing is learned.
+    Args:
+      rule: what moves them; None where nothing is learned.
+      meta: of all rows.
+      search: its state.
+      index: [B] int32, `Batch.index`.
     """
-    if search.ids is None or search.seen is None:
-        return meta, (), index
+    if search.ids is None or search.last_step is None:
+        return GatheredRows(meta, (), index)
     at = jnp.searchsorted(search.ids, index)
     own, moments = jax.tree.map(lambda x: x[at], (meta.per_example, search.moments))
     if rule is not None:
-        own, moments = rule.skip(own, moments, search.step - search.seen[at], search.step)
-    return meta.replace(per_example=own), moments, at
+        own, moments = rule.skip(own, moments, search.step - search.last_step[at], search.step)
+    return GatheredRows(meta.replace(per_example=own), moments, at)
 
 
 def scatter_update(
-    rule: SparseRule, meta: MetaParams, search: SearchState, seen: tuple[MetaParams, tuple, jax.Array], gradient: Tree
+    rule: SparseRule, meta: MetaParams, search: SearchState, rows: GatheredRows, gradient: Tree
 ) -> tuple[MetaParams, SearchState]:
-    """The rows that `look` gave, changed by their gradient (of `Hyper.per_example`, [B ...]), put back; the step is counted."""
-    view, moments, at = seen
+    """The gathered rows, changed by their gradient, put back; the step is counted.
+
+    Args:
+      rule: what moves them.
+      meta: of all rows.
+      search: its state.
+      rows: what `gather_rows` gave for this meta and state.
+      gradient: a tree like `rows.meta.per_example`, [B ...].
+
+    Returns:
+      (meta, search) after the step. What all rows share is as it was.
+    """
+    at = rows.position
     after = search.step + 1
-    if search.seen is None:
+    if search.last_step is None:
         return meta, search.replace(step=after)
-    values, moments = rule.update(view.per_example, moments, gradient, search.step)
+    values, moments = rule.update(rows.meta.per_example, rows.moments, gradient, search.step)
     own, kept = jax.tree.map(lambda x, part: x.at[at].set(part), (meta.per_example, search.moments), (values, moments))
-    # The maximum is always `after`; without it XLA may write before `look` has read, and copies all of seen for that.
-    done = search.seen.at[at].set(jnp.maximum(search.seen[at], after))
-    return meta.replace(per_example=own), search.replace(step=after, seen=done, moments=kept)
+    # The maximum is always `after`; without it XLA may write before `gather_rows` has read, and copies all of it.
+    last_step = search.last_step.at[at].set(jnp.maximum(search.last_step[at], after))
+    return meta.replace(per_example=own), search.replace(step=after, last_step=last_step, moments=kept)
 
 
 def _like(rows: jax.Array, array: jax.Array) -> jax.Array:

@@ -6,7 +6,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from helpers.settings import GOLDEN
-from jaxaug.bilevel.hypergradient import IHVPProblem, hessian, hypergradient, softmax_fisher
+from jaxaug.bilevel import IHVPProblem, hessian, hypergradient, softmax_fisher
 from jaxaug.core.tree import tree_add_scaled, tree_norm
 
 GOLDEN_FILE = GOLDEN / "autodo_hypergradients.npz"
@@ -50,13 +50,13 @@ def autodo(arrays, hard, symmetric):
 
 
 def problem_of(train, val, params, meta, curvature=None):
-    """The `Problem` that `implicit.hypergradient` would pose."""
+    """The `IHVPProblem` that `hypergradient` would pose."""
 
-    def at_hyper(p):
+    def at_meta(p):
         return train(p, meta)
 
-    curvature = curvature or hessian(at_hyper)
-    return IHVPProblem(at_hyper, val, params, jax.grad(val)(params), curvature)
+    curvature = curvature or hessian(at_meta)
+    return IHVPProblem(at_meta, val, params, jax.grad(val)(params), curvature)
 
 
 def matrix_of(product, like):
@@ -77,14 +77,14 @@ def relative_error(actual, expected):
 
 
 def errors_of(problem, found, expected):
-    """{name: (error of the hypergradient, residual, curvature)} of several directions; expected is the right one."""
+    """{name: (error of the hypergradient, residual, curvature)} of several solvers; expected is the right one."""
     train, val, params, meta, curvature = problem
 
-    def solved(direction):
-        return hypergradient(train, val, params, meta, direction, curvature)
+    def solved(solver):
+        return hypergradient(train, val, params, meta, solver, curvature)
 
     exact, _ = solved(expected)
-    answers = {name: solved(direction) for name, direction in found.items()}
+    answers = {name: solved(solver) for name, solver in found.items()}
     return {
         n: (relative_error(g, exact), report["residual"], report["curvature"]) for n, (g, report) in answers.items()
     }

@@ -1,4 +1,4 @@
-"""Every direction against the dense solve or the step it stands for, and what a solver says when it cannot solve."""
+"""Every solver against the dense solve or the step it stands for, and what a solver says when it cannot solve."""
 
 import inspect
 
@@ -12,6 +12,7 @@ from helpers.settings import double_precision
 from jaxaug.bilevel import ihvp
 from jaxaug.bilevel.hypergradient import IHVPProblem, hypergradient
 from jaxaug.core.errors import UsageError
+from jaxaug.core.registry import instantiate, list_names, options_of, resolve
 from jaxaug.core.tree import tree_add_scaled, tree_norm, tree_scale, tree_vdot
 
 
@@ -87,8 +88,8 @@ def test_conjugate_gradients_never_get_worse(precision):
         small = problem._replace(gradient=tree_scale(1e-12, problem.gradient))
         found = []
         for steps in (1, 2, 4, 7, 40):
-            direction = ihvp.conjugate_gradient(steps, 0.0, tolerance=0.0, unroll=False)
-            v, report = direction(problem if steps < 40 else small)
+            solver = ihvp.conjugate_gradient(steps, 0.0, tolerance=0.0, unroll=False)
+            v, report = solver(problem if steps < 40 else small)
             v = v if steps < 40 else tree_scale(1e12, v)
             height = 0.5 * tree_vdot(v, product(v)) + tree_vdot(v, problem.gradient)
             found.append((height, report["residual"], report["curvature"]))
@@ -142,7 +143,7 @@ def test_neumann():
     """It tends to the solution; scaled or not it differs by the rate; no step is the identity."""
     (train, val, params, meta), m = bowls(0.5, np.float32), np.arange(1, 5) + 0.5
     chosen = [ihvp.neumann(n, 0.3, scaled=s) for n, s in ((60, True), (3, True), (0, True), (3, False))]
-    found = jax.jit(lambda: [hypergradient(train, val, params, meta, direction) for direction in chosen])()
+    found = jax.jit(lambda: [hypergradient(train, val, params, meta, solver) for solver in chosen])()
     (long, of_long), (short, of_short), (none, of_none), (unscaled, _) = found
     np.testing.assert_allclose(long, 1 / m, rtol=1e-6)
     np.testing.assert_allclose(of_long["curvature"], 1.5, rtol=1e-6)
@@ -176,7 +177,7 @@ def small(product):
 def test_numbers_that_overflow_are_told():
     """A curvature of NaN is no curvature: what is reported is 0, which promises nothing, and v = -g stays."""
     chosen = (ihvp.conjugate_gradient(2), ihvp.dense(), ihvp.neumann(2))
-    found = jax.jit(lambda: [direction(small(lambda v: v * jnp.nan)) for direction in chosen])()
+    found = jax.jit(lambda: [solver(small(lambda v: v * jnp.nan)) for solver in chosen])()
     assert all(report["curvature"] == 0 for _, report in found)
     np.testing.assert_allclose([v for v, _ in found[:2]], -np.ones((2, 3)), rtol=1e-6)
     assert jnp.isnan(found[0][1]["residual"])
@@ -185,19 +186,19 @@ def test_numbers_that_overflow_are_told():
 def test_a_curvature_need_not_be_symmetric():
     matrix = jnp.array([[2.0, 1.0, 0.0], [0.0, 1.0, 0.5], [0.3, 0.0, 1.5]])
     chosen = (ihvp.dense(0.0), ihvp.gmres(3, 0.0), ihvp.bicgstab(6, 0.0))
-    for v, _ in jax.jit(lambda: [direction(small(lambda p: matrix @ p)) for direction in chosen])():
+    for v, _ in jax.jit(lambda: [solver(small(lambda p: matrix @ p)) for solver in chosen])():
         np.testing.assert_allclose(v, -np.linalg.solve(matrix, np.ones(3)), rtol=1e-4)
 
 
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("conjugate_gradient", {"steps": 0}, "conjugate_gradient': steps must be at least 1, got 0"),
+        ("conjugate_gradient", {"steps": 0}, "conjugate_gradient: steps must be at least 1, got 0"),
         ("conjugate_gradient", {"damping": float("nan")}, "damping must be at least 0, got nan"),
-        ("gmres", {"tolerance": 1.0}, r"gmres': tolerance must be in \[0, 1\), got 1.0"),
-        ("neumann", {"steps": -1}, "neumann': steps must be at least 0, got -1"),
-        ("unrolled", {"rate": 0.0}, "unrolled': rate must be above 0, got 0.0"),
-        ("dense", {"damping": -1.0}, "dense': damping must be at least 0"),
+        ("gmres", {"tolerance": 1.0}, r"gmres: tolerance must be in \[0, 1\), got 1.0"),
+        ("neumann", {"steps": -1}, "neumann: steps must be at least 0, got -1"),
+        ("unrolled", {"rate": 0.0}, "unrolled: rate must be above 0, got 0.0"),
+        ("dense", {"damping": -1.0}, "dense: damping must be at least 0"),
     ],
 )
 def test_mistaken_options(name, options, message):
@@ -211,10 +212,11 @@ def test_a_dense_solve_has_a_limit():
         ihvp.dense(0.0)(problem)
 
 
-def test_a_config_can_find_and_set_every_direction():
-    found = [f for f in vars(ihvp).values() if inspect.isfunction(f) and f.__module__ == ihvp.__name__]
-    signatures = [inspect.signature(f) for f in found if not f.__name__.startswith("_")]
-    assert len(signatures) >= 7
-    for signature in signatures:
-        assert signature.return_annotation == "Direction"
-        assert all(p.default is not p.empty for p in signature.parameters.values())
+def test_a_config_can_find_and_set_every_solver():
+    names = list_names("solver")
+    assert len(names) >= 8
+    for name in names:
+        parameters = inspect.signature(resolve("solver", name)).parameters.values()
+        assert all(p.default is not p.empty for p in parameters), name
+        assert all(option.meaning for option in options_of(resolve("solver", name))), name
+        assert callable(instantiate("solver", name))

@@ -7,7 +7,8 @@ import optax
 import pytest
 from helpers.settings import double_precision
 
-from jaxaug.bilevel.per_example import PADDING, adam, gather_rows, init_per_example, rmsprop, scatter_update
+from jaxaug import bilevel
+from jaxaug.bilevel.per_example import PADDING, gather_rows, init_per_example, scatter_update
 from jaxaug.core.types import MetaParams
 
 ROWS, STEPS = 40, 450  # more steps than Adam's reach, so that some row misses more
@@ -17,7 +18,7 @@ def rate(step):
     return 0.05 * (1 + jnp.cos(3 * step / STEPS))
 
 
-LAZY = {"rmsprop": rmsprop(rate), "adam": adam(rate)}
+LAZY = {"rmsprop": bilevel.sparse_rmsprop(rate), "adam": bilevel.sparse_adam(rate)}
 DENSE = {"rmsprop": optax.rmsprop(rate, decay=0.99, eps=1e-8, eps_in_sqrt=False), "adam": optax.adam(rate)}
 
 
@@ -58,9 +59,9 @@ def both(rule, tx):
 
     def lazily(carry, index):
         meta, search = carry
-        seen = gather_rows(rule, meta, search, index)
-        gradient = gradient_of(seen[0].per_example, jnp.sin(index.astype(float)))
-        return scatter_update(rule, meta, search, seen, gradient), seen[0].per_example["weight"]
+        rows = gather_rows(rule, meta, search, index)
+        gradient = gradient_of(rows.meta.per_example, jnp.sin(index.astype(float)))
+        return scatter_update(rule, meta, search, rows, gradient), rows.meta.per_example["weight"]
 
     def densely(carry, at):
         own, state = carry
@@ -75,7 +76,7 @@ def both(rule, tx):
     own = init_per_example(declared(), ids, 0, ())[0].per_example
     (own, _), looked = jax.jit(lambda c: jax.lax.scan(densely, c, batches()))((own, tx.init(own)))
     own = jax.tree.map(lambda x: x[:ROWS], own)
-    final = gather_rows(rule, meta, search, ascending)[0].per_example
+    final = gather_rows(rule, meta, search, ascending).meta.per_example
     return {"final": final, "seen": seen}, {"final": own, "seen": looked}
 
 
@@ -85,8 +86,8 @@ def test_cost_does_not_grow_with_rows(name):
     rule, many = LAZY[name], 128 * 97
 
     def step(meta, search, index):
-        seen = gather_rows(rule, meta, search, index)
-        return scatter_update(rule, meta, search, seen, seen[0].per_example)
+        rows = gather_rows(rule, meta, search, index)
+        return scatter_update(rule, meta, search, rows, rows.meta.per_example)
 
     meta, search = init_per_example(declared(), np.arange(many), rule.moments, ())
     equations = [e for e in jax.make_jaxpr(step)(meta, search, jnp.arange(8)).jaxpr.eqns]
@@ -99,13 +100,13 @@ def test_rows_are_added_until_the_devices_divide_them():
     assert search.ids.tolist() == [3, 5, 7, *[PADDING] * 381]
     assert meta.per_example["policy"]["level"].shape == (384, 2, 3)
     meta, search = meta.replace(per_example={"weight": jnp.arange(384.0)}), search.replace(moments=())
-    seen = gather_rows(None, meta, search, jnp.array([7, 3]))
-    assert seen[0].per_example["weight"].tolist() == [2.0, 0.0]
+    rows = gather_rows(None, meta, search, jnp.array([7, 3]))
+    assert rows.meta.per_example["weight"].tolist() == [2.0, 0.0]
 
 
 def test_nothing_of_its_own():
     meta, search = init_per_example(MetaParams({}, {"power": jnp.zeros(())}), [3, 1], 1, ())
-    seen = gather_rows(LAZY["adam"], meta, search, jnp.array([3]))
-    meta, search = scatter_update(LAZY["adam"], meta, search, seen, {})
+    rows = gather_rows(LAZY["adam"], meta, search, jnp.array([3]))
+    meta, search = scatter_update(LAZY["adam"], meta, search, rows, {})
     assert search.ids is None
     assert int(search.step) == 1
