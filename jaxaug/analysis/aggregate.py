@@ -1,10 +1,13 @@
 """The complete runs below some folders, put together where they differ in nothing but the seed.
 
-Reads `config.json` and `result.json` of each run's folder, and needs neither JAX nor the data.
+Reads `config.json` and `result.json` of each run's folder, and needs neither JAX nor the data. A config is told in
+fields, with dots: "optim.learning_rate", the option of a component in a sequence as "loss.isda.strength" (of a second
+one of that name "loss.isda_2.strength"), and the sequence itself in one word, "loss" as "label_smoothing+isda".
 """
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import json
 import os
@@ -16,7 +19,7 @@ from typing import Any
 from jaxaug.core.errors import UsageError
 from jaxaug.train import autodo_methods
 
-# That of the rows of AutoDO's tables (Gudovskiy et al. 2021); other methods follow, by name, and then the controls.
+# Of the rows of AutoDO's tables (Gudovskiy et al. 2021); other methods follow, by name, and then the controls.
 ORDER = tuple(
     f"{prefix}{augment}{loss}".casefold()
     for augment in ("plain", *autodo_methods.AUGMENT)
@@ -32,7 +35,13 @@ NOT_COMPLETE, UNREADABLE, REPEATED = "not complete", "not readable", "of the con
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A complete run. config: field, with dots -> value. result: `result.json`, figures by name."""
+    """A complete run.
+
+    Attributes:
+      folder: where it lies.
+      config: field, with dots -> value.
+      result: `result.json`, figures by name.
+    """
 
     folder: pathlib.Path
     config: Mapping[str, Any]
@@ -40,7 +49,7 @@ class Run:
 
     @property
     def variant(self) -> str:
-        """What `sweep.run` calls it: the folder above `seed_<n>`, or its own."""
+        """What a sweep calls it: the folder above `seed_<n>`, or its own."""
         path = self.folder.resolve()
         return path.parent.name if re.fullmatch(r"seed_\d+", path.name) else path.name
 
@@ -62,9 +71,13 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Runs that differ in their seeds alone, by seed.
+    """Runs that differ in their seeds alone.
 
-    method: the variant's name. apart: field -> value, what sets the group apart from others of that name and task.
+    Attributes:
+      method: the variant's name.
+      runs: by seed.
+      apart: field -> value, what sets the group apart from others of that name and task; None where the config has no
+        such field.
     """
 
     method: str
@@ -87,17 +100,27 @@ class Group:
 
 @dataclasses.dataclass(frozen=True)
 class RunTable:
-    """What lies below some folders. left_out: why -> the folders of runs that are not counted."""
+    """What lies below some folders.
+
+    Attributes:
+      groups: in the order of a table.
+      left_out: why -> the folders of runs that are not counted.
+    """
 
     groups: tuple[Group, ...]
     left_out: Mapping[str, tuple[pathlib.Path, ...]]
 
 
 def aggregate(folders: Iterable[str | pathlib.Path]) -> RunTable:
-    """The runs at and below the folders, by data set, distortion (AutoDO's order: noise, then imbalance) and method.
+    """The runs at and below some folders, by data set, distortion (AutoDO's order: noise, then imbalance) and method.
 
-    Left out are runs that are not complete or not readable, and those that repeat the config and the seed of another
-    one. Raises UsageError for a folder that is not there, and if no complete run is found.
+    Left out are runs that are not complete or not readable, and those that repeat the config and the seed of another.
+
+    Args:
+      folders: each of one run, or of many on any level below it.
+
+    Raises:
+      UsageError: a folder that is not there, or no complete run in any of them.
     """
     tops = [pathlib.Path(folder) for folder in folders]
     runs: dict[str, Run] = {}
@@ -142,7 +165,7 @@ def _read(folder: pathlib.Path) -> Run | str:
     if not (result.exists() or (folder / "environment.json").exists()):
         return ""
     try:
-        config = _flat(json.loads((folder / "config.json").read_text(), parse_float=_shortest))
+        config = dict(_fields(json.loads((folder / "config.json").read_text(), parse_float=_shortest)))
         if not {"seed", "data.name"} <= config.keys():
             return ""
         if not result.exists():
@@ -181,7 +204,7 @@ def _differing(groups: list[Group]) -> list[str]:
     words = {name: [_word(config.get(name)) for config in configs] for config in configs for name in config}
     # What older configs had not says less of what was meant.
     names = sorted(words, key=lambda name: ("-" in words[name], name))
-    fields, told = [name for name in names if len(set(words[name])) > 1], list[str]()
+    fields, told = [name for name in names if _differs(name, configs)], list[str]()
 
     def told_apart(names: list[str]) -> int:
         return len(set(zip(*(words[name] for name in names), strict=True)))
@@ -192,10 +215,40 @@ def _differing(groups: list[Group]) -> list[str]:
     return told + fields
 
 
-def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+def _differs(field: str, configs: list[dict[str, Any]]) -> bool:
+    """Whether configs differ in a field; those without it only where another choice of components does not say so."""
+    having = [config for config in configs if field in config]
+    if len({_word(config[field]) for config in having}) > 1:
+        return True
+    choices = [_choices(config, field) for config in having]
+    return any(field not in config and _choices(config, field) in choices for config in configs)
+
+
+def _choices(config: Mapping[str, Any], field: str) -> list[Any]:
+    """The names of the components, and of those in the sequences, to which a field belongs."""
+    words = field.split(".")
+    above = [".".join(words[:i]) for i in range(1, len(words))]
+    return [config.get(name) for prefix in above for name in (prefix, f"{prefix}.name") if name != field]
+
+
+def _fields(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(field, value) for all of a config."""
     if isinstance(tree, dict) and tree:
-        return {name: leaf for key, value in tree.items() for name, leaf in _flat(value, f"{prefix}{key}.").items()}
-    return {prefix.rstrip("."): tree}
+        for key, value in tree.items():
+            yield from _fields(value, f"{prefix}.{key}" if prefix else key)
+    elif isinstance(tree, list) and tree and all(isinstance(slot, dict) and "name" in slot for slot in tree):
+        yield prefix, "+".join(slot["name"] for slot in tree)
+        counts: collections.Counter[str] = collections.Counter()
+        for slot in tree:
+            name = slot["name"]
+            counts[name] += 1
+            options = {key: value for key, value in slot.items() if key != "name"}
+            if options:
+                yield from _fields(
+                    options, f"{prefix}.{name}" if counts[name] == 1 else f"{prefix}.{name}_{counts[name]}"
+                )
+    else:
+        yield prefix, tree
 
 
 def _shortest(text: str) -> int | float:

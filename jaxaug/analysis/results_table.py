@@ -21,11 +21,11 @@ from jaxaug.runs.results import FIGURES, format_mean_std
 from jaxaug.train.hooks.console import print_to_terminal
 
 MOST_NAMES = 10  # of runs that are left out
+ACCURACY = "test_top1"  # of which "test_error" is what it lacks to 1
 
 
 class Column(NamedTuple):
-    """A figure of a run: its key in `result.json`, its title, by what it is multiplied for people, with how many
-    digits."""
+    """A figure of a run: its key in `result.json`, its title, by what it is multiplied for people, its digits."""
 
     key: str
     title: str
@@ -35,13 +35,20 @@ class Column(NamedTuple):
 
 def show(
     folders: Sequence[str | pathlib.Path],
-    metric: str = "test_top1",
+    metric: str = ACCURACY,
     csv_file: str | pathlib.Path = "",
     json_file: str | pathlib.Path = "",
 ) -> None:
-    """Print the table of all runs below the folders, and write it into the files that are named.
+    """Print the table of all runs below some folders, and write it into the files that are named.
 
-    Raises UsageError as `gather.gather` does, for a metric that no run has, and for files that cannot be written.
+    Args:
+      folders: runs are looked for in them and below.
+      metric: a figure of `result.json`.
+      csv_file: where to write the table as CSV; "" for nowhere.
+      json_file: where to write it as JSON, with the figures of each run; "" for nowhere.
+
+    Raises:
+      UsageError: what `aggregate` refuses, a metric that no run has, or a file that cannot be written.
     """
     found = aggregate(folders)
     chosen = columns(found.groups, metric)
@@ -58,18 +65,23 @@ def show(
                 raise UsageError(f"cannot write {path}: {error.strerror}") from None
 
 
-def columns(groups: Sequence[Group], metric: str = "test_top1") -> tuple[Column, ...]:
-    """The test error and, of the metric, what there may be: of the final epoch, of the epoch chosen on validation, the
-    best on test. Raises UsageError for a metric that no run has.
+def columns(groups: Sequence[Group], metric: str = ACCURACY) -> tuple[Column, ...]:
+    """The columns of a table: the test error, and of a metric what there may be.
+
+    That is of the final epoch, of the epoch chosen on validation, and the best on test.
+
+    Raises:
+      UsageError: a metric that no run has.
     """
     valid = {key: key for group in groups for run in group.runs for key, value in run.result.items() if _number(value)}
     pick("metric", metric, valid)
     known = {key: (title, scale, digits) for title, key, scale, digits in FIGURES}
     percent = (f"{metric.replace('_', ' ')} %", 100, 2) if metric.endswith("_error") else (metric, 1, 4)
     title, scale, digits = known.get(metric, percent)
-    error, name = Column("test_error", "test error %", 100, 2), metric.removeprefix("test_")
+    name = metric.removeprefix("test_")
     words = {"test": "\nfinal", "best": "\nnot honest"}.get(metric.split("_")[0], "")
-    found = [error, Column(metric, title + words, scale, digits)]
+    found = [Column("test_error", "test error %", 100, 2)] * (ACCURACY in valid)
+    found.append(Column(metric, title + words, scale, digits))
     if name != metric:
         found.append(Column(f"chosen_{name}", f"{title}\nchosen on\nvalidation", scale, digits))
         best = Column(f"best_on_test_{name}", f"{title}\nbest on test:\nnot honest", scale, digits)
@@ -95,9 +107,11 @@ def table(groups: Sequence[Group], columns: Sequence[Column]) -> Table:
 
 
 def records(groups: Sequence[Group], columns: Sequence[Column]) -> list[dict[str, Any]]:
-    """What the table says, unscaled: of each group its names and numbers, and for each column mean and std.
+    """What the table says, unscaled: of each group its names and numbers, and of each column the mean and deviation.
 
-    mean is None where no run has the figure, std where fewer than two have.
+    Returns:
+      For each group "data", "imbalance", "noise", "method", "apart", "n", "seeds", and "<key>_mean" (None where no run
+      has the figure) and "<key>_std" (None where fewer than two have) for each column.
     """
     found = []
     for group in groups:
@@ -113,9 +127,9 @@ def records(groups: Sequence[Group], columns: Sequence[Column]) -> list[dict[str
 
 
 def values_of(runs: Sequence[Run], key: str) -> list[float]:
-    """The figure of each run that has it. "test_error" is 1 - test_top1."""
+    """The figure of each run that has it; "test_error" is 1 - test_top1."""
     if key == "test_error":
-        return [1 - value for value in values_of(runs, "test_top1")]
+        return [1 - value for value in values_of(runs, ACCURACY)]
     return [run.result[key] for run in runs if _number(run.result.get(key))]
 
 
