@@ -1,19 +1,14 @@
-"""Robustness: how a trained model fares on disturbed test images; one file per protocol, with `protocol(data, config)`.
-
-A protocol is a list of levels, each of them the test split disturbed with one strength (or other images altogether),
-and the figure that sums them up. Exact definitions of those that ship with jaxaug: docs/robustness.md.
-"""
+"""What a protocol of robustness is: levels of a disturbance of the test images, and the figure that sums them up."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import jax
-from ml_collections import ConfigDict
 
 from jaxaug.core.errors import UsageError
-from jaxaug.core.registry import instantiate, resolve
+from jaxaug.core.registry import Slot, defaults_of, instantiate, resolve, slot_name, slot_options
 from jaxaug.core.types import Tree
 from jaxaug.data.dataset import Dataset, Split
 
@@ -24,10 +19,11 @@ Perturb = Callable[[jax.Array, jax.Array, Tree], jax.Array]
 class Level(NamedTuple):
     """One strength of one disturbance.
 
-    line: the kind of disturbance, where a protocol has several ("fog"), else the protocol's name.
-    severity: where it stands on the protocol's axis, 0 for images left alone.
-    strength: what `perturb` is given: arrays, of the same shapes at every level, so that one compilation serves all.
-    split: reads the rows to evaluate in place of the test split's; all levels need as many.
+    Attributes:
+      line: the kind of disturbance, where a protocol has several ("fog"), else the protocol's name.
+      severity: where it stands on the protocol's axis, 0 for images left alone.
+      strength: what `perturb` is given: arrays, of the same shapes at every level, so that one compilation serves all.
+      split: reads the rows to evaluate in place of the test split's; all levels need as many.
     """
 
     line: str
@@ -39,9 +35,13 @@ class Level(NamedTuple):
 class Protocol(NamedTuple):
     """What to evaluate, and how it is told.
 
-    axis: what `severity` is, in words. figure: the name, ending in `_error`, of the mean error over all levels with
-    severity > 0. perturb: None leaves images alone. seed: of all that is random; the image with index i is given
-    fold_in(key(seed), i) at every level and for every model, so that comparisons are paired.
+    Attributes:
+      axis: what `severity` is, in words.
+      figure: the name, ending in `_error`, of the mean error over all levels with severity > 0.
+      levels: the test split disturbed with one strength each, or other images altogether.
+      perturb: what is done to an image; None leaves images alone.
+      seed: of all that is random; the image with index i is given fold_in(key(seed), i) at every level and for every
+        model, so that comparisons are paired.
     """
 
     axis: str
@@ -51,21 +51,35 @@ class Protocol(NamedTuple):
     seed: int = 0
 
 
-def build(config: ConfigDict, data: Dataset) -> dict[str, Protocol]:
-    """last word -> the protocols that config.robustness names by address, with the options in config.protocol.
+def create(slots: Iterable[Slot], data: Dataset, *, directory: str = "") -> dict[str, Protocol]:
+    """The protocols that slots name, by the last word of their names.
 
-    Raises UsageError for an unknown name or option, files that are missing, or a protocol that breaks the rules above.
+    Args:
+      slots: names, or `{"name": "occlusion", "fill": "black"}` with options.
+      data: the set whose test images are disturbed.
+      directory: the folder of data sets, for protocols that read published files and whose slot names no folder.
+
+    Raises:
+      UsageError: an unknown name or option, files that are missing, or a protocol without a figure of its own or
+        without a level of a severity above 0.
     """
     built: dict[str, Protocol] = {}
-    for address in config.robustness:
-        word = address.split(".")[-1]
+    for slot in slots:
+        name = slot_name(slot)
+        word = name.split(".")[-1]
         if word in built:
-            raise UsageError(f"config.robustness names {word!r} twice: {tuple(config.robustness)}")
-        make = resolve("robustness", address).protocol
-        found = instantiate(f"protocol {address!r}", make, data, config.data, options=config.protocol.get(word, {}))
+            raise UsageError(f"{word}: is asked for twice")
+        found = instantiate("robustness", {"name": name, **_options(slot, directory)}, data)
         if not found.figure.endswith("_error") or found.figure in {other.figure for other in built.values()}:
-            raise UsageError(f"protocol {address!r}: its figure needs a name of its own, ending in '_error'")
+            raise UsageError(f"{word}: its figure needs a name of its own, ending in '_error'")
         if not any(level.severity > 0 for level in found.levels):
-            raise UsageError(f"protocol {address!r}: no level has a severity above 0, so that there is nothing to tell")
+            raise UsageError(f"{word}: no level has a severity above 0, so that there is nothing to tell")
         built[word] = found
     return built
+
+
+def _options(slot: Slot, directory: str) -> dict[str, Any]:
+    given = slot_options(slot)
+    if "directory" in defaults_of(resolve("robustness", slot_name(slot))):
+        given["directory"] = given.get("directory") or directory
+    return given

@@ -8,9 +8,9 @@ import pathlib
 from collections.abc import Callable
 
 import numpy as np
-from ml_collections import ConfigDict
 
 from jaxaug.core.errors import UsageError
+from jaxaug.core.registry import register
 from jaxaug.data.dataset import Dataset, Split
 from jaxaug.data.storage.paths import find_places
 from jaxaug.robustness.base import Level, Protocol
@@ -32,21 +32,30 @@ PUBLISHED = {
 }
 
 
-def protocol(data: Dataset, config: ConfigDict, names: tuple[str, ...] = BENCHMARK, folder: str = "") -> Protocol:
+@register("robustness")
+def corruptions(
+    data: Dataset, *, names: tuple[str, ...] = BENCHMARK, folder: str = "", directory: str = ""
+) -> Protocol:
     """The error of each corruption at each of five severities; the figure is their plain mean.
 
-    It is not the `mCE` of the papers on ImageNet-C, which divides by AlexNet's errors.
+    It is not the `mCE` of the papers on ImageNet-C, which divides by AlexNet's errors. The files are mapped, not read:
+    one severity of one corruption at a time comes into memory.
 
-    names: of the files. folder: where they are, for data sets of your own; by default they are looked for where the
-    data sets are. Raises UsageError if a file is missing or not of the data set's shape and classes. The files are
-    mapped, not read: one severity of one corruption at a time comes into memory.
+    Args:
+      data: the set whose corrupted test images are read.
+      names: of the corruptions, which are those of their files; by default the benchmark's 15.
+      folder: where the files are, for data sets of your own; by default they are looked for where data sets are.
+      directory: the folder of data sets; by default the usual ones, see `jaxaug.data.find_places`.
+
+    Raises:
+      UsageError: a file is missing or not of the data set's shape and classes.
     """
-    where = pathlib.Path(folder).expanduser() if folder else _find(data.name, config)
+    where = pathlib.Path(folder).expanduser() if folder else _find(data.name, directory)
     missing = [name for name in ("labels", *names) if not (where / f"{name}.npy").is_file()]
     if missing:
         raise UsageError(
             f"corruptions: {where} lacks {', '.join(f'{name}.npy' for name in missing)}. Unpack its archive again, or "
-            "name the corruptions that are there in config.protocol.corruptions.names."
+            "name the corruptions that are there in names."
         )
     labels = _open(where / "labels.npy").astype(np.int64)
     rows = len(labels) // SEVERITIES
@@ -85,15 +94,15 @@ def _open(path: pathlib.Path) -> np.ndarray:
         raise UsageError(f"corruptions: {path} cannot be read: {error}. Unpack its archive again.") from error
 
 
-def _find(name: str, config: ConfigDict) -> pathlib.Path:
+def _find(name: str, directory: str) -> pathlib.Path:
     """The folder of a published set."""
     if name not in PUBLISHED:
         raise UsageError(
-            f"corruptions: files are published for {' and '.join(PUBLISHED)}, not for {name!r}. Take 'corruptions' out "
-            "of config.robustness, or set config.protocol.corruptions.folder to files of your own in their format."
+            f"corruptions: files are published for {' and '.join(PUBLISHED)}, not for {name!r}. Leave this protocol "
+            "out, or set folder to files of your own in their format."
         )
     folder, archive = PUBLISHED[name]
-    places = find_places(config)
+    places = find_places(directory)
     candidates = list(
         dict.fromkeys(root / folder for root in (places.archives, places.archives / name, places.prepared))
     )
@@ -104,5 +113,5 @@ def _find(name: str, config: ConfigDict) -> pathlib.Path:
     raise UsageError(
         f"corruptions: {folder} is not on this machine. Looked for:\n{looked}\nGet it (2.9 GB) with\n"
         f"  mkdir -p {places.archives} && curl -L {archive} | tar -xf - -C {places.archives}\n"
-        "or take 'corruptions' out of config.robustness."
+        "or leave this protocol out."
     )

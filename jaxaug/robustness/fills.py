@@ -16,13 +16,20 @@ Paint = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 def painter(data: Dataset, fill: str) -> Paint:
-    """fill: "mean", the training set's mean colour, rounded to whole grey levels; "black"; or "noise", each value of
-    each pixel uniform over 0..255. Raises UsageError for another word.
+    """What fills hidden pixels.
+
+    Args:
+      data: the set.
+      fill: "mean", the training set's mean color, rounded to whole gray levels; "black"; or "noise", each value of each
+        pixel uniform over 0..255.
+
+    Raises:
+      UsageError: another word.
     """
-    colour = np.round(255 * np.asarray(data.mean, np.float64))
+    color = np.round(255 * np.asarray(data.mean, np.float64))
 
     def mean(key: jax.Array, image: jax.Array) -> jax.Array:
-        return jnp.asarray(colour, image.dtype)
+        return jnp.asarray(color, image.dtype)
 
     def black(key: jax.Array, image: jax.Array) -> jax.Array:
         return jnp.zeros((), image.dtype)
@@ -33,9 +40,15 @@ def painter(data: Dataset, fill: str) -> Paint:
     return pick("fill", fill, {"mean": mean, "black": black, "noise": noise})
 
 
-def whole_numbers(key: jax.Array, count: jax.Array) -> jax.Array:
-    """Uniform over 0..count - 1, for count [n] int32 >= 1: floor(u * count), with u from the key alone, so that the
-    same key gives corresponding places whatever the count.
+def uniform_integers(key: jax.Array, count: jax.Array) -> jax.Array:
+    """Uniform over 0..count - 1, so that the same key gives corresponding places whatever the count.
+
+    Args:
+      key: a PRNG key.
+      count: int32 [n], 1 or more.
+
+    Returns:
+      floor(u * count) int32 [n], with u from the key alone.
     """
     share = jax.random.uniform(key, count.shape, jnp.float32)
     return jnp.minimum((share * count).astype(jnp.int32), count - 1)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
 
 from jaxaug.core.errors import UsageError
+from jaxaug.core.registry import register
 from jaxaug.core.types import Tree
 from jaxaug.data.dataset import Dataset
 from jaxaug.robustness import fills
@@ -20,24 +20,31 @@ from jaxaug.robustness.base import Level, Protocol
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 
-def protocol(
-    data: Dataset, config: ConfigDict, shares: tuple[float, ...] = SHARES, fill: str = "mean", seed: int = 0
-) -> Protocol:
+@register("robustness")
+def occlusion(data: Dataset, *, shares: tuple[float, ...] = SHARES, fill: str = "mean", seed: int = 0) -> Protocol:
     """One patch, wholly inside the image, at a uniformly random place that is the same for every model.
 
-    shares: of the image's area, in 0..1. The patch has the image's proportions (square in a square image) and whole
-    pixels: side = round(sqrt(share) * side of the image). `severity` is the share it truly hides; shares that round to
-    the same patch are one level. fill: see `fills.painter`. Raises UsageError for a share outside 0..1.
+    The patch has the image's proportions (square in a square image) and whole pixels: side = round(sqrt(share) * side
+    of the image). `severity` is the share it truly hides; shares that round to the same patch are one level.
+
+    Args:
+      data: the set whose test images are hidden in part.
+      shares: of the image's area that the patch hides, each in 0..1.
+      fill: what the patch shows: "mean", the mean color of the training set; "black"; or "noise".
+      seed: of the places and the noise, the same for all models.
+
+    Raises:
+      UsageError: a share outside 0..1, or an unknown fill.
     """
     if not all(0 <= share <= 1 for share in shares):
-        raise UsageError(f"config.protocol.occlusion.shares must lie in 0..1, got {tuple(shares)}")
+        raise UsageError(f"occlusion: shares must lie in 0..1, got {tuple(shares)}")
     extent = np.asarray(data.image_shape[:2])
     sizes = sorted({tuple(np.floor(np.sqrt(share) * extent + 0.5).astype(int).tolist()) for share in shares})
     paint = fills.painter(data, fill)
 
     def perturb(key: jax.Array, image: jax.Array, size: Tree) -> jax.Array:
         place_key, fill_key = jax.random.split(key)
-        corner = fills.whole_numbers(place_key, jnp.asarray(extent, jnp.int32) - size + 1)
+        corner = fills.uniform_integers(place_key, jnp.asarray(extent, jnp.int32) - size + 1)
         rows, columns = (jnp.arange(extent[axis]) - corner[axis] for axis in (0, 1))
         hidden = ((rows >= 0) & (rows < size[0]))[:, None] & ((columns >= 0) & (columns < size[1]))[None]
         return jnp.where(hidden[:, :, None], paint(fill_key, image), image)

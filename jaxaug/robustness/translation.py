@@ -5,9 +5,9 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
 
 from jaxaug.core.errors import UsageError
+from jaxaug.core.registry import register
 from jaxaug.core.types import Tree
 from jaxaug.data.dataset import Dataset
 from jaxaug.ops import batched
@@ -17,24 +17,30 @@ from jaxaug.robustness.base import Level, Protocol
 REACHES = (0.0, 0.125, 0.25, 0.375)
 
 
-def protocol(
-    data: Dataset, config: ConfigDict, reaches: tuple[float, ...] = REACHES, fill: str = "mean", seed: int = 0
-) -> Protocol:
+@register("robustness")
+def translation(data: Dataset, *, reaches: tuple[float, ...] = REACHES, fill: str = "mean", seed: int = 0) -> Protocol:
     """The image moves by up to n pixels along each axis: uniform over 2n + 1 whole numbers, the same for all models.
 
-    reaches: n as a share of the side, in 0..1; n = round(reach * side). `severity` is n as a share of the height, after
-    rounding; reaches that round to the same n are one level. fill: see `fills.painter`. Raises UsageError for a reach
-    outside 0..1.
+    `severity` is n as a share of the height, after rounding; reaches that round to the same n are one level.
+
+    Args:
+      data: the set whose test images are moved.
+      reaches: n as shares of the side, each in 0..1; n = round(reach * side).
+      fill: what stands where the image shows nothing: "mean", the mean color of the training set; "black"; or "noise".
+      seed: of the moves and the noise, the same for all models.
+
+    Raises:
+      UsageError: a reach outside 0..1, or an unknown fill.
     """
     if not all(0 <= reach <= 1 for reach in reaches):
-        raise UsageError(f"config.protocol.translation.reaches must lie in 0..1, got {tuple(reaches)}")
+        raise UsageError(f"translation: reaches must lie in 0..1, got {tuple(reaches)}")
     extent = np.asarray(data.image_shape[:2])
     furthest = sorted({tuple(np.floor(reach * extent + 0.5).astype(int).tolist()) for reach in reaches})
     paint = fills.painter(data, fill)
 
     def perturb(key: jax.Array, image: jax.Array, most: Tree) -> jax.Array:
         shift_key, fill_key = jax.random.split(key)
-        rows, columns = most - fills.whole_numbers(shift_key, 2 * most + 1)
+        rows, columns = most - fills.uniform_integers(shift_key, 2 * most + 1)
         outside = jnp.broadcast_to(paint(fill_key, image), image.shape)
         return batched.shift(image[None], rows[None], columns[None], outside[None])[0]
 

@@ -1,39 +1,22 @@
-"""Robustness: what the protocols do to images, and the exact errors of a classifier of one pixel."""
+"""Robustness: what the protocols do to images, and how they are chosen."""
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers.one_pixel_classifier import PIXEL, classifier, images_of, small
-from helpers.settings import tiny_config
+from helpers.one_pixel_classifier import images_of, perturbed, small
 
+from jaxaug import robustness
+from jaxaug.core import registry
 from jaxaug.core.errors import UsageError
-from jaxaug.robustness import occlusion, translation
-from jaxaug.train.evaluator import Evaluator
-from jaxaug.train.experiment import build_experiment
-
-
-@pytest.fixture(scope="module")
-def base():
-    return build_experiment(tiny_config())
-
-
-def keys_of(rows, seed=0):
-    key = jax.random.key(seed, impl="threefry2x32")
-    return jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(rows))
-
-
-def perturbed(protocol, image, strength, seed=0):
-    one = jax.vmap(protocol.perturb, (0, 0, None))
-    return np.asarray(one(keys_of(len(image), seed), jnp.asarray(image), jnp.asarray(strength)))
+from jaxaug.core.registry import defaults_of, list_names, options_of, register
+from jaxaug.robustness import Level, Protocol, corruptions, occlusion, translation
 
 
 @pytest.mark.parametrize("shape", [(16, 16, 1), (16, 12, 3)])
 def test_the_hidden_share_is_what_it_says(shape):
-    protocol = occlusion.protocol(small(shape=shape), None, fill="black")
+    protocol = occlusion(small(shape=shape), fill="black")
     image = np.full((40, *shape), 200, np.uint8)
     assert protocol.levels[0].severity == 0
-    for level, share in zip(protocol.levels, occlusion.SHARES, strict=True):
+    for level, share in zip(protocol.levels, defaults_of(occlusion)["shares"], strict=True):
         assert level.severity == pytest.approx(share, abs=0.06)
         hidden = perturbed(protocol, image, level.strength)[..., 0] == 0
         assert (hidden.sum(axis=(1, 2)) == round(level.severity * shape[0] * shape[1])).all()
@@ -43,13 +26,13 @@ def test_the_hidden_share_is_what_it_says(shape):
 
 
 def test_shares_that_make_the_same_patch_are_one_level():
-    levels = occlusion.protocol(small(), None, shares=(0.0, 0.2, 0.26, 1.0)).levels
+    levels = occlusion(small(), shares=(0.0, 0.2, 0.26, 1.0)).levels
     assert [level.severity for level in levels] == [0, 0.25, 1]
 
 
 def test_places_are_uniform():
     """Each of the 25 corners of a 4 x 4 patch in 8 x 8: 5000 rows, 200 expected of each, within 5 deviations."""
-    protocol = occlusion.protocol(small(), None, fill="black")
+    protocol = occlusion(small(), fill="black")
     hidden = perturbed(protocol, np.full((5000, 8, 8, 1), 200, np.uint8), [4, 4])[..., 0] == 0
     corner = hidden.any(axis=2).argmax(axis=1) * 5 + hidden.any(axis=1).argmax(axis=1)
     assert np.abs(np.bincount(corner, minlength=25) - 200).max() < 5 * np.sqrt(200)
@@ -58,24 +41,22 @@ def test_places_are_uniform():
 def test_fills():
     built = small(shape=(8, 8, 3))
     image = images_of(4, (8, 8, 3))[0]
-    everything = {
-        fill: perturbed(occlusion.protocol(built, None, fill=fill), image, [8, 8]) for fill in ("mean", "noise")
-    }
-    colour = np.round(255 * np.array(built.mean)).astype(np.uint8)
-    np.testing.assert_array_equal(everything["mean"], np.broadcast_to(colour, image.shape))
+    everything = {fill: perturbed(occlusion(built, fill=fill), image, [8, 8]) for fill in ("mean", "noise")}
+    color = np.round(255 * np.array(built.mean)).astype(np.uint8)
+    np.testing.assert_array_equal(everything["mean"], np.broadcast_to(color, image.shape))
     assert everything["noise"].dtype == np.uint8
     assert everything["noise"].std() == pytest.approx(255 / np.sqrt(12), rel=0.1)
     with pytest.raises(UsageError, match="did you mean 'black'"):
-        occlusion.protocol(built, None, fill="blak")
+        occlusion(built, fill="blak")
     with pytest.raises(UsageError, match=r"must lie in 0\.\.1"):
-        occlusion.protocol(built, None, shares=(0.1, 30))
+        occlusion(built, shares=(0.1, 30))
     with pytest.raises(UsageError, match=r"must lie in 0\.\.1"):
-        translation.protocol(built, None, reaches=(-0.1,))
+        translation(built, reaches=(-0.1,))
 
 
 def test_translation():
     """Each image is the old one moved by whole pixels, up to n each way, the rest black; all the moves occur."""
-    protocol = translation.protocol(small(), None, fill="black")
+    protocol = translation(small(), fill="black")
     assert [level.severity for level in protocol.levels] == [0, 0.125, 0.25, 0.375]
     assert [tuple(level.strength) for level in protocol.levels] == [(n, n) for n in range(4)]
     image = images_of(300)[0]
@@ -89,31 +70,55 @@ def test_translation():
     assert len(set(moves)) == 25
 
 
-def test_one_pixel_has_the_predictable_error(base):
-    """It errs where the patch hides its pixel, and nowhere else; the padding of the last batch counts for nothing."""
-    built = small()
-    protocol = occlusion.protocol(built, None, fill="black")
-    evaluator = Evaluator(classifier(base), built.test, protocol.perturb)
-    for level in protocol.levels:
-        patched = perturbed(protocol, built.test.image, level.strength)
-        expected = np.mean(patched[:, *PIXEL, 0] == 0)
-        assert 1 - evaluator(None, level.strength)["top1"] == pytest.approx(expected, abs=1e-6)
-        height, width = level.strength
-        places = [(y, x) for y in range(9 - height) for x in range(9 - width)]
-        covering = sum(y <= PIXEL[0] < y + height and x <= PIXEL[1] < x + width for y, x in places) / len(places)
-        assert expected == pytest.approx(covering, abs=0.13)  # 4.5 deviations of 301 draws at most
+def test_protocols_are_chosen_by_slots():
+    """In order, each with its options; those that read published files look where the data sets are."""
+    slots = ("translation", {"name": "occlusion", "shares": (0.0, 0.25), "fill": "black"})
+    found = robustness.create(slots, small())
+    assert list(found) == ["translation", "occlusion"]
+    assert len(found["translation"].levels) == 4
+    assert [level.severity for level in found["occlusion"].levels] == [0, 0.25]
 
 
-def test_places_depend_on_the_row_and_the_seed_alone(base):
-    """The same figures in any batches and on any devices; others with another seed."""
-    built = small()
-    protocol = translation.protocol(built, None)
-    one = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("data",))
+def test_published_files_are_looked_for_where_data_sets_are(tmp_path):
+    built = small("cifar10")
+    for slot, directory, looked in (
+        ("corruptions", str(tmp_path / "a"), "a"),
+        ({"name": "corruptions", "directory": ""}, str(tmp_path / "a"), "a"),
+        ({"name": "corruptions", "directory": str(tmp_path / "b")}, str(tmp_path / "a"), "b"),
+    ):
+        with pytest.raises(UsageError, match="corruptions: CIFAR-10-C is not on this machine") as caught:
+            robustness.create([slot], built, directory=directory)
+        assert str(tmp_path / looked / "CIFAR-10-C") in str(caught.value)
+    with pytest.raises(UsageError, match="files are published for cifar10 and cifar100, not for 'small'"):
+        corruptions(small())
 
-    def figures_of(seed=0, **changes):
-        return Evaluator(classifier(base, **changes), built.test, protocol.perturb, seed)(None, np.int32([3, 3]))
 
-    expected = figures_of()
-    assert figures_of(eval_batch_size=512) == pytest.approx(expected, rel=1e-5)
-    assert figures_of(mesh=one, eval_batch_size=7) == pytest.approx(expected, rel=1e-5)
-    assert figures_of(seed=1)["nll"] != pytest.approx(expected["nll"], rel=1e-4)
+def test_refusals(monkeypatch):
+    monkeypatch.setitem(registry._TABLES, "robustness", dict(registry._TABLES["robustness"]))
+
+    def of(figure, severity):
+        return lambda data: Protocol("axis", figure, (Level("line", severity),))
+
+    for name, made in (("unnamed", of("share", 1)), ("twice", of("occluded_error", 1)), ("calm", of("calm_error", 0))):
+        register("robustness", name)(made)
+    for slots, message in (
+        (("occlusion", {"name": "occlusion", "seed": 1}), "occlusion: is asked for twice"),
+        (("unnamed",), "unnamed: its figure needs a name of its own, ending in '_error'"),
+        (("occlusion", "twice"), "twice: its figure needs a name of its own"),
+        (("calm",), "calm: no level has a severity above 0"),
+        (("oclusion",), "unknown robustness 'oclusion': did you mean 'occlusion'"),
+        (
+            ({"name": "occlusion", "share": 1},),
+            "option 'share' of robustness 'occlusion': did you mean 'shares'",
+        ),
+    ):
+        with pytest.raises(UsageError, match=message):
+            robustness.create(slots, small())
+
+
+def test_the_face():
+    assert dir(robustness) == sorted(robustness.__all__)
+    assert list_names("robustness") == ["corruptions", "occlusion", "translation"]
+    for make in (corruptions, occlusion, translation):
+        assert robustness.__dict__[make.__name__] is make
+        assert [option.name for option in options_of(make) if not option.meaning] == []
