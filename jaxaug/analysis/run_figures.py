@@ -1,6 +1,6 @@
 """The figures of one run, from its folder: what it learned about its rows, what its final state says of the test split.
 
-`weights.png`, `soft_labels.png`, `augmentation.png`: from `findings.npz`. `learning.png`: from `metrics.jsonl`.
+`weights.png`, `soft_labels.png`, `augmentation.png`: from `per_example.npz`. `learning.png`: from `metrics.jsonl`.
 `confusion.png`, `tsne.png`: from the last checkpoint, as `augmentation.png` is where all rows share one policy.
 """
 
@@ -10,15 +10,16 @@ import functools
 import pathlib
 import zipfile
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
 from jaxaug import viz
-from jaxaug.augment import compose
+from jaxaug.augment.compose import learned_transform_of
 from jaxaug.core.errors import UsageError
+from jaxaug.core.registry import instantiate
 from jaxaug.core.sharding import replicated
 from jaxaug.core.types import TrainState
 from jaxaug.data.dataset import Split
@@ -26,10 +27,13 @@ from jaxaug.data.loader import Loader, RowSource
 from jaxaug.policies.learnable import NAME, initial_offsets
 from jaxaug.policies.policy import Policy
 from jaxaug.runs.history import read_history
+from jaxaug.runs.workdir import PER_EXAMPLE
 from jaxaug.train.experiment import Experiment, build_experiment
-from jaxaug.train.exports import FILE
 from jaxaug.train.restore import load_config, load_state
 from jaxaug.train.step import batch_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TSNE_ROWS = 2000  # its time grows faster than their number
 
@@ -37,10 +41,18 @@ TSNE_ROWS = 2000  # its time grows faster than their number
 def draw_run(
     folder: str | pathlib.Path, out: str | pathlib.Path | None = None, tsne_rows: int = TSNE_ROWS
 ) -> dict[str, str]:
-    """Draw every figure of `FIGURES` for which the run has what it takes, into `out` (None: the run's folder).
+    """Draw every figure of `FIGURES` for which a run has what it takes.
 
-    Gives the name of each figure with "" if it was drawn, else why not. tsne_rows: test rows in tsne.png at most.
-    Raises UsageError if the folder is not that of a run, and if nothing can be written.
+    Args:
+      folder: of the run.
+      out: where the figures go; None for the run's folder.
+      tsne_rows: test rows in tsne.png at most.
+
+    Returns:
+      The name of each figure with "" if it was drawn, else why not.
+
+    Raises:
+      UsageError: the folder is not that of a run, or nothing can be written.
     """
     run, out = RunFigures(folder, tsne_rows), pathlib.Path(out or folder)
     told = {}
@@ -60,25 +72,30 @@ def draw_run(
 
 
 class RunFigures:
-    """A run by its folder; everything is read when it is first asked for. Methods give figures.
+    """The figures of a run, one a method; everything is read when it is first asked for.
 
-    Raises UsageError at once if it is not the folder of a run, later for what the run lacks.
+    Args:
+      folder: of the run.
+      tsne_rows: test rows in `tsne` at most.
+
+    Raises:
+      UsageError: at once if it is not the folder of a run, later for what the run lacks.
     """
 
     def __init__(self, folder: str | pathlib.Path, tsne_rows: int = TSNE_ROWS):
         if tsne_rows < 1:
-            raise UsageError(f"the rows of t-SNE must be at least 1, got {tsne_rows}")
+            raise UsageError(f"tsne_rows must be at least 1, got {tsne_rows}")
         self.folder, self.config, self._tsne_rows = pathlib.Path(folder), load_config(folder), tsne_rows
 
     @property
-    def job(self) -> Experiment:
+    def experiment(self) -> Experiment:
         """The config made into functions, with the data."""
-        if isinstance(self._prepared, UsageError):
-            raise self._prepared
-        return self._prepared
+        if isinstance(self._built, UsageError):
+            raise self._built
+        return self._built
 
     @functools.cached_property
-    def _prepared(self) -> Experiment | UsageError:
+    def _built(self) -> Experiment | UsageError:
         # The mistake is kept too: several figures ask, and reading the data takes long.
         try:
             return build_experiment(self.config)
@@ -88,23 +105,25 @@ class RunFigures:
     @functools.cached_property
     def state(self) -> TrainState:
         """The final state."""
-        return load_state(self.folder, self.job)
+        return load_state(self.folder, self.experiment)
 
     @functools.cached_property
     def on_test(self) -> tuple[np.ndarray, np.ndarray]:
-        """(class int32 [N], features [N D]) of the test rows."""
-        return predictions(self.job, self.state, self.job.data.test)
+        """(class int32 [N], features float [N, D]) of the test rows."""
+        if self.experiment.data.test.label.ndim != 1:
+            raise UsageError("its labels are maps, not one class for each row")
+        return predictions(self.experiment, self.state, self.experiment.data.test)
 
     @functools.cached_property
     def found(self) -> dict[str, np.ndarray]:
-        """The arrays of `findings.npz`."""
+        """The arrays of `per_example.npz`."""
         try:
-            with np.load(self.folder / FILE, allow_pickle=False) as content:
+            with np.load(self.folder / PER_EXAMPLE, allow_pickle=False) as content:
                 return dict(content)
         except FileNotFoundError:
             raise UsageError("no search has learned anything about the rows, or the run is not complete") from None
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise UsageError(f"{FILE} cannot be read: {error}") from None
+            raise UsageError(f"{PER_EXAMPLE} cannot be read: {error}") from None
 
     @property
     def clean(self) -> np.ndarray | None:
@@ -112,48 +131,49 @@ class RunFigures:
         return self.found.get("clean")
 
     def class_names(self) -> tuple[str, ...]:
-        """Those of the data set, or numbers where the data cannot be read."""
-        if isinstance(self._prepared, Experiment):
-            return self._prepared.data.class_names
+        """Of the data set, or numbers where the data cannot be read."""
+        if isinstance(self._built, Experiment):
+            return self._built.data.class_names
         labels = [self.found[name] for name in ("given", "clean", "soft", "says") if name in self.found]
         return tuple(map(str, range(1 + max(int(one.max()) for one in labels))))
 
-    def weights(self) -> Any:
+    def weights(self) -> Figure:
         """Learned weights, of clean and of mislabelled rows where they are known."""
         wrong = None if self.clean is None else self.found["given"] != self.clean
         return viz.weight_histogram(self._learned("weight", "weights"), wrong)
 
-    def soft_labels(self) -> Any:
+    def soft_labels(self) -> Figure:
         """The soft labels that flipped."""
         soft = self._learned("soft", "soft labels")
         return viz.soft_label_flips(self.found["given"], soft, self.clean, self.class_names())
 
-    def augmentation(self) -> Any:
+    def augmentation(self) -> Figure:
         """How often and how strongly each operation is used, by class where rows have policies of their own."""
-        policy, sharing = policy_of(self.config)
-        if sharing == "shared":
+        policy, per_row = learned_policy_of(self.config)
+        if not per_row:
             return viz.policy_usage(policy, jax.device_get(self.state.meta.shared[NAME]), None, ())
         offsets = {name: self._learned(name, "policies") for name in initial_offsets(policy)}
         label, what = (self.found["given"], "given class") if self.clean is None else (self.clean, "true class")
         return viz.policy_usage(policy, offsets, label, self.class_names(), what)
 
-    def learning(self) -> Any:
+    def learning(self) -> Figure:
         """Losses, errors and the search by epoch."""
         file = self.folder / "metrics.jsonl"
         history = read_history(file) if file.exists() else []
         if not history:
             raise UsageError("no epoch has been evaluated yet")
-        return viz.learning_curves(history)
+        return viz.learning_curves(history, instantiate("task", self.config.task.to_dict()).metric)
 
-    def confusion(self) -> Any:
+    def confusion(self) -> Figure:
         """The confusion matrix of the test rows."""
-        return viz.confusion_matrix(self.job.data.test.label, self.on_test[0], self.job.data.class_names)
+        data = self.experiment.data
+        return viz.confusion_matrix(data.test.label, self.on_test[0], data.class_names)
 
-    def tsne(self) -> Any:
+    def tsne(self) -> Figure:
         """The features of test rows in a plane."""
-        features, test = self.on_test[1], self.job.data.test
-        rows = np.sort(np.random.default_rng(0).permutation(len(test))[: self._tsne_rows])
-        return viz.embedding(viz.tsne(features[rows]), test.label[rows], self.job.data.class_names)
+        features, data = self.on_test[1], self.experiment.data
+        rows = np.sort(np.random.default_rng(0).permutation(len(data.test))[: self._tsne_rows])
+        return viz.embedding(viz.tsne(features[rows]), data.test.label[rows], data.class_names)
 
     def _learned(self, name: str, what: str) -> np.ndarray:
         if name not in self.found:
@@ -161,7 +181,7 @@ class RunFigures:
         return self.found[name]
 
 
-FIGURES: dict[str, Callable[[RunFigures], Any]] = {
+FIGURES: dict[str, Callable[[RunFigures], Figure]] = {
     f"{make.__name__}.png": make
     for make in (
         RunFigures.learning,
@@ -174,23 +194,37 @@ FIGURES: dict[str, Callable[[RunFigures], Any]] = {
 }
 
 
-def policy_of(config: ConfigDict) -> tuple[Policy, str]:
-    """(the policy that a search may change, as it begins; "shared" or "per_row"). UsageError if there is none."""
-    part = compose.learned_transform_of(config.augment)
-    if part is None:
+def learned_policy_of(config: ConfigDict) -> tuple[Policy, bool]:
+    """The policy that a search beside the training may change, as it begins, and whether each row has its own.
+
+    Raises:
+      UsageError: there is none.
+    """
+    augment = config.augment.to_dict()
+    learned = learned_transform_of([instantiate("augment", slot) for slot in (*augment["train"], *augment["after"])])
+    if learned is None:
         raise UsageError("no policy was learned beside the training; one that was searched after it is in policy.png")
-    return part.policy, "per_row" if part.meta.per_example else "shared"
+    return learned.policy, bool(learned.meta.per_example)
 
 
-def predictions(job: Experiment, state: TrainState, split: Split) -> tuple[np.ndarray, np.ndarray]:
-    """(class int32 [N], features [N D]) that the model gives the rows of a split, without augmentation."""
+def predictions(experiment: Experiment, state: TrainState, split: Split) -> tuple[np.ndarray, np.ndarray]:
+    """What a model says of the rows of a split, without augmentation.
 
-    def step(state: TrainState, fed: RowSource) -> tuple[jax.Array, jax.Array]:
-        found = job.predict(state, batch_of(*fed))
-        return found.logits.argmax(-1), found.features
+    Args:
+      experiment: that the state is of.
+      state: with the model's parameters.
+      split: of N rows.
 
-    jitted = jax.jit(step, out_shardings=replicated(job.mesh))
-    feed = Loader(split, job.mesh, job.config.data.place)
-    parts = [jax.device_get(jitted(state, fed)) for fed in feed.whole(job.config.eval_batch_size)]
+    Returns:
+      (class int32 [N], features float [N, D]).
+    """
+
+    def step(state: TrainState, rows: RowSource) -> tuple[jax.Array, jax.Array]:
+        output = experiment.predict(state, batch_of(*rows))
+        return experiment.task.predict(output), output.features
+
+    jitted = jax.jit(step, out_shardings=replicated(experiment.mesh))
+    loader = Loader(split, experiment.mesh, experiment.config.place)
+    parts = [jax.device_get(jitted(state, rows)) for rows in loader.whole(experiment.config.eval_batch_size)]
     classes, features = (np.concatenate(some)[: len(split)] for some in zip(*parts, strict=True))
     return classes, features
