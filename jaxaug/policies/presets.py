@@ -99,7 +99,7 @@ def autoaugment(dataset: str = "cifar10") -> Policy:
     short = {"shearx": "ShearX", "sheary": "ShearY", "translatex": "ShiftX", "translatey": "ShiftY"}
     short |= {op.lower(): op for op in (*TORCHVISION, "Invert")}
     branches = []
-    for sub in _published("autoaugment_policies.json")[name]:
+    for sub in _published("autoaugment.json")[name]:
         ops = [(short[op.lower()], chance, level) for op, chance, level in sub]
         branches.append([_or_nothing(op, _level(op, level, 10, STANDARD), chance) for op, chance, level in ops])
     return make_policy(branches, STANDARD, signed=SIGNED, noise=("sign",), cover=BLACK)
@@ -107,12 +107,12 @@ def autoaugment(dataset: str = "cifar10") -> Policy:
 
 def fast_autoaugment(dataset: str = "cifar10") -> Policy:
     """Fast AutoAugment (Lim et al. 2019). dataset: cifar10 (also used for CIFAR-100), svhn or imagenet."""
-    return _pairs("fast_autoaugment_policies.json", pick("policy of fast_autoaugment", dataset, _FAST_AUTOAUGMENT))
+    return _pairs("fast_autoaugment.json", pick("policy of fast_autoaugment", dataset, _FAST_AUTOAUGMENT))
 
 
 def dada(dataset: str = "cifar10") -> Policy:
     """DADA (Li et al. 2020). dataset: cifar10, cifar100, svhn or imagenet."""
-    return _pairs("dada_policies.json", pick("policy of dada", dataset, _DADA))
+    return _pairs("dada.json", pick("policy of dada", dataset, _DADA))
 
 
 def dada_space() -> Policy:
@@ -130,7 +130,7 @@ def deepaa(name: str = "cifar_2", sign: bool = True) -> Policy:
     sign: mirror geometric values with probability 1/2, as the released evaluation does and its search does not. The
     ImageNet policies name a RandCutout that the released code cannot run on images; it is read as 60 pixels.
     """
-    found = pick("policy of deepaa", name, _published("deepaa_policies.json")["policies"])
+    found = pick("policy of deepaa", name, _published("deepaa.json")["policies"])
     side = 16.0 if name.startswith("cifar") else 60.0
     ranges = {op: tuple(pair) for op, pair in found["op_ranges"].items() if op in OPS and OPS[op].neutral is not None}
     ranges |= {"RandCutout": (0.0, side), "RandCrop": (0.0, 4.0), "RandResizeCrop": (1.0, 0.08)}
@@ -206,4 +206,4 @@ def _pairs(file: str, name: str) -> Policy:
 
 @functools.lru_cache
 def _published(file: str) -> dict[str, Any]:
-    return json.loads((importlib.resources.files("jaxaug") / "policies" / file).read_text())
+    return json.loads((importlib.resources.files("jaxaug") / "policies" / "published" / file).read_text())

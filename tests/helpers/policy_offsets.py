@@ -3,14 +3,14 @@
 import jax.numpy as jnp
 import numpy as np
 
-from jaxaug.policies import presets
 from jaxaug.policies.learnable import initial_offsets
+from jaxaug.policies.policy import make_policy
 from jaxaug.policies.sampling import Randomness
 
-GATES = presets.make(  # the first on its value, the others on their effect
+GATES = make_policy(  # the first on its value, the others on their effect
     [[[("Brightness", 0.8, 0.5), ("Identity", 0, 0.5)], [("Flip", 0, 0.5), ("Identity", 0, 0.5)]]], cover=(0.0,)
 )
-BRANCHES = presets.make([[[("Invert", 0, 0.5), ("Rotate", 0.9, 0.3), ("Identity", 0, 0.2)]]], cover=(0.0,))
+BRANCHES = make_policy([[[("Invert", 0, 0.5), ("Rotate", 0.9, 0.3), ("Identity", 0, 0.2)]]], cover=(0.0,))
 
 
 def random_offsets(policy, *rows, size=1.0, seed=0):

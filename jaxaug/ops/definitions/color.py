@@ -6,13 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxaug.ops.backend import Backend
-from jaxaug.ops.definitions.sources import DEEPAA
 from jaxaug.ops.registry import color
-
-
-@color("Identity", source=DEEPAA)
-def _identity(backend: Backend, image: jax.Array, value: jax.Array) -> jax.Array:
-    return image
 
 
 @color("AutoContrast", source="PIL ImageOps.autocontrast, cutoff 0")

@@ -7,16 +7,7 @@ import math
 import jax.numpy as jnp
 
 from jaxaug.ops.definitions.sources import DEEPAA
-from jaxaug.ops.registry import crop_resize, geometric
-
-
-@geometric(
-    "RandCrop", 0.0, 16.0, unit="pixels of padding", neutral=0.0, fill="cover", smooth_value=False, source=DEEPAA
-)
-def _random_crop(backend, value, random, height, width):
-    # One of 2 v + 1 whole offsets in each direction.
-    down, right = (jnp.floor(random[i] * (2 * value + 1)) - value for i in (0, 1))
-    return 0, 0, right, 0, 0, down
+from jaxaug.ops.registry import crop_resize
 
 
 @crop_resize(

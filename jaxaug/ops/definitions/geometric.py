@@ -93,3 +93,12 @@ def _flip_vertical(backend, value, random, height, width):
 def _random_flip(backend, value, random, height, width):
     mirrored = jnp.where(random[0] > 0.5, 1.0, 0.0)
     return -2 * mirrored, 0, mirrored * width, 0, 0, 0
+
+
+@geometric(
+    "RandCrop", 0.0, 16.0, unit="pixels of padding", neutral=0.0, fill="cover", smooth_value=False, source=DEEPAA
+)
+def _random_crop(backend, value, random, height, width):
+    # One of 2 v + 1 whole offsets in each direction.
+    down, right = (jnp.floor(random[i] * (2 * value + 1)) - value for i in (0, 1))
+    return 0, 0, right, 0, 0, down

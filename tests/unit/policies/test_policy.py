@@ -36,7 +36,7 @@ DRAWN = ("uniformaugment", "affine", "autodo_rand", "autodo_colour")  # their va
 
 
 def published(file):
-    return json.loads((ROOT / "jaxaug" / "policies" / file).read_text())
+    return json.loads((ROOT / "jaxaug" / "policies" / "published" / file).read_text())
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -72,7 +72,7 @@ def marginals(policy, layer):
 
 @pytest.mark.parametrize("name", ["cifar_1", "cifar_2", "imagenet_1", "imagenet_2"])
 def test_deepaa_is_what_was_published(name):
-    facts = published("deepaa_policies.json")["policies"][name]
+    facts = published("deepaa.json")["policies"][name]
     policy = presets.deepaa(name)
     probability = policy.probabilities()[1][0]
     values = {(policy.names[op], round(v, 9)) for op, v in zip(policy.op[0, 0], policy.values()[0, 0], strict=True)}

@@ -14,6 +14,7 @@ from jaxaug.ops.records import Sample
 from jaxaug.ops.warp import visibility_after
 from jaxaug.policies import autodo, presets
 from jaxaug.policies.learnable import is_gated, learned_policy, straight_through_gate
+from jaxaug.policies.policy import make_policy
 from jaxaug.policies.sampling import sample, sample_from
 
 
@@ -44,13 +45,13 @@ def test_what_a_gate_acts_on():
         ("CutoutAbs", False),
         ("RandCrop", False),
     ):
-        policy = presets.make([[[(op, 0.5, 0.5), ("Identity", 0, 0.5)]]])
+        policy = make_policy([[[(op, 0.5, 0.5), ("Identity", 0, 0.5)]]])
         drawn = jax.eval_shape(lambda policy=policy: sample(jax.random.key(0), policy, jnp.arange(4), relaxed=True))
         assert (drawn.gate is None) == by_value, op
         assert is_gated(policy)
     assert not is_gated(BRANCHES)
     always = jax.eval_shape(
-        lambda: sample(jax.random.key(0), presets.make([[[("Rotate", 0.9, 1.0)]]]), jnp.arange(4), relaxed=True)
+        lambda: sample(jax.random.key(0), make_policy([[[("Rotate", 0.9, 1.0)]]]), jnp.arange(4), relaxed=True)
     )
     assert always.gate is None
 
@@ -78,7 +79,7 @@ def test_closed_gates_leave_everything():
 
 def test_branches_take_the_derivative_of_their_probability():
     """d gate / d logits = p_r (1[r = k] - p_k), its value 1; two sub-policies keep their mix."""
-    policy = presets.make([[[("Invert", 0, 0.5), ("Rotate", 0.9, 0.3), ("Identity", 0, 0.2)]]] * 2, shares=[3, 1])
+    policy = make_policy([[[("Invert", 0, 0.5), ("Rotate", 0.9, 0.3), ("Identity", 0, 0.2)]]] * 2, shares=[3, 1])
     chance = noise(1, 40)._replace(normal=None, logistic=None)
 
     def gates(logits):
