@@ -29,11 +29,11 @@ def get_config(words="SEP_BOTH"):
     config.eval_every, config.save_every = 5, 10
     config.data.update(name="fashion_mnist", seed=-1, train_size=rows, validation_size=trusted)
     config.data.update(imbalance=10.0, noise=0.1)
-    config.model = {"name": name, "kw": options}
+    config.model = {"name": name, **options}
     config.optim.update(learning_rate=rate, weight_decay=5e-4)
-    config.search.update(start=start, batch_size=searched, validation_batch_size=searched)
-    config.search.optim.schedule.warmup = 5.0
+    config.search.update(name="autodo", start=start, batch_size=searched, validation_batch_size=searched)
+    config.search.optim = {"name": "rmsprop", "schedule": {"name": "cosine", "warmup": 5.0}}
     config.variants = autodo_methods.variants(
-        methods, parts=("parts.flip",), rand=(3, 5), auto="fast_autoaugment_svhn", dada="dada_svhn"
+        methods, transforms=("flip",), rand=(3, 5), auto="fast_autoaugment_svhn", dada="dada_svhn"
     )
     return config

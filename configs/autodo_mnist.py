@@ -18,12 +18,13 @@ def get_config(methods="SEP_BOTH"):
     config = default_config()
     config.epochs, config.batch_size, config.eval_batch_size = 200, 32, 1000
     config.data.update(name="mnist", seed=-1, validation_size=10_000, imbalance=100.0, noise=0.1)
-    config.model = {"name": "resnet", "kw": {"depth": 14}}
+    config.model = {"name": "resnet", "depth": 14}
     config.optim.update(learning_rate=0.05, momentum=0.9, nesterov=True, weight_decay=1e-4)
-    config.optim.schedule.update(shape="cosine", per="epoch", floor=0.05e-3, warmup=5.0)
-    config.search.update(start=50, batch_size=256, validation_batch_size=256)
-    config.search.optim.schedule.update(per="epoch", floor=0.05e-3, warmup=5.0)
+    config.optim.schedule = {"name": "cosine", "per": "epoch", "floor": 0.05e-3, "warmup": 5.0}
+    config.search.update(name="autodo", start=50, batch_size=256, validation_batch_size=256)
+    schedule = {"name": "cosine", "per": "epoch", "floor": 0.05e-3, "warmup": 5.0}
+    config.search.optim = {"name": "rmsprop", "schedule": schedule}
     config.variants = autodo_methods.variants(
-        methods, rand=(3, 5), colour=(3, 5), auto="fast_autoaugment_svhn", dada="dada_svhn"
+        methods, rand=(3, 5), color=(3, 5), auto="fast_autoaugment_svhn", dada="dada_svhn"
     )
     return config

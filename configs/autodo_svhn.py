@@ -20,19 +20,20 @@ def get_config(methods="SEP_BOTH"):
     config.seeds = 4
     config.epochs, config.batch_size, config.eval_batch_size = 200, 256, 1000
     config.data.update(name="svhn", seed=-1, validation_size=23_257, imbalance=100.0, noise=0.1)
-    config.augment.pad_and_crop.update(padding=4, fill="zero")
+    crop = {"name": "pad_and_crop", "padding": 4, "fill": "zero"}
     # The released code erases with 0 after normalisation, the mean of all images; here it is the image's own mean.
-    config.augment.random_erasing.update(probability=0.5, fill="mean")
-    config.model = {"name": "wide_resnet", "kw": {"depth": 28, "widen_factor": 10, "dropout_rate": 0.0}}
+    erasing = {"name": "random_erasing", "probability": 0.5, "fill": "mean"}
+    config.model = {"name": "wide_resnet", "depth": 28, "widen_factor": 10, "dropout_rate": 0.0}
     config.optim.update(learning_rate=0.005, momentum=0.9, nesterov=True, weight_decay=1e-4)
-    config.optim.schedule.update(shape="cosine", per="epoch", floor=0.005e-3, warmup=5.0)
-    config.search.update(start=50, batch_size=256, validation_batch_size=256)
-    config.search.optim.schedule.update(per="epoch", floor=0.05e-3, warmup=5.0)
+    config.optim.schedule = {"name": "cosine", "per": "epoch", "floor": 0.005e-3, "warmup": 5.0}
+    config.search.update(name="autodo", start=50, batch_size=256, validation_batch_size=256)
+    schedule = {"name": "cosine", "per": "epoch", "floor": 0.05e-3, "warmup": 5.0}
+    config.search.optim = {"name": "rmsprop", "schedule": schedule}
     config.variants = autodo_methods.variants(
         methods,
-        parts=("parts.pad_and_crop", "crops.random_erasing"),
+        transforms=(crop, erasing),
         rand=(3, 7),
-        colour=(3, 7),
+        color=(3, 7),
         auto="fast_autoaugment_svhn",
         dada="dada_svhn",
     )

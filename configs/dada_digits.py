@@ -18,26 +18,24 @@ Cost: 1 minute for the search, as much for the 15 runs of the comparison, on two
 
 from jaxaug.train.config import default_config
 
-NO_POLICY, SPACE = {"train": ()}, {"train": ("policy.policy",), "policy": {"preset": "dada_space"}}
+NO_POLICY, SPACE = {"train": ()}, {"train": ({"name": "policy", "preset": "dada_space"},)}
 
 
 def get_config(policy=""):
     config = default_config()
     config.batch_size, config.eval_every, config.save_every = 64, 5, 60
-    config.model = {"name": "convnet", "kw": {"widths": (16, 32, 64), "dropout_rate": 0.0}}
+    config.model = {"name": "convnet", "widths": (16, 32, 64), "dropout_rate": 0.0}
     config.optim.update(learning_rate=0.1, momentum=0.9, nesterov=False, weight_decay=2e-4)
     config.data.name = "digits"
     if policy:
         config.seeds, config.epochs = 5, 30
-        learned = {"train": ("policy.policy",), "policy": {"file": policy}}
+        learned = {"train": ({"name": "policy", "file": policy},)}
         config.variants = {"none": {"augment": NO_POLICY}, "space": {"augment": SPACE}, "learned": {"augment": learned}}
         return config
     config.epochs = 60
     config.data.validation_size = 0.5
-    config.augment.update({**SPACE, "policy": {"preset": "dada_space", "learned": "shared", "exact": False}})
-    config.search.update(name="dada", start=0, every=1, batch_size=64, validation_batch_size=64)
-    config.search.unrolled.rate = 0.1
+    config.augment.train = ({"name": "policy", "preset": "dada_space", "learned": "shared", "exact": False},)
+    config.search = {"name": "dada", "start": 0, "every": 1, "batch_size": 64, "validation_batch_size": 64, "rate": 0.1}
     # A step of 0.005 in a probability or level of 1/2, as there, is one of 0.02 in its logit, which is learned here.
-    config.search.optim.update(name="adam", learning_rate=0.02, b1=0.5, b2=0.999)
-    config.search.optim.schedule.shape = "constant"
+    config.search.optim = {"name": "adam", "learning_rate": 0.02, "b1": 0.5, "b2": 0.999, "schedule": "constant"}
     return config

@@ -5,7 +5,7 @@
     python main.py --config=configs/deepaa_eval_cifar.py:cifar_1 --config.optim.weight_decay=1e-3     # "wd1e-3" files
     python main.py --config=configs/deepaa_eval_cifar.py:cifar_2,batch8                               # 8 views
     python main.py --config=configs/deepaa_eval_cifar.py:cifar_2,batch8_100 --config.data.name=cifar100
-    python main.py --config=configs/deepaa_eval_cifar.py --config.augment.policy.file=policy.json      # one of your own
+    python main.py --config=configs/deepaa_eval_cifar.py --config.augment.train.policy.file=policy.json  # one of your own
 
 The policy is all the augmentation there is: no crop, flip or cutout beside it. BatchNorm sees all views of a batch
 together, the released code those of each GPU alone.
@@ -33,10 +33,9 @@ def get_config(words="cifar_2"):
     config.epochs, config.batch_size, config.eval_batch_size = epochs, 128, 1000
     config.eval_every = 20
     config.data.update(name="cifar10")
-    config.augment.train, config.augment.views = ("policy.policy",), views
-    config.augment.policy.preset = f"deepaa_{policy}"
-    config.model = {"name": "wide_resnet", "kw": {"depth": 28, "widen_factor": 10, "dropout_rate": 0.0}}
+    config.augment.train, config.augment.views = ({"name": "policy", "preset": f"deepaa_{policy}"},), views
+    config.model = {"name": "wide_resnet", "depth": 28, "widen_factor": 10, "dropout_rate": 0.0}
     config.optim.update(learning_rate=rate, momentum=0.9, nesterov=True, weight_decay=5e-4, clip=5.0)
     config.optim.decay = "kernels"
-    config.optim.schedule.update(shape="cosine", per="step", warmup=5.0)
+    config.optim.schedule = {"name": "cosine", "per": "step", "warmup": 5.0}
     return config

@@ -2,12 +2,12 @@
 
     python main.py --config=configs/deepaa_eval_imagenet.py:imagenet_1 --config.data.path=/data/imagenet
     python main.py --config=configs/deepaa_eval_imagenet.py:imagenet_2 --config.data.path=/data/imagenet
-    python main.py --config=configs/deepaa_eval_imagenet.py --config.model.kw.depth=200 ...           # ResNet-200
-    python main.py --config=configs/deepaa_eval_imagenet.py --config.augment.policy.file=policy.json ...   # yours
+    python main.py --config=configs/deepaa_eval_imagenet.py --config.model.depth=200 ...           # ResNet-200
+    python main.py --config=configs/deepaa_eval_imagenet.py --config.augment.train.policy.file=policy.json ...   # yours
 
 The path holds train/<class>/*.JPEG and val/<class>/*.JPEG. The first run decodes all of it once, to squares of 256
-pixels: 252 GB below config.data.dir, from where rows are sent to the devices. To decode on one machine of a cluster,
-start there alone first. Smaller sets of photographs need neither: --config.data.cache=False --config.data.place=device.
+pixels: 252 GB below config.data.directory, from where rows are sent to the devices. To decode on one machine of a cluster,
+start there alone first. Smaller sets of photographs need neither: --config.data.cache=False --config.place=device.
 
 Images are augmented as these squares and then cut to the middle 224, test images likewise. The released code augments
 them in their own size, and its random resized crop gives 224 pixels of which nothing is cut (docs/deviations.md). The
@@ -23,11 +23,12 @@ def get_config(policy="imagenet_1"):
     config = default_config()
     config.epochs, config.batch_size, config.eval_batch_size = 270, 2048, 1024
     config.eval_every = 20
-    config.data.update(name="folder", size=256, channels=3, statistics="imagenet", cache=True, place="host")
-    config.augment.train, config.augment.size = ("policy.policy",), 224
-    config.augment.policy.preset = f"deepaa_{policy}"
-    config.model = {"name": "resnet", "kw": {"depth": 50, "stem": "imagenet", "dtype": "bfloat16"}}
+    config.data.update(name="folder", size=256, channels=3, statistics="imagenet", cache=True)
+    config.place = "host"
+    config.augment.train, config.augment.size = ({"name": "policy", "preset": f"deepaa_{policy}"},), 224
+    config.model = {"name": "resnet", "depth": 50, "stem": "imagenet", "dtype": "bfloat16"}
     config.optim.update(learning_rate=0.8, momentum=0.9, nesterov=True, weight_decay=1e-4, clip=0.0)
     config.optim.decay = "kernels"
-    config.optim.schedule.update(shape="steps", per="epoch", milestones=(90, 180, 240), warmup=5.0, start=0.1)
+    milestones = (90, 180, 240)
+    config.optim.schedule = {"name": "steps", "per": "epoch", "milestones": milestones, "warmup": 5.0, "start": 0.1}
     return config

@@ -27,7 +27,7 @@ def get_config(data="fashion_mnist"):
     config = default_config()
     epochs, start, rows, searched, trusted = SETS[data]
     config.epochs, config.batch_size, config.eval_batch_size = epochs, rows, 1000
-    config.suspects = 64
+    config.label_issues = 64
     config.data.name = data
     if data == "fashion_mnist":
         config.data.update(validation_size=500, noise=0.1)
@@ -35,11 +35,9 @@ def get_config(data="fashion_mnist"):
         config.data.size = 64
     if data != "fashion_mnist":
         # A network that meets each row 30 times learns its label by heart unless the row looks different each time.
-        config.augment.train = ("parts.pad_and_crop",)
-        config.augment.pad_and_crop.update(padding=2, fill="edge")
-    config.model = {"name": "convnet", "kw": {"widths": (16, 32, 64), "dropout_rate": 0.0}}
-    config.loss.chain = ("targets.learned_targets", "weights.learned_weights")
+        config.augment.train = ({"name": "pad_and_crop", "padding": 2, "fill": "edge"},)
+    config.model = {"name": "convnet", "widths": (16, 32, 64), "dropout_rate": 0.0}
     # from 0.1 a soft label has to be moved too far in so few epochs (digits without a crop: 93 % instead of 87 % found)
-    config.loss.learned_targets.smoothing = 0.3
+    config.loss = ({"name": "learned_targets", "smoothing": 0.3}, "learned_weights")
     config.search.update(name="autodo", start=start, batch_size=searched, validation_batch_size=trusted)
     return config

@@ -2,7 +2,7 @@
 
     python main.py --config=configs/isda_cifar.py                                   # WRN-28-10, CIFAR-10
     python main.py --config=configs/isda_cifar.py:resnet-110 --config.data.name=cifar100
-    python main.py --config=configs/isda_cifar.py --config.loss.chain='()'          # plain cross-entropy
+    python main.py --config=configs/isda_cifar.py --config.loss='()'                # plain cross-entropy
 
 The word after the colon names the row (see ROWS). Test error % in the paper, mean of 5 runs, plain / ISDA:
     row                    CIFAR-10        CIFAR-100
@@ -48,16 +48,15 @@ def get_config(row="wide_resnet-28-10"):
     config = default_config()
     config.epochs, config.batch_size, config.eval_batch_size = epochs, batch_size, 1000
     config.data.name = "cifar10"
-    config.augment.train = ("parts.pad_and_crop", "parts.flip")  # Table 4 adds "parts.cutout"
-    config.augment.pad_and_crop.update(padding=4, fill="reflect")
-    config.model = {"name": name, "kw": {**options, "dtype": "float32"}}
+    # Table 4 adds "cutout".
+    config.augment.train = ({"name": "pad_and_crop", "padding": 4, "fill": "reflect"}, "flip")
+    config.model = {"name": name, **options, "dtype": "float32"}
     if name in ("resnet", "wide_resnet", "densenet"):
-        config.model.kw.dropout_rate = DROPOUT.get(row, 0.0)
-    config.loss.chain = ("isda.isda",)
-    config.loss.isda.update(strength=0.5, covariance="full", schedule="epoch")
+        config.model.dropout_rate = DROPOUT.get(row, 0.0)
+    config.loss = ({"name": "isda", "strength": 0.5, "covariance": "full", "schedule": "epoch"},)
     # An epoch counted from 1 already uses the rate of its milestone.
-    steps = {"shape": "steps", "per": "epoch", "first": 1, "milestones": milestones, "factor": factor}
-    cosine = {"shape": "cosine", "per": "epoch", "first": 1}
+    steps = {"name": "steps", "per": "epoch", "first": 1, "milestones": milestones, "factor": factor}
+    cosine = {"name": "cosine", "per": "epoch", "first": 1}
     config.optim.learning_rate, config.optim.weight_decay = learning_rate, decay
-    config.optim.schedule.update(steps if milestones else cosine)
+    config.optim.schedule = steps if milestones else cosine
     return config

@@ -15,10 +15,8 @@ def get_config():
     config.batch_size = 64
     config.save_every = 30
     config.data.name = "digits"
-    config.augment.train = ("parts.pad_and_crop",)
-    config.augment.pad_and_crop.update(padding=1, fill="zero")
-    config.model = {"name": "convnet", "kw": {"widths": (32, 64, 128), "dropout_rate": 0.0}}
-    config.loss.chain = ("isda.isda",)
-    config.loss.isda.update(strength=0.5, covariance="full", schedule="epoch")
-    config.variants = {"cross_entropy": {"loss": {"chain": ()}}, "isda": {}}
+    config.augment.train = ({"name": "pad_and_crop", "padding": 1, "fill": "zero"},)
+    config.model = {"name": "convnet", "widths": (32, 64, 128), "dropout_rate": 0.0}
+    config.loss = ({"name": "isda", "strength": 0.5, "covariance": "full", "schedule": "epoch"},)
+    config.variants = {"cross_entropy": {"loss": ()}, "isda": {}}
     return config

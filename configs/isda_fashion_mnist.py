@@ -25,11 +25,9 @@ def get_config(model="convnet"):
     config.batch_size, config.eval_batch_size = 128, 1000
     config.save_every = 1
     config.data.name = "fashion_mnist"
-    config.augment.train = ("parts.flip",)
-    config.augment.pad_and_crop.update(padding=2, fill="zero")  # for --config.augment.train with it added
-    config.model = {"name": name, "kw": options}
-    config.loss.chain = ("isda.isda",)
-    config.loss.isda.update(strength=0.5, covariance="full", schedule="epoch")
+    config.augment.train = ("flip",)
+    config.model = {"name": name, **options}
+    config.loss = ({"name": "isda", "strength": 0.5, "covariance": "full", "schedule": "epoch"},)
     config.optim.weight_decay = 5e-4
-    config.variants = {"cross_entropy": {"loss": {"chain": ()}}, "isda": {}}
+    config.variants = {"cross_entropy": {"loss": ()}, "isda": {}}
     return config

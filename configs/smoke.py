@@ -14,9 +14,8 @@ def get_config():
     config.save_every = 1
     config.data.name = "digits"
     config.data.validation_size = 100
-    config.augment.train = ("parts.pad_and_crop",)
-    config.augment.pad_and_crop.update(padding=1, fill="zero")
-    config.model = {"name": "convnet", "kw": {"widths": (16, 32)}}
-    config.loss.chain = ("targets.smooth", "isda.isda")
-    config.loss.isda.update(strength=0.5, covariance="diagonal", schedule="step")
+    config.augment.train = ({"name": "pad_and_crop", "padding": 1, "fill": "zero"},)
+    config.model = {"name": "convnet", "widths": (16, 32)}
+    isda = {"name": "isda", "strength": 0.5, "covariance": "diagonal", "schedule": "step"}
+    config.loss = ("label_smoothing", isda)
     return config

@@ -7,3 +7,7 @@ class UsageError(ValueError):
     `main.py` prints the message alone and exits with status 2; library users catch it like any
     exception. It is raised before anything expensive starts, or after what was computed is saved.
     """
+
+
+class Interrupted(Exception):
+    """A run stopped because it was asked to; its state is saved."""

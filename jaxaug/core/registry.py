@@ -212,8 +212,7 @@ def _load(family: str) -> None:
     _LOADED.add(package_name)
     package = importlib.import_module(package_name)
     for info in pkgutil.iter_modules(package.__path__):
-        if not info.ispkg:
-            importlib.import_module(f"{package_name}.{info.name}")
+        importlib.import_module(f"{package_name}.{info.name}")
 
 
 def _from_module(family: str, name: str, module: str, attribute: str) -> Any:

@@ -127,17 +127,17 @@ class LossTransform(NamedTuple):
 class TrainState(flax.struct.PyTreeNode):
     """Everything a training needs to go on: all of it is checkpointed.
 
-    step: [] int32, optimiser steps taken. params, stats: the model's parameters and BatchNorm statistics.
-    opt: optax state. loss: the states of the loss transforms. meta: what a search may change, search: what the search
-    keeps besides (`search.rows.SearchState`).
+    step: [] int32, optimiser steps taken. params, model_state: the model's parameters, and what else it carries, such
+    as BatchNorm statistics. opt_state: of optax. loss_state: of the loss transforms. meta: what a search may change,
+    search_state: what the search keeps besides.
     key: typed PRNG key of the run; step t uses `fold_in(key, t)`, which is what makes a resumed run exact.
     """
 
     step: jax.Array
     params: Tree
-    stats: Tree
-    opt: Tree
-    loss: Tree
+    model_state: Tree
+    opt_state: Tree
+    loss_state: Tree
     meta: MetaParams
-    search: Tree
+    search_state: Tree
     key: jax.Array

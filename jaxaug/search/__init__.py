@@ -1,1 +1,8 @@
-"""Methods that learn what describes the training data: AutoDO, DADA, DeepAA."""
+"""Methods that learn what describes the training data: AutoDO and DADA beside a training, DeepAA after it."""
+
+from jaxaug.search.autodo import BilevelSearch
+from jaxaug.search.base import BilevelProblem, SearchContext, SearchMethod, SearchRun
+from jaxaug.search.dada import DADA
+from jaxaug.search.deepaa.plan import DeepAASearch
+
+__all__ = ["DADA", "BilevelProblem", "BilevelSearch", "DeepAASearch", "SearchContext", "SearchMethod", "SearchRun"]

@@ -1,1 +1,49 @@
-"""A run from a config: experiment, steps, trainer, hooks."""
+"""A run from a config: `run(config, workdir)`, and what it is made of."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jaxaug.train.config import apply_override, complete, default_config, load_config_file
+    from jaxaug.train.experiment import Experiment, build_experiment
+    from jaxaug.train.restore import load_config, load_state
+    from jaxaug.train.sweep import run
+    from jaxaug.train.trainer import train_and_evaluate
+
+# Lazily, so that what reads the results of runs need not wait for JAX.
+_PLACES = {
+    "Experiment": "experiment",
+    "apply_override": "config",
+    "build_experiment": "experiment",
+    "complete": "config",
+    "default_config": "config",
+    "load_config": "restore",
+    "load_config_file": "config",
+    "load_state": "restore",
+    "run": "sweep",
+    "train_and_evaluate": "trainer",
+}
+__all__ = [
+    "Experiment",
+    "apply_override",
+    "build_experiment",
+    "complete",
+    "default_config",
+    "load_config",
+    "load_config_file",
+    "load_state",
+    "run",
+    "train_and_evaluate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'jaxaug.train' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"jaxaug.train.{_PLACES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

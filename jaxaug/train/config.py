@@ -6,15 +6,20 @@ in the options that a config leaves out, so that a run knows each of them, and r
 
 from __future__ import annotations
 
+import ast
 import copy
-from collections.abc import Callable, Iterator, Mapping
+import importlib.util
+import pathlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from jaxaug import data, optim
 from jaxaug.core.errors import UsageError
-from jaxaug.core.registry import check_options, defaults_of, hint, resolve, slot_name, slot_options
+from jaxaug.core.registry import Slot, check_options, defaults_of, hint, resolve, slot_name, slot_options
+from jaxaug.search.base import create_meta_optimizer
 
 # field -> (family of its component, function whose keywords every component of the slot has besides its own)
 SLOTS: dict[str, tuple[str, Callable[..., Any] | None]] = {
@@ -25,8 +30,13 @@ SLOTS: dict[str, tuple[str, Callable[..., Any] | None]] = {
     "search": ("search", None),
 }
 SEQUENCES = {"augment.train": "augment", "augment.after": "augment", "loss": "loss", "robustness": "robustness"}
-# Options of components that are slots themselves, by name.
-NESTED = {"solver": "solver", "schedule": "schedule", "meta_optimizer": "meta_optimizer"}
+# Options that are slots themselves: (family of the component, option) -> family and common keywords of the slot.
+NESTED: dict[tuple[str, str], tuple[str, Callable[..., Any] | None]] = {
+    ("optimizer", "schedule"): ("schedule", None),
+    ("meta_optimizer", "schedule"): ("schedule", None),
+    ("search", "solver"): ("solver", None),
+    ("search", "optim"): ("meta_optimizer", create_meta_optimizer),
+}
 NO_SEARCH = "none"
 
 
@@ -76,11 +86,171 @@ def complete(config: ConfigDict) -> ConfigDict:
         found[field] = _complete_slot(f"config.{field}", family, found[field], common)
     for field, family in SEQUENCES.items():
         parent, name = _parent(found, field)
-        slots = parent[name]
-        if isinstance(slots, str | Mapping):
-            slots = (slots,)
+        slots = (parent[name],) if isinstance(parent[name], str | Mapping) else parent[name]
         parent[name] = tuple(_complete_slot(f"config.{field}", family, slot) for slot in slots)
     return ConfigDict(found)
+
+
+def apply_override(config: ConfigDict, path: str, text: str) -> None:
+    """Set the field at a path, for example "loss.isda.strength", to what a command line says.
+
+    A path goes through fields, options of components, whether the config names them or not, and, in a sequence of
+    slots, the component's name or its number from 0. A slot is set whole by a name, a sequence by names joined with
+    commas, both by a Python literal too.
+
+    Raises:
+      UsageError: nothing lies at the path, with what is close; or a value of another kind.
+    """
+    words, mistakes, done = path.split("."), [], False
+    # A variant that brings the field itself would hide what is set here, so that it is set there too.
+    for name, one in [("", config), *((n, v) for n, v in expand(config).items() if words[0] in config.variants.get(n, {}))]:
+        tree = one.to_dict()
+        try:
+            _set(tree, complete(one).to_dict(), words, text, "config")
+        except UsageError as error:
+            mistakes.append(error)
+            continue
+        done = True
+        changed = config.variants[name] if name else config
+        with config.unlocked(), config.ignore_type():
+            changed[words[0]] = tree[words[0]]
+    if not done:
+        raise mistakes[0]
+
+
+def expand(config: ConfigDict) -> dict[str, ConfigDict]:
+    """name -> the config of a variant, without `variants` and `seeds` of its own."""
+    if config.seeds < 1:
+        raise UsageError(f"config.seeds must be at least 1, got {config.seeds}")
+    found = {}
+    for name, changes in (config.variants.to_dict() or {config.model.name: {}}).items():
+        one = copy.deepcopy(config)
+        one.variants, one.seeds = ConfigDict(), 1
+        try:
+            one.update(changes)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UsageError(f"config.variants.{name} does not fit the config: {error}") from None
+        found[name] = one
+    return found
+
+
+def _set(given: Any, whole: Any, words: list[str], text: str, address: str) -> None:
+    """Set what `words` lead to in the tree `given`; `whole` is the same tree with every option."""
+    word, *rest = words
+    if word not in whole and word != "name":
+        raise UsageError(f"unknown setting {address}.{word}: {hint(word, list(whole))}")
+    here, field = f"{address}.{word}", ".".join([*address.split(".")[1:], word])
+    value = whole.get(word)
+    if not rest:
+        found = _parsed(here, text, value, is_slot=_is_slot(field, value), is_sequence=field in SEQUENCES)
+        if field in SEQUENCES:
+            # A component that stays keeps its options.
+            there = {slot_name(slot): slot for slot in _as_sequence(given[word])}
+            found = tuple(there.get(slot, slot) if isinstance(slot, str) else slot for slot in found)
+        given[word] = found
+    elif field in SEQUENCES:
+        slots = [dict(slot) if isinstance(slot, Mapping) else {"name": slot} for slot in _as_sequence(given[word])]
+        at = _number_of(here, rest[0], [slot["name"] for slot in slots])
+        if len(rest) == 1:
+            slots[at] = _parsed(f"{here}.{rest[0]}", text, value[at], is_slot=True, is_sequence=False)
+        else:
+            _set(slots[at], value[at], rest[1:], text, f"{here}.{rest[0]}")
+        given[word] = tuple(slots)
+    elif isinstance(value, Mapping):
+        inner = given.get(word)
+        given[word] = dict(inner) if isinstance(inner, Mapping) else {"name": value["name"]}
+        _set(given[word], value, rest, text, here)
+    else:
+        raise UsageError(f"{here} is {value!r}, which has no part {rest[0]!r}")
+
+
+def _number_of(address: str, word: str, names: list[str]) -> int:
+    """The number of a slot in a sequence, by its number or by its component's name or the last word of it."""
+    if word.isdigit() and int(word) < len(names):
+        return int(word)
+    for i, name in enumerate(names):
+        if word in (name, name.split(".")[-1]):
+            return i
+    told = f"it has {', '.join(names)}" if names else "it is empty"
+    raise UsageError(f"{address} has no {word!r}: {told}; put it in with --{address}={','.join([*names, word])}")
+
+
+def _is_slot(field: str, value: Any) -> bool:
+    return field in SLOTS or (isinstance(value, Mapping) and "name" in value)
+
+
+def _as_sequence(slots: Any) -> Sequence[Slot]:
+    return (slots,) if isinstance(slots, str | Mapping) else slots
+
+
+def _parsed(address: str, text: str, default: Any, *, is_slot: bool, is_sequence: bool) -> Any:
+    """The value that a command line says, of the kind of the default."""
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        value = text
+    if is_sequence and isinstance(value, str):
+        return tuple(word.strip() for word in value.split(",") if word.strip())
+    if is_slot and isinstance(value, str):
+        return {"name": value}
+    if is_sequence and isinstance(value, list | tuple):
+        return tuple(value)
+    value = _like(default, value, text)
+    if default is not None and type(value) is not type(default) and not (is_slot and isinstance(value, Mapping)):
+        kind = {bool: "True or False", int: "a whole number", float: "a number", dict: "a literal {...}"}
+        raise UsageError(f"{address} must be {kind.get(type(default), type(default).__name__)}, got {text!r}")
+    return value
+
+
+def _like(default: Any, value: Any, text: str) -> Any:
+    """A value as a default of its kind is written: 1 for 1.0, true for True, one word for a tuple of one."""
+    if isinstance(default, str):
+        return value if isinstance(value, str) else text
+    if isinstance(default, bool):
+        return {"true": True, "false": False, "1": True, "0": False}.get(text.lower(), value)
+    if isinstance(default, tuple):
+        words = tuple(word.strip() for word in text.split(",")) if isinstance(value, str) else (value,)
+        return tuple(value) if isinstance(value, list | tuple) else words
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(default, int) and isinstance(value, float) and value == int(value):
+        return int(value)
+    return value
+
+
+def load_config_file(argument: str) -> ConfigDict:
+    """The config of a file, or of one of jaxaug's own by its name; what stands after a colon goes to its get_config.
+
+    The folder of the file becomes importable, so that a component of one's own may lie beside the config.
+
+    Args:
+      argument: for example "configs/isda_cifar.py:resnet-110".
+
+    Raises:
+      UsageError: no such file, one without get_config, or a mistake in it.
+    """
+    file, _, word = argument.partition(":")
+    path = pathlib.Path(file)
+    if not path.is_file():
+        raise UsageError(
+            f"there is no config {file}: --config is a Python file with get_config(), such as those in configs/"
+        )
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    spec = importlib.util.spec_from_file_location(f"jaxaug_config_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        return module.get_config(*([word] if word else []))
+    except UsageError:
+        raise
+    except ValueError as error:  # what a get_config refuses
+        raise UsageError(f"{file}: {error}") from None
+    except Exception as error:
+        raise UsageError(f"{file} cannot be read: {type(error).__name__}: {error}") from error
 
 
 def _complete_slot(address: str, family: str, slot: Any, common: Callable[..., Any] | None = None) -> dict[str, Any]:
@@ -95,46 +265,10 @@ def _complete_slot(address: str, family: str, slot: Any, common: Callable[..., A
     except UsageError as error:
         raise UsageError(f"{address}: {error}") from None
     found = {"name": name, **shared, **defaults_of(component), **given}
-    for option, nested in NESTED.items():
-        if option in found:
-            found[option] = _complete_slot(f"{address}.{option}", nested, found[option])
+    for (of_family, option), (nested, nested_common) in NESTED.items():
+        if family == of_family and option in found:
+            found[option] = _complete_slot(f"{address}.{option}", nested, found[option], nested_common)
     return found
-
-
-def apply_override(config: ConfigDict, path: str, text: str) -> None:
-    """Set the field at a path, for example "loss.isda.strength", to what a command line says.
-
-    A path goes through fields, options of components, whether the config names them or not, and, in a sequence of
-    slots, the component's name or its number. A slot is set whole by a name or by a Python literal.
-
-    Raises:
-      UsageError: nothing lies at the path, with what is close; or a value of another kind.
-    """
-    whole = complete(config).to_dict()
-    words = path.split(".")
-    target: Any = config
-    shadow: Any = whole
-    for i, word in enumerate(words[:-1]):
-        target, shadow = _step(target, shadow, word, ".".join(["config", *words[:i]]))
-    last = words[-1]
-    address = ".".join(["config", *words[:-1]])
-    if not isinstance(shadow, Mapping):
-        target, shadow = _step(target, shadow, last, address)
-        raise UsageError(f"config.{path} is a component: set one of its options, {', '.join(shadow)}")
-    if last not in shadow and last != "name":
-        raise UsageError(f"unknown setting config.{path}: {hint(last, list(shadow))}")
-    target[last] = _parse(f"config.{path}", path, text, shadow.get(last))
-
-
-def _step(target: Any, shadow: Any, word: str, address: str) -> tuple[Any, Any]:
-    """One word further down a path: in the config, and in the complete one. Options that are left out are filled in."""
-    if isinstance(shadow, Mapping):
-        if word not in shadow:
-            raise UsageError(f"unknown setting {address}.{word}: {hint(word, list(shadow))}")
-        if word not in target or isinstance(target[word], str):
-            target[word] = {"name": slot_name(shadow[word])} if "name" in shadow[word] else {}
-        return target[word], shadow[word]
-    raise UsageError(f"{address} has no part {word!r}")
 
 
 def _check_fields(address: str, found: Mapping[str, Any], known: Mapping[str, Any]) -> None:
@@ -148,21 +282,3 @@ def _parent(tree: dict[str, Any], field: str) -> tuple[dict[str, Any], str]:
     for word in path:
         tree = tree[word]
     return tree, name
-
-
-def copy_of(config: ConfigDict) -> ConfigDict:
-    """A deep copy."""
-    return copy.deepcopy(config)
-
-
-def flat_items(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """("loss.isda.strength", 0.5) for every value of a config; slots of a sequence go by their names."""
-    if isinstance(tree, Mapping):
-        for key, value in tree.items():
-            yield from flat_items(value, f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, tree
-
-
-def _parse(address: str, path: str, text: str, default: Any) -> Any:
-    return text

@@ -5,11 +5,11 @@ from __future__ import annotations
 import jax
 
 from jaxaug.core.sharding import put_global, replicated
+from jaxaug.core.totals import Totals, totals_of
 from jaxaug.core.types import TrainState, Tree
 from jaxaug.data.dataset import Split
 from jaxaug.data.loader import Loader, RowSource
 from jaxaug.robustness.base import Perturb
-from jaxaug.train import metrics
 from jaxaug.train.experiment import Experiment
 from jaxaug.train.step import batch_of
 
@@ -17,39 +17,42 @@ from jaxaug.train.step import batch_of
 class Evaluator:
     """evaluator(state) -> figures: every row of the split counts once, the padding never, on any number of devices.
 
-    perturb: changes each image before it is normalised; the row with index i gets fold_in(key(seed), i), whatever the
-    batches and devices.
+    Args:
+      perturb: changes each image before it is normalised; the row with index i gets fold_in(key(seed), i), whatever the
+        batches and devices.
+      seed: of what is random in it.
     """
 
-    def __init__(self, job: Experiment, split: Split, perturb: Perturb | None = None, seed: int = 0):
-        self._mesh, self._batch_size, self._where = job.mesh, job.config.eval_batch_size, job.config.data.place
-        self.place(split)
+    def __init__(self, experiment: Experiment, split: Split, perturb: Perturb | None = None, seed: int = 0):
+        self._task, self._mesh = experiment.task, experiment.mesh
+        self._batch_size, self._place = experiment.config.eval_batch_size, experiment.config.place
+        self.use(split)
 
-        def step(state: TrainState, fed: RowSource, strength: Tree) -> metrics.Totals:
-            batch = batch_of(*fed)
+        def step(state: TrainState, rows: RowSource, strength: Tree) -> Totals:
+            batch = batch_of(*rows)
             if perturb is not None:
                 # The generator is named, so that no setting of JAX moves the patches.
                 key = jax.random.key(seed, impl="threefry2x32")
                 keys = jax.vmap(jax.random.fold_in, (None, 0))(key, batch.index)
                 batch = batch.replace(image=jax.vmap(perturb, (0, 0, None))(keys, batch.image, strength))
-            return metrics.evaluation_totals(job.predict(state, batch).logits, batch.label)
+            return totals_of(experiment.task.eval_sums(experiment.predict(state, batch), batch))
 
-        self._step = jax.jit(step, out_shardings=replicated(job.mesh))
+        self._step = jax.jit(step, out_shardings=replicated(experiment.mesh))
 
-    def place(self, split: Split) -> None:
+    def use(self, split: Split) -> None:
         """Evaluate these rows from now on; nothing is compiled again if they are as many as before."""
-        self._feed = Loader(split, self._mesh, self._where)
+        self._loader = Loader(split, self._mesh, self._place)
 
-    def totals(self, state: TrainState, strength: Tree = ()) -> metrics.Totals:
+    def totals(self, state: TrainState, strength: Tree = ()) -> Totals:
         """The sums and counts of the whole split, on the host. strength: what `perturb` is given beside each image."""
         strength = put_global(strength, replicated(self._mesh))
         # Fetched together at the end, so that the device need not wait for the host between batches.
-        parts: list[metrics.Totals] = []
-        for fed in self._feed.whole(self._batch_size):
-            self._feed.wait_for(parts[-1:])
-            parts.append(self._step(state, fed, strength))
+        parts: list[Totals] = []
+        for rows in self._loader.whole(self._batch_size):
+            self._loader.wait_for(parts[-1:])
+            parts.append(self._step(state, rows, strength))
         parts = jax.device_get(parts)
         return sum(parts[1:], parts[0])
 
     def __call__(self, state: TrainState, strength: Tree = ()) -> dict[str, float]:
-        return metrics.summary(self.totals(state, strength))
+        return self._task.summarize(self.totals(state, strength))

@@ -2,57 +2,66 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxaug import losses, robustness
-from jaxaug.augment import compose
-from jaxaug.bilevel.per_example import gather_rows, init_per_example
+from jaxaug import data as data_sets
+from jaxaug import losses, models, optim, robustness
+from jaxaug.augment.compose import build_pipeline, learned_transform_of
+from jaxaug.augment.transform import LearnedTransform
+from jaxaug.bilevel.per_example import gather_rows
 from jaxaug.core.errors import UsageError
-from jaxaug.core.registry import pick, resolve
+from jaxaug.core.registry import instantiate
 from jaxaug.core.sharding import make_mesh, replicated, sharded_along
-from jaxaug.core.types import Batch, MetaParams, ModelOutput, Progress, TrainState, merge_meta_params
-from jaxaug.data.corruption import corrupt
-from jaxaug.data.dataset import Dataset, Split
+from jaxaug.core.totals import Totals, empty_totals, totals_of
+from jaxaug.core.types import Batch, LossTransform, MetaParams, ModelOutput, Progress, TrainState, merge_meta_params
+from jaxaug.data.dataset import Dataset
 from jaxaug.data.loader import check_placement
 from jaxaug.data.sampler import training_rows
-from jaxaug.data.splits import subset_rows
-from jaxaug.models.api import create, without_norms
-from jaxaug.optim import optimizers
+from jaxaug.models.api import without_norms
 from jaxaug.optim.schedules import Schedule
-from jaxaug.search import autodo, dada
-from jaxaug.search.deepaa.plan import DeepAASearch, build, cut_pool
-from jaxaug.train.objective import make_bilevel_problem, make_objective, make_per_example_inputs
-from jaxaug.train.step import init_state, make_predict, make_search_step, make_train_step
-
-AFTERWARDS = "deepaa"  # the search that begins where the training ends
+from jaxaug.robustness.base import Protocol
+from jaxaug.search.base import SearchContext, SearchMethod
+from jaxaug.tasks.base import Task
+from jaxaug.train.config import NO_SEARCH, complete
+from jaxaug.train.objective import HEAD, Parts, make_bilevel_problem, make_objective, make_per_example_inputs
+from jaxaug.train.step import init_state, make_predict, make_train_step
 
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """A config made into functions; nothing is compiled or trained yet."""
+    """A config made into functions; nothing is compiled or trained yet.
+
+    config: with every option of every component. learned: the transform whose policy a search may change.
+    search_totals: shapes of what a search step reports (None: the search takes no steps beside the training).
+    """
 
     config: ConfigDict
     data: Dataset
     mesh: jax.sharding.Mesh
+    task: Task
+    chain: LossTransform
     steps_per_epoch: int
     schedule: Schedule
     init: Callable[[jax.Array], TrainState]
     train_step: Callable
     predict: Callable[[TrainState, Batch], ModelOutput]
-    protocols: Mapping[str, robustness.Protocol]
-    search: autodo.BilevelSearch | None = None
-    search_step: Callable | None = None
-    plan: DeepAASearch | None = None
+    protocols: Mapping[str, Protocol]
+    search: SearchMethod | None = None
+    learned: LearnedTransform | None = None
+    search_totals: Any = None
 
     @property
     def total_steps(self) -> int:
+        """Of the whole training."""
         return self.steps_per_epoch * self.config.epochs
 
     @property
@@ -60,16 +69,25 @@ class Experiment:
         """What `init` takes: an argument rather than a constant, so that all seeds share one compilation."""
         return jax.random.key(self.config.seed)
 
+    @property
+    def about(self) -> dict[str, str]:
+        """What a checkpoint must have been made with."""
+        return {"data": self.config.data.name, "model": self.config.model.name}
+
     def shardings(self) -> TrainState:
         """Where the state lies: what belongs to training rows is spread over the devices, the rest is on all."""
         everywhere, spread = replicated(self.mesh), sharded_along(self.mesh, 0)
-        state = jax.tree.map(lambda x: everywhere, jax.eval_shape(self.init, self.key))
-        of_rows = {name: getattr(state.search, name) for name in ("ids", "seen", "moments")}
-        own, of_rows = jax.tree.map(lambda x: spread, (state.meta.per_example, of_rows))
-        return state.replace(meta=state.meta.replace(per_example=own), search=state.search.replace(**of_rows))
+        state = jax.eval_shape(self.init, self.key)
+        whole = jax.tree.map(lambda x: everywhere, state)
+        per_example = jax.tree.map(lambda x: spread, state.meta.per_example)
+        search = state.search_state
+        if hasattr(search, "moments"):
+            of_rows = {name: getattr(search, name) for name in ("ids", "last_step", "moments")}
+            whole = whole.replace(search_state=whole.search_state.replace(**jax.tree.map(lambda x: spread, of_rows)))
+        return whole.replace(meta=whole.meta.replace(per_example=per_example))
 
     def abstract_state(self) -> TrainState:
-        """Shapes, dtypes and shardings of the state: what `Store.restore` is given. Computes nothing."""
+        """Shapes, dtypes and shardings of the state: what `Checkpointer.restore` is given. Computes nothing."""
 
         def one(x: jax.Array, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
             return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
@@ -79,73 +97,116 @@ class Experiment:
 
 def build_experiment(config: ConfigDict) -> Experiment:
     """Read the data and build every part. Raises UsageError for whatever is wrong with the config."""
-    mesh = make_mesh()
+    config, mesh = complete(config), make_mesh()
     _check_sizes(config, mesh.size)
-    data, pool = cut_pool(load_dataset(config), config.search.pool, config.seed)
-    check_placement(data, pool, config.data.place)
-    counts = {"steps_per_epoch": len(data.train) // config.batch_size, "epochs": config.epochs}
+    search = _search_of(config)
+    with at("config.data"):
+        data = load_dataset(config)
+    with at("config.search"):
+        data = data if search is None else search.prepare_data(data, config.seed)
+    pool = None if search is None else search.pool_rows
+    with at("config.place"):
+        check_placement(data, data.train if pool is None else pool, config.place)
     _check_rows(config, data)
-    model = create(config.model, data.num_classes)
-    side = config.augment.size
-    shape = (side, side, data.image_shape[2]) if side else data.image_shape
-    augment, augment_key = compose.build_pipeline(config.augment, data.mean, data.std)
-    chain = losses.build_chain(config.loss)
-    tx, schedule = optimizers.create(config.optim, **counts)
-    meta = merge_meta_params([augment_key, chain.meta(data.num_classes) if chain.meta else MetaParams()])
-    search = _search(config, data, meta, {**counts, "devices": mesh.size})
+    counts = {"steps_per_epoch": len(data.train) // config.batch_size, "epochs": config.epochs}
+    parts, learned, meta = _parts(config, data, counts)
+    with at("config.optim"):
+        tx, schedule = optim.create(**config.optim.to_dict(), **counts)
+    with at("config.robustness"):
+        protocols = robustness.create(config.robustness, data)
+    if search is not None:
+        with at("config.search"):
+            search.setup(_context(parts, data, mesh, config.seed, meta))
+    method = search or SearchMethod()
+    class_counts = jnp.asarray(np.bincount(data.train.label.ravel(), minlength=data.num_classes), jnp.float32)
 
     def init(key: jax.Array) -> TrainState:
-        of_shared = search.tx.init(meta.shared) if search else ()
-        count = search.rule.moments if search else 0
-        begun = init_per_example(meta, data.train.index, count, of_shared, mesh.size)
-        return init_state(key, model, chain, tx, *begun, shape)
+        begun = method.init(meta, data.train.index, mesh.size)
+        return init_state(key, parts, tx, *begun, _model_shape(config, data), class_counts)
 
-    rule = search.rule if search else None
-    train_step = make_train_step(make_objective(model, augment, chain, **counts), tx, rule)
-    search_step = None
-    if search:
-        stages = make_bilevel_problem(model, augment, chain, search.part, **counts)
-        search_step = make_search_step(
-            stages, search.rule, search.tx, search.direction, part=search.part, fisher=search.fisher
-        )
-    predict, protocols = make_predict(model, augment), robustness.build(config, data)
-    plan = _plan(config, data, pool, (model, augment, chain), counts, mesh)
-    functions = (init, train_step, predict, protocols, search, search_step, plan)
-    job = Experiment(config, data, mesh, counts["steps_per_epoch"], schedule, *functions)
-    _trace(job, augment)
-    return job
+    experiment = Experiment(
+        config=config,
+        data=data,
+        mesh=mesh,
+        task=parts.task,
+        chain=parts.chain,
+        steps_per_epoch=counts["steps_per_epoch"],
+        schedule=schedule,
+        init=init,
+        train_step=make_train_step(make_objective(parts), tx, method.rule),
+        predict=make_predict(parts),
+        protocols=protocols,
+        search=search,
+        learned=learned,
+    )
+    return dataclasses.replace(experiment, search_totals=_trace(experiment, parts))
 
 
 def load_dataset(config: ConfigDict) -> Dataset:
-    """The data set as the config wants it: cut, thinned out, distorted."""
-    seed, config = config.seed, copy.deepcopy(config.data)
-    config.seed = seed if config.seed < 0 else config.seed
-    return corrupt(subset_rows(resolve("data", config.name).load(config), config.train_size, config.seed), config)
+    """The data set as the config wants it: cut, thinned out, corrupted."""
+    options = complete(config).data.to_dict()
+    if options["seed"] < 0:
+        options["seed"] = config.seed
+    return data_sets.load(**options)
 
 
-def _search(config: ConfigDict, data: Dataset, meta: MetaParams, counts: dict[str, int]) -> autodo.BilevelSearch | None:
-    if config.search.name in ("", AFTERWARDS):
+@contextlib.contextmanager
+def at(address: str) -> Iterator[None]:
+    """A mistake that shows in the block is told with the field of the config it belongs to."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{address}: {error}") from error
+
+
+def _search_of(config: ConfigDict) -> SearchMethod | None:
+    if config.search.name == NO_SEARCH:
         return None
-    if not (meta.per_example or meta.shared):
-        raise UsageError(
-            "config.search has nothing to learn: add 'targets.learned_targets' or 'weights.learned_weights' to "
-            "config.loss.chain, or set `learned` of config.augment.policy, config.loss.soften or config.loss.isda"
-        )
-    build = pick("config.search.name", config.search.name, {"autodo": autodo.build, "dada": dada.build})
-    trusted = len(data.validation.label)
-    return build(config.search, size=len(data.train.label), trusted=trusted, seed=config.seed, **counts)
+    with at("config.search"):
+        return instantiate("search", config.search.to_dict())
 
 
-def _plan(
-    config: ConfigDict, data: Dataset, pool: Split, parts: tuple, counts: dict[str, int], mesh: jax.sharding.Mesh
-) -> DeepAASearch | None:
-    if config.search.name != AFTERWARDS:
-        if config.search.pool or config.search.checkpoint:
-            raise UsageError(f"config.search.pool and checkpoint are for config.search.name={AFTERWARDS!r}")
-        return None
-    model, augment, chain = parts
-    train, trust = (make_per_example_inputs(model, augment, one, **counts) for one in (chain, None))
-    return build(config.search, train=train, trust=trust, data=data, pool=pool, seed=config.seed, mesh=mesh)
+def _parts(
+    config: ConfigDict, data: Dataset, counts: dict[str, int]
+) -> tuple[Parts, LearnedTransform | None, MetaParams]:
+    """(what the training is made of, the learned transform, what may be learned as it begins)."""
+    with at("config.task"):
+        task = instantiate("task", config.task.to_dict())
+        task.check(data)
+    with at("config.model"):
+        model = models.create(**config.model.to_dict(), num_classes=data.num_classes)
+    transforms = {}
+    for stage in ("train", "after"):
+        with at(f"config.augment.{stage}"):
+            transforms[stage] = [instantiate("augment", slot) for slot in config.augment[stage]]
+    with at("config.augment"):
+        size, views = config.augment.size, config.augment.views
+        augment, learned_meta = build_pipeline(**transforms, mean=data.mean, std=data.std, size=size, views=views)
+        learned = learned_transform_of([*transforms["train"], *transforms["after"]])
+    with at("config.loss"):
+        chain = losses.create(config.loss)
+        meta = chain.meta(data.num_classes) if chain.meta else MetaParams()
+    parts = Parts(task, model, augment, chain, **counts)
+    return parts, learned, merge_meta_params([learned_meta, meta])
+
+
+def _context(parts: Parts, data: Dataset, mesh: jax.sharding.Mesh, seed: int, meta: MetaParams) -> SearchContext:
+    return SearchContext(
+        data=data,
+        mesh=mesh,
+        seed=seed,
+        steps_per_epoch=parts.steps_per_epoch,
+        epochs=parts.epochs,
+        meta=meta,
+        problem=lambda part: make_bilevel_problem(parts, part),
+        train_inputs=make_per_example_inputs(parts, parts.chain),
+        val_inputs=make_per_example_inputs(parts, None),
+    )
+
+
+def _model_shape(config: ConfigDict, data: Dataset) -> tuple[int, ...]:
+    side = config.augment.size
+    return (side, side, data.image_shape[2]) if side else data.image_shape
 
 
 def _check_rows(config: ConfigDict, data: Dataset) -> None:
@@ -157,27 +218,36 @@ def _check_rows(config: ConfigDict, data: Dataset) -> None:
         )
 
 
-def _trace(job: Experiment, augment: Callable) -> None:
-    """Parts in an order that cannot be, or that do not take such images, say so here. Computes nothing."""
+def _trace(experiment: Experiment, parts: Parts) -> Any:
+    """Transforms in an order that cannot be, or that do not take such images, say so here. Computes nothing.
+
+    Returns the shapes of what a search step reports, None if none is taken.
+    """
+    data, search = experiment.data, experiment.search
 
     def batch_of(size: int) -> Batch:
         zeros = jnp.zeros(size, jnp.int32)
-        return Batch(jnp.zeros((size, *job.data.image_shape), job.data.train.image.dtype), zeros, zeros)
+        label = jnp.zeros((size, *data.train.label.shape[1:]), jnp.int32)
+        return Batch(jnp.zeros((size, *data.image_shape), data.train.image.dtype), label, zeros)
 
     def one_batch(state: TrainState) -> Batch:
-        batch, share = batch_of(job.config.batch_size), jnp.zeros(())
-        meta = gather_rows(None, state.meta, state.search, batch.index)[0]
-        return augment(
-            batch.replace(per_example=meta.per_example), meta.shared, state.key, Progress(share, share), train=True
-        )
+        batch, share = batch_of(experiment.config.batch_size), jnp.zeros(())
+        meta = gather_rows(None, state.meta, state.search_state, batch.index)[0]
+        batch = batch.replace(per_example=meta.per_example)
+        return parts.augment(batch, meta.shared, state.key, Progress(share, share), train=True)
 
-    state = job.abstract_state()  # a model that cannot take such images says so here
-    jax.eval_shape(one_batch, state)
-    if job.plan is not None:
-        without_norms(state.params, tuple(job.config.search.part))
-    if job.search is not None and job.search_step is not None:
-        chosen, trusted = job.search.batch(0)
-        jax.eval_shape(job.search_step, state, batch_of(len(chosen)), batch_of(len(trusted)))
+    with at("config.model"):
+        state = experiment.abstract_state()  # a model that cannot take such images says so here
+    with at("config.augment"):
+        jax.eval_shape(one_batch, state)
+    if search is None:
+        return None
+    with at("config.search"):
+        without_norms(state.params, tuple(search.part))
+        if not search.due(experiment.total_steps - 1):
+            return None
+        chosen, validation = search.rows(0)
+        return jax.eval_shape(search.step, state, batch_of(len(chosen)), batch_of(len(validation)))[1]
 
 
 def _check_sizes(config: ConfigDict, size: int) -> None:
@@ -192,13 +262,35 @@ def _check_sizes(config: ConfigDict, size: int) -> None:
         )
 
 
-def step_batches(job: Experiment, from_step: int) -> Iterator[tuple[int, np.ndarray]]:
+def empty_training_totals(experiment: Experiment) -> Totals:
+    """The totals that those of training steps are added to."""
+    kernel = experiment.abstract_state().params[HEAD]["kernel"]
+    shape, num_classes = experiment.data.train.label.shape[1:], kernel.shape[1]
+    label = jax.ShapeDtypeStruct((1, *shape), jnp.int32)
+
+    def sums(kernel: jax.Array, label: jax.Array) -> Any:
+        logits = jnp.zeros((*label.shape, num_classes))
+        output = ModelOutput(jnp.zeros((*label.shape, len(kernel))), logits, kernel, jnp.zeros(num_classes))
+        batch = Batch(jnp.zeros((1, *experiment.data.image_shape)), label, jnp.zeros(1, jnp.int32))
+        return totals_of({"loss": (jnp.zeros(()), jnp.zeros(())), **experiment.task.train_sums(output, batch)})
+
+    return empty_totals(jax.eval_shape(sums, kernel, label))
+
+
+def step_batches(experiment: Experiment, from_step: int) -> Iterator[tuple[int, np.ndarray]]:
     """(step, rows [n B]) to the end of the training, n = steps_per_dispatch, less where an epoch ends."""
-    config, waiting = job.config, []
-    for step, chosen in training_rows(len(job.data.train.label), config.batch_size, config.seed, from_step):
-        if step == job.total_steps:
+    config, waiting = experiment.config, []
+    for step, chosen in training_rows(len(experiment.data.train.label), config.batch_size, config.seed, from_step):
+        if step == experiment.total_steps:
             return
         waiting.append(chosen)
-        if len(waiting) == config.steps_per_dispatch or (step + 1) % job.steps_per_epoch == 0:
+        if len(waiting) == config.steps_per_dispatch or (step + 1) % experiment.steps_per_epoch == 0:
             yield step + 1 - len(waiting), np.stack(waiting)
             waiting = []
+
+
+def with_seed(config: ConfigDict, seed: int) -> ConfigDict:
+    """The config with another seed."""
+    found = copy.deepcopy(config)
+    found.seed = seed
+    return found

@@ -10,8 +10,8 @@ from ml_collections import ConfigDict
 from jaxaug.core.errors import UsageError
 from jaxaug.core.types import TrainState
 from jaxaug.runs.checkpoint import Checkpointer, tree_structure
-from jaxaug.runs.workdir import read_config
-from jaxaug.train.config import default_config
+from jaxaug.runs.workdir import RESULT, read_config
+from jaxaug.train.config import complete, default_config
 from jaxaug.train.experiment import Experiment, build_experiment
 
 
@@ -20,35 +20,40 @@ def load_config(folder: str | pathlib.Path) -> ConfigDict:
     saved, config = read_config(pathlib.Path(folder)), default_config()
     try:
         config.update(saved)
+        return complete(config)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{folder}/config.json is no config of this version of jaxaug: {error}") from None
-    return config
 
 
-def load_state(folder: str | pathlib.Path, job: Experiment) -> TrainState:
-    """The final state of the run in a folder, for a job of the same model and data. Raises UsageError without one."""
+def load_state(folder: str | pathlib.Path, experiment: Experiment) -> TrainState:
+    """The final state of the run in a folder, for an experiment with the same model and data.
+
+    Raises:
+      UsageError: the run is not complete, or its checkpoint is of another model or data set.
+    """
     folder = pathlib.Path(folder)
     checkpoints = folder / "checkpoints"
-    # Opening a store cleans up what the process of a run that goes on is writing.
-    if not ((folder / "result.json").exists() and checkpoints.exists()):
+    # Opening checkpoints cleans up what the process of a run that goes on is writing.
+    if not ((folder / RESULT).exists() and checkpoints.exists()):
         raise UsageError(f"the run in {folder} is not complete, or its checkpoints are gone")
-    store = Checkpointer(checkpoints, {"data": job.config.data.name, "model": job.config.model.name})
+    checkpointer = Checkpointer(checkpoints, experiment.about)
     try:
-        state = store.restore(job.abstract_state())
+        state = checkpointer.restore(experiment.abstract_state())
     finally:
-        store.close()
+        checkpointer.close()
     if state is None:
         raise UsageError(f"there is no checkpoint in {checkpoints}")
     return state
 
 
-def load_network(folder: str | pathlib.Path, job: Experiment) -> TrainState:
-    """The state with which `job` begins, but with the trained network of the run in a folder.
+def load_network(folder: str | pathlib.Path, experiment: Experiment) -> TrainState:
+    """The state with which an experiment begins, but with the trained network of the run in a folder.
 
-    Raises UsageError if its model is another, and for what `state_of` refuses.
+    Raises:
+      UsageError: its model is another, or what `load_state` refuses.
     """
     trained = load_state(folder, build_experiment(load_config(folder)))
-    begun = jax.jit(job.init, out_shardings=job.shardings())(job.key)
-    if tree_structure((trained.params, trained.stats)) != tree_structure((begun.params, begun.stats)):
-        raise UsageError(f"config.search.checkpoint: the network of the run in {folder} is not the one of config.model")
-    return begun.replace(params=trained.params, stats=trained.stats)
+    begun = jax.jit(experiment.init, out_shardings=experiment.shardings())(experiment.key)
+    if tree_structure((trained.params, trained.model_state)) != tree_structure((begun.params, begun.model_state)):
+        raise UsageError(f"config.search.network: the network of the run in {folder} is not the one of config.model")
+    return begun.replace(params=trained.params, model_state=trained.model_state)

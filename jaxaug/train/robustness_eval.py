@@ -7,58 +7,58 @@ import statistics
 from typing import Any
 
 from jaxaug.core.atomic_io import write_text
+from jaxaug.core.errors import Interrupted
 from jaxaug.core.sharding import any_process, is_main_process
 from jaxaug.core.types import TrainState
 from jaxaug.robustness.base import Protocol
 from jaxaug.runs.workdir import Workdir
-from jaxaug.train import metrics
 from jaxaug.train.evaluator import Evaluator
 from jaxaug.train.experiment import Experiment
 from jaxaug.train.hooks.console import ProgressBar
-from jaxaug.train.hooks.preemption import Interrupted, StopSignal
+from jaxaug.train.hooks.preemption import StopSignal
 
 
 def evaluate_robustness(
-    job: Experiment, state: TrainState, test: Evaluator, folder: Workdir, requests: StopSignal, title: str
+    experiment: Experiment, state: TrainState, test: Evaluator, folder: Workdir, stop: StopSignal, title: str
 ) -> dict[str, Any]:
     """What a run's result holds besides its records.
 
-    "reliability": `metrics.reliability` of the test split. With protocols, "robustness": {protocol: {"axis",
+    What `Task.diagrams` makes of the test split. With protocols, "robustness": {protocol: {"axis",
     "severity", "error"}}, errors in 0..1, averaged where several lines share a severity; and each protocol's figure.
     Every level by itself goes to `robustness.json` in the folder as soon as its protocol is complete; what is there is
     not measured again. Raises Interrupted between two levels if asked to stop.
     """
-    found: dict[str, Any] = {"reliability": metrics.reliability(test.totals(state))}
+    found: dict[str, Any] = experiment.task.diagrams(test.totals(state))
     path = folder.path / "robustness.json"
     measured = json.loads(path.read_text()) if is_main_process() and path.exists() else {}
-    for name, protocol in job.protocols.items():
+    for name, protocol in experiment.protocols.items():
         # Only the main process reads the file, and all of them must evaluate together.
         if any_process(name in measured):
             continue
-        measured[name] = _measure(job, state, protocol, requests, f"{title}: {name}")
+        measured[name] = _measure(experiment, state, protocol, stop, f"{title}: {name}")
         if is_main_process():
             write_text(path, json.dumps(measured, indent=1))
-    if job.protocols and is_main_process():
+    if experiment.protocols and is_main_process():
         found["robustness"] = {name: _curve(one) for name, one in measured.items()}
         found |= {one["figure"]: one[one["figure"]] for one in measured.values()}
     return found
 
 
 def _measure(
-    job: Experiment, state: TrainState, protocol: Protocol, requests: StopSignal, title: str
+    experiment: Experiment, state: TrainState, protocol: Protocol, stop: StopSignal, title: str
 ) -> dict[str, Any]:
     """{"axis", "figure", <the figure>, "levels": [{"line", "severity", "error", ...}]} of one protocol."""
-    evaluator = Evaluator(job, job.data.test, protocol.perturb, protocol.seed)
+    evaluator = Evaluator(experiment, experiment.data.test, protocol.perturb, protocol.seed)
     bar = ProgressBar(title, len(protocol.levels), 0, visible=is_main_process())
     levels: list[dict[str, Any]] = []
     try:
         for level in protocol.levels:
-            if any_process(requests.stop):
+            if any_process(stop.stop):
                 raise Interrupted(f"stopped as asked in {title}; the training is complete and saved")
             if level.split is not None:
-                evaluator.place(level.split())
+                evaluator.use(level.split())
             figures = evaluator(state, level.strength)
-            error = 1 - figures.pop("top1")
+            error = 1 - figures.pop(experiment.task.metric)
             levels.append({"line": level.line, "severity": float(level.severity), "error": error, **figures})
             bar.update(len(levels), {"error": error})
     finally:

@@ -1,115 +1,80 @@
-"""Pure steps. `train_step` is the only place where parameters change, `search_step` where meta does."""
+"""Pure steps. `train_step` is the only place where parameters change; a search's own step is where meta does."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 
-from jaxaug import losses
-from jaxaug.bilevel.hypergradient import IHVPSolver, hypergradient, softmax_fisher
-from jaxaug.bilevel.per_example import SearchState, SparseRule, gather_rows, scatter_update
-from jaxaug.core.types import Batch, LossInputs, LossTransform, MetaParams, ModelOutput, TrainState, Tree
+from jaxaug.bilevel.per_example import SparseRule, gather_rows
+from jaxaug.core.random import DeviceStream
+from jaxaug.core.totals import Totals, totals_of
+from jaxaug.core.types import Batch, MetaParams, ModelOutput, TrainState
 from jaxaug.data.dataset import Split
 from jaxaug.data.loader import RowSource
 from jaxaug.data.sampler import take
-from jaxaug.models.api import apply_model, get_subtree, init_model
-from jaxaug.train import metrics
-from jaxaug.train.objective import BilevelProblem, Objective
-
-# Numbers that no step has: training steps use fold_in(key, step).
-OF_INIT, OF_SEARCH = 2**32 - 1, 2**32 - 2
+from jaxaug.models.api import init_model
+from jaxaug.train.objective import HEAD, Objective, Parts
 
 
 def init_state(
     key: jax.Array,
-    model: nn.Module,
-    chain: LossTransform,
+    parts: Parts,
     tx: optax.GradientTransformation,
     meta: MetaParams,
-    search: SearchState,
+    search_state: Any,
     image_shape: tuple[int, ...],
+    class_counts: jax.Array,
 ) -> TrainState:
-    """The state before the first step, a function of `key` alone."""
-    params, stats = init_model(model, jax.random.fold_in(key, OF_INIT), image_shape)
-    num_features, num_classes = params["head"]["kernel"].shape
-    loss = chain.init(num_classes, num_features)
-    return TrainState(jnp.zeros((), jnp.int32), params, stats, tx.init(params), loss, meta, search, key)
+    """The state before the first step, a function of `key` alone.
+
+    Args:
+      meta, search_state: as `SearchMethod.init` gives them.
+      image_shape: (H, W, C) that the model sees.
+      class_counts: [K], the training rows of each class, for loss transforms that ask for them.
+    """
+    params, model_state = init_model(
+        parts.model, jax.random.fold_in(key, int(DeviceStream.INITIALIZATION)), image_shape
+    )
+    num_features, num_classes = params[HEAD]["kernel"].shape
+    loss_state = parts.chain.init(num_classes, num_features, class_counts=class_counts)
+    step = jnp.zeros((), jnp.int32)
+    return TrainState(step, params, model_state, tx.init(params), loss_state, meta, search_state, key)
 
 
 def make_train_step(
     objective: Objective, tx: optax.GradientTransformation, rule: SparseRule | None = None
-) -> Callable[[TrainState, Batch], tuple[TrainState, metrics.Totals]]:
-    """train_step(state, batch) -> (state, metrics): one optimiser step. rule: that of the search, if there is one."""
+) -> Callable[[TrainState, Batch], tuple[TrainState, Totals]]:
+    """train_step(state, batch) -> (state, totals): one optimiser step. rule: that of the search, if there is one."""
 
-    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, metrics.Totals]:
+    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Totals]:
         key = jax.random.fold_in(state.key, state.step)
-        meta = gather_rows(rule, state.meta, state.search, batch.index)[0]
-        grads, aux = jax.grad(objective, has_aux=True)(state.params, meta, state, batch, key)
-        updates, opt = tx.update(grads, state.opt, state.params)
+        meta = gather_rows(rule, state.meta, state.search_state, batch.index)[0]
+        (loss, aux), grads = jax.value_and_grad(objective, has_aux=True)(state.params, meta, state, batch, key)
+        updates, opt_state = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        state = state.replace(step=state.step + 1, params=params, opt=opt, stats=aux.stats, loss=aux.loss)
-        return state, aux.metrics
+        totals = totals_of({"loss": (loss, jnp.ones(())), **aux.sums}, jnp.isfinite(loss), state.step)
+        state = state.replace(
+            step=state.step + 1,
+            params=params,
+            opt_state=opt_state,
+            model_state=aux.model_state,
+            loss_state=aux.loss_state,
+        )
+        return state, totals
 
     return train_step
 
 
-def make_search_step(
-    stages: BilevelProblem,
-    rule: SparseRule,
-    tx: optax.GradientTransformation,
-    direction: IHVPSolver,
-    *,
-    part: tuple[str, ...],
-    fisher: bool,
-) -> Callable[[TrainState, Batch, Batch], tuple[TrainState, metrics.Totals]]:
-    """search_step(state, batch, trusted) -> (state, metrics): meta moves so that the trusted rows' loss falls.
-
-    The rows' own numbers follow `rule`, the shared ones `tx`. part: the parameters that the derivative goes through.
-    fisher: curvature by Gauss-Newton on the weighted cross-entropy, which is never negative; else by the Hessian.
-    """
-
-    def search_step(state: TrainState, batch: Batch, trusted: Batch) -> tuple[TrainState, metrics.Totals]:
-        key = jax.random.fold_in(jax.random.fold_in(state.key, OF_SEARCH), state.search.step)
-        seen = gather_rows(rule, state.meta, state.search, batch.index)
-        numbers, back, rest = jax.vjp(lambda h: stages.encode(h, state, batch, key), seen[0], has_aux=True)
-
-        def inputs(params: Tree, shared: Tree, numbers: Tree) -> LossInputs:
-            return stages.score(params, shared, numbers, rest, state)
-
-        def train(params: Tree, given: tuple[Tree, Tree]) -> jax.Array:
-            return losses.mean_loss(inputs(params, *given))
-
-        params, given = get_subtree(state.params, part), (seen[0].shared, numbers)
-        curvature = None
-        if fisher:
-            now, known = inputs(params, *given), jnp.maximum(jnp.sum(rest.label >= 0), 1)
-            # What transforms add to the logits is held fixed: its curvature need not be positive.
-            added = jax.lax.stop_gradient(now.logits - now.output.logits)
-            curvature = softmax_fisher(lambda p: inputs(p, *given).output.logits + added, now.weight, known)
-        trust = stages.trust(state, trusted)
-        (of_shared, of_numbers), report = hypergradient(train, trust, params, given, direction, curvature)
-        # What reaches meta through the images and features, and what reaches it directly.
-        (gradient,) = back(of_numbers)
-        of_shared = jax.tree.map(jnp.add, gradient.shared, of_shared)
-        meta, search = scatter_update(rule, state.meta, state.search, seen, gradient.per_example)
-        updates, of_tx = tx.update(of_shared, search.shared, meta.shared)
-        meta = meta.replace(shared=optax.apply_updates(meta.shared, updates))
-        totals = metrics.search_totals(report, (gradient.per_example, of_shared), state.step)
-        return state.replace(meta=meta, search=search.replace(shared=of_tx)), totals
-
-    return search_step
-
-
-def make_predict(model: nn.Module, augment: Callable) -> Callable[[TrainState, Batch], ModelOutput]:
-    """predict(state, batch) -> Outputs, with running BatchNorm statistics and without augmentation."""
+def make_predict(parts: Parts) -> Callable[[TrainState, Batch], ModelOutput]:
+    """predict(state, batch) -> ModelOutput, with running BatchNorm statistics and without augmentation."""
 
     def predict(state: TrainState, batch: Batch) -> ModelOutput:
-        batch = augment(batch, state.meta.shared, None, None, train=False)
-        return apply_model(model, state.params, state.stats, batch.image, train=False)[0]
+        batch = parts.augment(batch, state.meta.shared, None, None, train=False)
+        return parts.evaluated(state.params, state.model_state, batch.image)
 
     return predict
 
@@ -117,17 +82,17 @@ def make_predict(model: nn.Module, augment: Callable) -> Callable[[TrainState, B
 def batch_of(source: Split | None, chosen: jax.Array | Split) -> Batch:
     """The batch of rows number `chosen` [B] of a split on the device; row -1 is padding and gets label -1.
 
-    Without a source chosen is the rows themselves, see `feed.Fed`.
+    Without a source chosen is the rows themselves, see `data.RowSource`.
     """
     part = take(source, chosen)
     return Batch(part.image, part.label, part.index)
 
 
 def make_search_dispatch(search_step: Callable) -> Callable:
-    """dispatch(state, totals, rows [B], trusted rows [V]) -> (state, totals): a search step."""
+    """dispatch(state, totals, rows [B], validation rows [V]) -> (state, totals): a search step."""
 
-    def dispatch(state: TrainState, totals: metrics.Totals, fed: RowSource, trusted: RowSource):
-        state, new = search_step(state, batch_of(*fed), batch_of(*trusted))
+    def dispatch(state: TrainState, totals: Totals, rows: RowSource, validation: RowSource):
+        state, new = search_step(state, batch_of(*rows), batch_of(*validation))
         return state, totals + new
 
     return dispatch
@@ -139,14 +104,14 @@ def make_train_dispatch(train_step: Callable) -> Callable:
     One step is called plainly: XLA's CPU backend runs convolutions inside a loop 3 to 9 times slower.
     """
 
-    def dispatch(state: TrainState, totals: metrics.Totals, fed: RowSource):
+    def dispatch(state: TrainState, totals: Totals, rows: RowSource):
         def one(carry, chosen):
             state, totals = carry
-            state, new = train_step(state, batch_of(fed.source, chosen))
+            state, new = train_step(state, batch_of(rows.source, chosen))
             return (state, totals + new), None
 
-        if len(jax.tree.leaves(fed.chosen)[0]) == 1:
-            return one((state, totals), jax.tree.map(lambda x: x[0], fed.chosen))[0]
-        return jax.lax.scan(one, (state, totals), fed.chosen)[0]
+        if len(jax.tree.leaves(rows.chosen)[0]) == 1:
+            return one((state, totals), jax.tree.map(lambda x: x[0], rows.chosen))[0]
+        return jax.lax.scan(one, (state, totals), rows.chosen)[0]
 
     return dispatch

@@ -6,19 +6,16 @@ pieces, so that its memory depends on neither the copies nor the items.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import flax.struct
 import jax
 import jax.numpy as jnp
 
 from jaxaug import losses
 from jaxaug.bilevel.hypergradient import IHVPProblem, hessian, mixed_derivative, softmax_fisher
-from jaxaug.core.types import Batch, LossInputs, TrainState, Tree
+from jaxaug.core.types import Batch, TrainState, Tree
 from jaxaug.models.api import replace_arrays, without_norms
+from jaxaug.search.base import PerExampleInputs
 from jaxaug.search.deepaa.augmenter import Layers, PolicyAugmenter, SearchItem
-
-PerExampleInputs = Callable[[Tree, TrainState, Batch], LossInputs]  # params, net, batch
 
 
 class BranchDerivative(flax.struct.PyTreeNode):
@@ -44,22 +41,22 @@ class ItemContext(flax.struct.PyTreeNode):
 
 
 class BranchGradients:
-    """The functions of `Given` that an item's update is made of. Gradients are taken in `part` of the parameters
+    """The functions of `ItemContext` that an item's update is made of. Gradients are taken in `part` of the parameters
     without those of normalisation layers, which the search holds fixed as DeepAA does.
 
-    train, trust: (params, net, batch) -> Terms, of augmented images and of validation images.
+    train, val: (params, net, batch) -> LossInputs, of augmented images and of validation images.
     """
 
     def __init__(
         self,
         train: PerExampleInputs,
-        trust: PerExampleInputs,
+        val: PerExampleInputs,
         images: PolicyAugmenter,
         part: tuple[str, ...],
         chunk: int,
         factor: int,
     ):
-        self._train, self._trust, self.images, self._part = train, trust, images, part
+        self._train, self._val, self.images, self._part = train, val, images, part
         self._chunk, self._factor = chunk, factor
         self.branches = images.space.op.shape[2]
 
@@ -69,7 +66,7 @@ class BranchGradients:
 
     def validation(self, given: ItemContext) -> Tree:
         """The gradient of the mean loss of the validation images."""
-        return jax.grad(lambda theta: jnp.mean(self._rows(self._trust, theta, given, self._trusted(given))))(
+        return jax.grad(lambda theta: jnp.mean(self._rows(self._val, theta, given, self._validation_batch(given))))(
             self._theta(given)
         )
 
@@ -117,14 +114,14 @@ class BranchGradients:
         def train(theta: Tree) -> jax.Array:
             return jnp.sum(weight * self._rows(self._train, theta, given, batch))
 
-        def trust(theta: Tree) -> jax.Array:
-            return jnp.mean(self._rows(self._trust, theta, given, self._trusted(given)))
+        def val(theta: Tree) -> jax.Array:
+            return jnp.mean(self._rows(self._val, theta, given, self._validation_batch(given)))
 
         def logits(theta: Tree) -> jax.Array:
             return self._train(replace_arrays(given.net.params, theta), given.net, batch).output.logits
 
         curvature = softmax_fisher(logits, weight, 1.0) if fisher else hessian(train)
-        return IHVPProblem(train, trust, theta, jax.grad(trust)(theta), curvature)
+        return IHVPProblem(train, val, theta, jax.grad(val)(theta), curvature)
 
     def _theta(self, given: ItemContext) -> Tree:
         return without_norms(given.net.params, self._part)
@@ -159,6 +156,6 @@ class BranchGradients:
         item = given.item
         return Batch(item.image[None], item.label[None], item.index[None])
 
-    def _trusted(self, given: ItemContext) -> Batch:
+    def _validation_batch(self, given: ItemContext) -> Batch:
         count = len(given.item.validation)
         return Batch(given.item.validation, jnp.full(count, given.item.label), jnp.full(count, given.item.index))

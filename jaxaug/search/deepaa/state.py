@@ -1,7 +1,7 @@
 """DeepAA (Zheng et al., ICLR 2022): a deep augmentation policy, layer by layer, by matching gradients.
 
 For an item, a training image and validation images of its class, the cosine between the gradient of the image under the
-policy and that of the validation images has a derivative in the probability of every branch (`matching`). The logits of
+policy and that of the validation images has a derivative in the probability of every branch (`bilevel.gradient_matching`). The logits of
 the layer climb along its mean over items, less its standard deviation from the second layer on, by Adam.
 """
 
@@ -21,23 +21,31 @@ from jaxaug.policies.policy import Policy
 from jaxaug.search.deepaa.gradients import BranchDerivative
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(eq=False)
 class Options:
-    """What of the search is a matter of choice, with the values of the released code.
+    """What of the search's updates is a matter of choice, with the values of the released code.
 
     (Its README takes 6 layers and 1,024 updates for CIFAR.)
 
-    layers; updates of each; images: training images of an update, each an item with so many validation images of its
-    own. copies of an image before the layer under search, each seen under all branches; factor: the gradient of an
-    image under the policy is the mean of `factor` times as many draws as there are branches. chunk: copies in the
-    network at once.
-    learning_rate of Adam. identity: the logit that Identity begins with, others at 0. spread: standard deviations over
-    the items that count against a branch, from the second layer on. refine: updates of all layers together afterwards.
-    stop: the search ends with a layer that is Identity with more than this probability (0: never).
-    Raises UsageError for numbers that cannot be.
+    Attributes:
+      num_layers: layers of the policy.
+      updates: updates of each layer.
+      images: training images of an update, each an item.
+      validation: validation images of an item, of its class.
+      copies: of an image before the layer under search, each seen under all branches.
+      factor: the gradient of an image under the policy is the mean of `factor` times as many draws as there are branches.
+      chunk: copies in the network at once.
+      learning_rate: of Adam.
+      identity: the logit that Identity begins with, others at 0.
+      spread: standard deviations over the items that count against a branch, from the second layer on.
+      refine: updates of all layers together afterwards.
+      stop: the search ends with a layer that is Identity with more than this probability; 0 for never.
+
+    Raises:
+      UsageError: numbers that cannot be.
     """
 
-    layers: int = 4
+    num_layers: int = 4
     updates: int = 256
     images: int = 16
     validation: int = 64
@@ -51,15 +59,15 @@ class Options:
     stop: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("layers", "updates", "images", "validation", "copies", "factor", "chunk"):
+        for name in ("num_layers", "updates", "images", "validation", "copies", "factor", "chunk"):
             if getattr(self, name) < 1:
-                raise UsageError(f"config.search.deepaa.{name} must be at least 1, got {getattr(self, name)}")
+                raise UsageError(f"deepaa: {name} must be at least 1, got {getattr(self, name)}")
         if self.copies % self.chunk:
-            raise UsageError(f"config.search.deepaa.chunk {self.chunk} does not divide the {self.copies} copies")
+            raise UsageError(f"deepaa: chunk {self.chunk} does not divide the {self.copies} copies")
         if not (self.learning_rate > 0 and self.spread >= 0 and self.refine >= 0 and 0 <= self.stop < 1):
             raise UsageError(
-                "config.search.deepaa: learning_rate must be above 0, spread and refine at least 0 and stop in [0, 1), "
-                f"got {self.learning_rate}, {self.spread}, {self.refine} and {self.stop}"
+                "deepaa: learning_rate must be above 0, spread and refine at least 0 and stop in [0, 1), got "
+                f"{self.learning_rate}, {self.spread}, {self.refine} and {self.stop}"
             )
 
 
@@ -84,10 +92,10 @@ def begin(key: jax.Array, options: Options, space: Policy, levels: bool = False)
     """
     branches = space.op.shape[2]
     start = jnp.zeros(branches, jnp.float32).at[identity_of(space)].set(options.identity)
-    logits = jnp.broadcast_to(start - start.mean(), (options.layers, branches))
+    logits = jnp.broadcast_to(start - start.mean(), (options.num_layers, branches))
     learned = {"logits": logits, **({"levels": jnp.zeros_like(logits)} if levels else {})}
     opt = {name: jax.vmap(adam(options.learning_rate).init)(x) for name, x in learned.items()}
-    layers, greedy = (jnp.asarray(x, jnp.int32) for x in (options.layers, options.layers * options.updates))
+    layers, greedy = (jnp.asarray(x, jnp.int32) for x in (options.num_layers, options.num_layers * options.updates))
     return PolicyState(jnp.zeros((), jnp.int32), layers, greedy, logits, learned.get("levels"), opt, key)
 
 

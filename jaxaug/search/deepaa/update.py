@@ -66,17 +66,17 @@ Update = Callable[
 
 
 def make_updates(
-    pieces: BranchGradients, options: Options, direction: IHVPSolver | None, fisher: bool, mesh: Mesh
+    pieces: BranchGradients, options: Options, solver: IHVPSolver | None, fisher: bool, mesh: Mesh
 ) -> dict[str, Update]:
     """{"first", "later", "all"}: updates of the first layer, of a later one, of the layers up to `layer` together.
 
-    direction: None for the cosine's, whose gradients are summed piece by piece; others see one sum of as many draws as
-    there are branches. derivative: for each item, a `Slope` [N R]; for "all" that by the logits of all layers [N L R].
+    solver: None for the cosine's, whose gradients are summed piece by piece; others see one sum of as many draws as
+    there are branches. derivative: for each item, a `BranchDerivative` [N R]; for "all" that by the logits of all layers [N L R].
     Items are spread over the mesh.
     """
     one_by_one = mesh.size == 1 and jax.default_backend() == "cpu"
     loops = CALLED if one_by_one else SCANNED
-    of_item = ItemUpdate(pieces, options, direction, fisher, loops)
+    of_item = ItemUpdate(pieces, options, solver, fisher, loops)
     gather = loops.compiled(partial(_gathered, pieces.images.space))
 
     def make(derive: Callable[[ItemContext, jax.Array], tuple[Any, jax.Array]], learn: Callable) -> Update:
@@ -101,8 +101,8 @@ def make_updates(
             derivative, cosine = run(net, *gather(state, layer, source, trusted, chosen))
             return learned(state, layer, derivative), jnp.mean(cosine), derivative
 
-        everywhere, along = replicated(mesh), sharded_along(mesh, 0)
-        return update if one_by_one else jax.jit(update, out_shardings=(everywhere, everywhere, along))
+        everywhere, spread = replicated(mesh), sharded_along(mesh, 0)
+        return update if one_by_one else jax.jit(update, out_shardings=(everywhere, everywhere, spread))
 
     return {
         "first": make(of_item.first, learn),
@@ -127,7 +127,7 @@ def _gathered(
     trusted: Split | None,
     chosen: ItemIndices,
 ) -> tuple[Layers, Layers, jax.Array | None, SearchItem, jax.Array]:
-    """(upto, before, level) of `Given`, the items and their keys."""
+    """(upto, before, level) of `ItemContext`, the items and their keys."""
     rows = take(source, chosen.image)
     items = SearchItem(rows.image, rows.index, rows.label, take(trusted, chosen.validation).image)
     keys = jax.random.split(jax.random.fold_in(state.key, state.step), len(rows.label))
@@ -136,26 +136,29 @@ def _gathered(
 
 
 class ItemUpdate:
-    """The derivative of an item's cosine and the cosine, (Given, key) -> (Slope or [L R], []), by stage."""
+    """The derivative of an item's cosine and the cosine, (ItemContext, key) -> (BranchDerivative or [L R], []), by
+    stage. solver: None for the cosine's own direction."""
 
     def __init__(
-        self, pieces: BranchGradients, options: Options, direction: IHVPSolver | None, fisher: bool, loops: LoopBackend
+        self, pieces: BranchGradients, options: Options, solver: IHVPSolver | None, fisher: bool, loops: LoopBackend
     ):
         self._options, self._loops, self._branches = options, loops, pieces.branches
-        names = ("nothing", "validation", "add_expected", "add_sampled", "add_first", "add_importance", "add_scores")
-        self._run = {name: loops.compiled(getattr(pieces, name)) for name in names}
-        self._against = loops.compiled(cosine_direction)
+        self._nothing, self._validation = loops.compiled(pieces.nothing), loops.compiled(pieces.validation)
+        self._add_expected, self._add_sampled = loops.compiled(pieces.add_expected), loops.compiled(pieces.add_sampled)
+        self._add_first, self._add_importance = loops.compiled(pieces.add_first), loops.compiled(pieces.add_importance)
+        self._add_scores = loops.compiled(pieces.add_scores)
+        self._cosine_direction = loops.compiled(cosine_direction)
         self._solve: dict[bool, Callable] = {}
-        if direction is not None:
+        if solver is not None:
             for first in (True, False):
                 self._solve[first] = loops.compiled(
-                    lambda given, key, first=first: direction(pieces.problem(given, key, first, fisher))
+                    lambda given, key, first=first: solver(pieces.problem(given, key, first, fisher))
                 )
 
     def first(self, given: ItemContext, key: jax.Array) -> tuple[BranchDerivative, jax.Array]:
         """The first layer: the expectation over its branches is exact, and the same images give its derivatives."""
         v, cosine = self._aim(given, key, first=True)
-        return self._fold("add_first", self._begun(given), key[None], given, v), cosine
+        return self._fold(self._add_first, self._begun(given), key[None], given, v), cosine
 
     def later(self, given: ItemContext, key: jax.Array) -> tuple[BranchDerivative, jax.Array]:
         """A later layer: draws of the layers up to it aim, draws of those before it are seen under all branches."""
@@ -163,7 +166,7 @@ class ItemUpdate:
         v, cosine = self._aim(given, aim_key)
         rounds = self._options.copies // self._options.chunk
         keys = jax.random.split(branches_key, rounds)
-        found = self._fold("add_importance", self._begun(given), keys, given, v)
+        found = self._fold(self._add_importance, self._begun(given), keys, given, v)
         return jax.tree.map(lambda x: x / rounds, found), cosine
 
     def all(self, given: ItemContext, key: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -173,7 +176,7 @@ class ItemUpdate:
         zeros = jnp.zeros_like(given.upto.logits)
         start = zeros, zeros, jnp.zeros(())
         scores, drawn, total = self._fold(
-            "add_scores", start, jax.random.split(draws_key, self._options.copies), given, v
+            self._add_scores, start, jax.random.split(draws_key, self._options.copies), given, v
         )
         count = self._options.copies * self._branches
         return (scores - total / count * drawn) / count, cosine
@@ -183,17 +186,17 @@ class ItemUpdate:
         if self._solve:
             v, report = self._solve[first](given, key)
             return v, report.get("cosine", jnp.nan)
-        validation, nothing = self._run["validation"](given), self._run["nothing"](given)
+        validation, nothing = self._validation(given), self._nothing(given)
         if first:
-            training = self._fold("add_expected", nothing, key[None], given)
+            training = self._fold(self._add_expected, nothing, key[None], given)
         else:
-            training = self._fold("add_sampled", nothing, jax.random.split(key, self._options.factor), given)
-        v, report = self._against(validation, training)
+            training = self._fold(self._add_sampled, nothing, jax.random.split(key, self._options.factor), given)
+        v, report = self._cosine_direction(validation, training)
         return v, report["cosine"]
 
     def _begun(self, given: ItemContext) -> BranchDerivative:
         zeros = jnp.zeros(self._branches)
         return BranchDerivative(zeros, None if given.level is None else zeros)
 
-    def _fold(self, name: str, start: Any, keys: jax.Array, *given: Any) -> Any:
-        return self._loops.fold(partial(self._run[name], *given), start, keys)
+    def _fold(self, piece: Callable, start: Any, keys: jax.Array, *given: Any) -> Any:
+        return self._loops.fold(partial(piece, *given), start, keys)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from jaxaug.runs.results import FIGURES, format_mean_std
+from jaxaug.runs.results import format_mean_std
+
+if TYPE_CHECKING:  # a table of results should not wait for JAX
+    from jaxaug.tasks.base import Figure
 
 # Seconds between plain lines where there is no terminal to draw a bar on.
 PLAIN_INTERVAL = 15.0
@@ -54,19 +57,40 @@ class ProgressBar:
             self._bar.stop()
 
 
-def variants_table(title: str, results: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
-    """One line for each figure, one column for each variant: mean +- standard deviation over its seeds."""
+def variants_table(title: str, results: Mapping[str, Sequence[Mapping[str, Any]]], figures: Sequence[Figure]) -> Table:
+    """One line for each figure, one column for each variant: mean +- standard deviation over its seeds.
+
+    Args:
+      results: variant -> the results of its seeds.
+      figures: of the task, the main metric first.
+    """
     drawn = Table(title=title)
     drawn.add_column("test set, final epoch unless said")
     for name, runs in results.items():
         drawn.add_column(f"{name} (n={len(runs)})", justify="right")
     # What a robustness protocol sums up to is told by its name's end.
     errors = dict.fromkeys(key for runs in results.values() for r in runs for key in r if key.endswith("_error"))
-    for label, key, scale, digits in (*FIGURES, *((f"{key.replace('_', ' ')} %", key, 100, 2) for key in errors)):
+    of_errors = [(f"{key.replace('_', ' ')} %", key, 100.0, 2) for key in errors]
+    for label, key, scale, digits in (*_lines(figures), *of_errors):
         cells = [format_mean_std([scale * r[key] for r in runs if key in r], digits) for runs in results.values()]
         if any(cells):
             drawn.add_row(label, *cells)
     return drawn
+
+
+def _lines(figures: Sequence[Figure]) -> list[tuple[str, str, float, int]]:
+    """(title, key of a result, scale, digits) of each line."""
+    main, *others = figures
+    unit = " %" if main.title.endswith("%") else ""
+    return [
+        (main.title, f"test_{main.metric}", main.scale, main.digits),
+        (f"last 10 epochs{unit}", f"last10_{main.metric}", main.scale, main.digits),
+        (f"chosen on validation{unit}", f"chosen_{main.metric}", main.scale, main.digits),
+        *((one.title, f"test_{one.metric}", one.scale, one.digits) for one in others),
+        (f"best on test{unit}", f"best_on_test_{main.metric}", main.scale, main.digits),
+        ("images/s", "images_per_second", 1, 0),
+        ("seconds of training and evaluation", "seconds", 1, 0),
+    ]
 
 
 def print_to_terminal(thing: Any) -> None:

@@ -8,10 +8,6 @@ from types import FrameType
 from typing import Any
 
 
-class Interrupted(Exception):
-    """The run stopped because it was asked to; its state is saved."""
-
-
 class StopSignal:
     """Context in which the first SIGTERM or SIGINT only sets `.stop`; a second one acts as it always does."""
 
@@ -29,6 +25,9 @@ class StopSignal:
     def __exit__(self, *exception: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def __bool__(self) -> bool:
+        return self.stop
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.stop = True

@@ -1,4 +1,4 @@
-"""The search beside a training: which steps are due, what they report."""
+"""The search beside a training: the steps that are due, what they report."""
 
 from __future__ import annotations
 
@@ -8,46 +8,45 @@ import jax
 
 from jaxaug.core.errors import UsageError
 from jaxaug.core.sharding import replicated
+from jaxaug.core.totals import NEVER, Totals, empty_totals
 from jaxaug.core.types import TrainState
-from jaxaug.data.loader import Loader
-from jaxaug.train import metrics
+from jaxaug.data.loader import Loader, RowSource
 from jaxaug.train.experiment import Experiment
 from jaxaug.train.step import make_search_dispatch
 
 
 class BilevelHook:
-    """A search in progress: the trusted rows on the devices, and what is being counted since the last record.
+    """A search in progress: the validation rows on the devices, and what is being counted since the last record.
 
-    feed: of the training rows; taken: search steps that the state has behind it.
+    Args:
+      loader: of the training rows.
+      taken: search steps that the state has behind it.
     """
 
-    _totals: metrics.Totals
+    _totals: Totals
     _counted: int
 
-    def __init__(self, job: Experiment, feed: Loader, taken: int):
-        assert job.search is not None
-        assert job.search_step is not None
-        self._job, self._plan, self._taken = job, job.search, taken
-        self._feeds = (feed, Loader(job.data.validation, job.mesh, job.config.data.place))
-        everywhere = replicated(job.mesh)
-        self._zeros = jax.jit(metrics.empty_search_totals, out_shardings=everywhere)
+    def __init__(self, experiment: Experiment, loader: Loader, taken: int):
+        assert experiment.search is not None
+        self._search, self._taken = experiment.search, taken
+        validation = Loader(experiment.data.validation, experiment.mesh, experiment.config.place)
+        self._loaders = (loader, validation)
+        everywhere, shardings = replicated(experiment.mesh), experiment.shardings()
         self._dispatch = jax.jit(
-            make_search_dispatch(job.search_step),
-            donate_argnums=(0, 1),
-            out_shardings=(job.shardings(), everywhere),
+            make_search_dispatch(self._search.step), donate_argnums=(0, 1), out_shardings=(shardings, everywhere)
         )
+        self._zeros = jax.jit(lambda: empty_totals(experiment.search_totals), out_shardings=everywhere)
         self.begin_record()
 
-    def steps(self, step: int) -> Iterator[int]:
+    def steps_before(self, step: int) -> Iterator[int]:
         """The numbers of the search steps that are to be taken before training step `step`."""
-        yield from range(self._taken, self._plan.due(step))
+        yield from range(self._taken, self._search.due(step))
 
-    def step(self, state: TrainState) -> TrainState:
+    def take(self, state: TrainState) -> TrainState:
         """The state after one search step."""
-        rows = self._plan.batch(self._taken)
-        fed = [feed(chosen) for feed, chosen in zip(self._feeds, rows, strict=True)]
-        self._feeds[0].wait_for(self._totals)
-        state, self._totals = self._dispatch(state, self._totals, *fed)
+        rows = self._rows(self._taken)
+        self._loaders[0].wait_for(self._totals)
+        state, self._totals = self._dispatch(state, self._totals, *rows)
         self._taken, self._counted = self._taken + 1, self._counted + 1
         return state
 
@@ -59,9 +58,12 @@ class BilevelHook:
         """Means since the last record; {} if no step was taken. Raises UsageError if a gradient was not finite."""
         if not self._counted:
             return {}
-        if int(self._totals.first_bad) != metrics.NEVER:
+        if int(self._totals.first_bad) != NEVER:
             raise UsageError(
                 f"the search's gradient is not finite at training step {int(self._totals.first_bad)}: lower "
-                "config.search.optim.learning_rate, raise the damping of its direction, and use another --workdir"
+                "config.search.optim.learning_rate, raise the damping of its solver, and use another --workdir"
             )
-        return metrics.summary(self._totals)
+        return self._totals.means()
+
+    def _rows(self, number: int) -> list[RowSource]:
+        return [load(chosen) for load, chosen in zip(self._loaders, self._search.rows(number), strict=True)]

@@ -1,0 +1,72 @@
+"""Train from a config: `jaxaug train --config=configs/isda_cifar.py --config.seeds=5`.
+
+Every field of the config, and every option of every component that it names, can be set with --config.<path>=<value>;
+`jaxaug options` lists them. The same command resumes an interrupted run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from ml_collections import ConfigDict
+
+from jaxaug.core.errors import UsageError
+
+HELP = "train from a config, or go on with a run"
+SETTING = "--config."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Beside these, settings: --config.<path>=<value>."""
+    parser.add_argument("--config", required=True, metavar="FILE[:WORD]", help="a file with get_config(), see configs/")
+    parser.add_argument(
+        "--workdir", default="", help="where the run is kept (default: runs/<config>-<six letters of its settings>)"
+    )
+    parser.add_argument("--coordinator", default="", metavar="HOST:PORT", help="of process 0 of a multi-process run")
+    parser.add_argument("--num_processes", type=int, default=0, help="how many processes the run has")
+    parser.add_argument("--process_id", type=int, default=-1, help="which of them this is")
+
+
+def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
+    """Train."""
+    from absl import logging
+
+    from jaxaug.core.sharding import enable_compilation_cache, initialize_distributed
+    from jaxaug.runs.workdir import fingerprint
+    from jaxaug.train import sweep
+    from jaxaug.train.config import complete
+
+    logging.set_verbosity(logging.WARNING)  # orbax reports every file it touches
+    enable_compilation_cache()
+    config = read_config(chosen.config, others)
+    initialize_distributed(chosen.coordinator, chosen.num_processes, chosen.process_id)
+    name = pathlib.Path(chosen.config.partition(":")[0]).stem
+    sweep.run(config, chosen.workdir or f"runs/{name}-{fingerprint(complete(config).to_dict())}")
+
+
+def read_config(file: str, settings: Sequence[str]) -> ConfigDict:
+    """The config of a file with settings such as "--config.epochs=3" applied in order.
+
+    Raises:
+      UsageError: the file cannot be read, or a setting is none.
+    """
+    from jaxaug.train.config import apply_override, load_config_file
+
+    working = str(pathlib.Path.cwd())
+    if working not in sys.path:
+        sys.path.insert(0, working)
+    config = load_config_file(file)
+    waiting = list(settings)
+    while waiting:
+        setting, equals, value = waiting.pop(0).partition("=")
+        if not setting.startswith(SETTING):
+            raise UsageError(f"unknown argument {setting!r}: settings look like --config.epochs=10")
+        if not equals:
+            if not waiting:
+                raise UsageError(f"{setting} needs a value: {setting}=...")
+            value = waiting.pop(0)
+        apply_override(config, setting.removeprefix(SETTING), value)
+    return config
