@@ -11,26 +11,24 @@ import jax
 import jax.numpy as jnp
 from orbax.checkpoint import v1 as ocp
 
-from jaxaug.core.errors import UsageError
 from jaxaug.core.atomic_io import write_text
-
-# Names in structure.json that are no arrays.
-ABOUT = ("data", "model")
+from jaxaug.core.errors import UsageError
 
 State = Any  # a record with `step` [] int32 and `key`, a typed PRNG key, among its fields
-
-# The metric that names the best checkpoint; higher is better.
-BEST = "validation_top1"
+STRUCTURE = "structure.json"
 
 
 class Checkpointer:
-    """The checkpoints in `directory`. `structure.json` beside them tells what state they hold, and of what.
+    """The checkpoints in a folder. `structure.json` beside them tells what state they hold, and of what.
 
-    about: names that a run must share with the checkpoint it goes on from, for example of its model and data set.
+    Args:
+      directory: the folder.
+      about: names that a run must share with the checkpoint it goes on from, for example of its model and data set.
+      best: the metric of a record by which the best checkpoint is kept; higher is better.
     """
 
-    def __init__(self, directory: pathlib.Path, about: Mapping[str, str] | None = None):
-        self._about = dict(about or {})
+    def __init__(self, directory: pathlib.Path, about: Mapping[str, str] | None = None, best: str = "validation_top1"):
+        self._about, self._best = dict(about or {}), best
         # Orbax accepts a relative path and fails only when the save finishes.
         self.directory = directory.resolve()
         self._started: int | None = None
@@ -41,7 +39,7 @@ class Checkpointer:
             preservation_policy=keep.AnyPreservationPolicy(
                 [
                     keep.LatestN(2),
-                    keep.BestN(get_metric_fn=lambda m: m[BEST], n=1, keep_checkpoints_without_metrics=False),
+                    keep.BestN(get_metric_fn=lambda m: m[best], n=1, keep_checkpoints_without_metrics=False),
                 ]
             ),
             cleanup_tmp_directories=True,
@@ -56,25 +54,38 @@ class Checkpointer:
     def restore(self, abstract: State, step: int | None = None) -> State | None:
         """The newest state (or that of `step`), None if there is none.
 
-        abstract: shapes, dtypes and shardings of the state this run expects (`jax.eval_shape`). Raises UsageError
-        that names the first differences if the checkpoint is of another model or data set.
+        Args:
+          abstract: shapes, dtypes and shardings of the state this run expects (`jax.eval_shape`).
+          step: of a checkpoint that is there.
+
+        Raises:
+          UsageError: the checkpoint is of another model or data set, with the first differences.
         """
         if self.latest is None:
             return None
-        saved = json.loads((self.directory / "structure.json").read_text())
-        self._compare(saved, {**tree_structure(abstract), **{name: saved.get(name, "") for name in ABOUT}, **self._about})
-        return _with_key(self._checkpoints.load(step or self.latest, _without_key(abstract)), jax.random.wrap_key_data)
+        saved = json.loads((self.directory / STRUCTURE).read_text())
+        # What only the checkpoint tells about itself is no difference: not every reader knows as much as the run did.
+        asked = {name: value for name, value in saved["about"].items() if name in self._about}
+        self._compare({**saved["arrays"], **asked}, {**tree_structure(abstract), **self._about})
+        chosen = self.latest if step is None else step
+        return _with_key(self._checkpoints.load(chosen, _without_key(abstract)), jax.random.wrap_key_data)
 
-    def save(self, state: State, figures: dict[str, float]) -> None:
-        """Start writing the state as checkpoint `state.step`; returns when the device arrays are copied."""
+    def save(self, state: State, figures: Mapping[str, float]) -> None:
+        """Start writing the state as checkpoint `state.step`; returns when the device arrays are copied.
+
+        Args:
+          state: what is saved.
+          figures: the record of its epoch, which may have the metric of the best checkpoint.
+        """
         step = int(state.step)
         if step in (self._started, self.latest):
             return
         self._started = step
         if jax.process_index() == 0:
             self.directory.mkdir(parents=True, exist_ok=True)
-            write_text(self.directory / "structure.json", json.dumps({**tree_structure(state), **self._about}, indent=0))
-        scored = {BEST: figures[BEST]} if BEST in figures else None
+            structure = {"about": self._about, "arrays": tree_structure(state)}
+            write_text(self.directory / STRUCTURE, json.dumps(structure, indent=0))
+        scored = {self._best: figures[self._best]} if self._best in figures else None
         self._checkpoints.save_async(step, _with_key(state, jax.random.key_data), metrics=scored, force=True)
 
     def close(self) -> None:
@@ -105,9 +116,9 @@ def tree_structure(state: Any) -> dict[str, str]:
 
 @jax.jit
 def all_finite(tree: Any) -> jax.Array:
-    """Whether every number of a pytree is finite -> [] bool."""
+    """Whether every number of a pytree is finite -> [] bool; true where there is none."""
     leaves = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in leaves]))
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in leaves])) if leaves else jnp.array(True)
 
 
 def _with_key(state: State, convert: Any) -> State:

@@ -1,48 +1,14 @@
-"""What a person sees of a run: the progress bar, the figures' table, the curves."""
+"""The figures of a run from its records, and how figures of several runs are told."""
 
 from __future__ import annotations
 
-import pathlib
 import statistics
-import sys
-import time
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-
 
 LAST_EPOCHS = 10
 
-
-
-
-def summarize_history(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The figures of a run from its records, oldest first.
-
-    `test_<metric>`: of the final epoch. `last10_<metric>`: mean over the last 10 evaluated epochs. `chosen_...`: of
-    the epoch with the best validation top-1, if there is a validation split. `best_on_test_top1`: the highest test
-    accuracy of any epoch, which no honest comparison uses; published tables sometimes do.
-    """
-    final = history[-1]
-    tests = [name for name in final if name.startswith("test_")]
-    tail = history[-LAST_EPOCHS:]
-    result = {name: final[name] for name in tests}
-    result |= {name.replace("test_", "last10_"): statistics.fmean(r[name] for r in tail) for name in tests}
-    if "validation_top1" in final:
-        chosen = max(history, key=lambda r: r["validation_top1"])
-        result |= {name.replace("test_", "chosen_"): chosen[name] for name in tests}
-        result["chosen_epoch"] = chosen["epoch"]
-    result["best_on_test_top1"] = max(r["test_top1"] for r in history)
-    result["seconds"] = sum(r["seconds"] for r in history)
-    result["images_per_second"] = statistics.median(r["images_per_second"] for r in history)
-    return result
-
-
+# Of a classification: title, key of a result, what it is multiplied by, digits after the point.
 FIGURES = (
-    # title, key, scale, digits
     ("top-1 %", "test_top1", 100, 2),
     ("last 10 epochs %", "last10_top1", 100, 2),
     ("chosen on validation %", "chosen_top1", 100, 2),
@@ -55,17 +21,38 @@ FIGURES = (
 )
 
 
+def summarize_history(history: Sequence[Mapping[str, float]], metric: str = "top1") -> dict[str, float]:
+    """The figures of a run from its records.
+
+    Args:
+      history: the records of its evaluated epochs, oldest first; one or more.
+      metric: the task's main metric, by which epochs are compared; higher is better.
+
+    Returns:
+      test_<any metric>: of the final epoch.
+      last10_<any metric>: mean over the last 10 evaluated epochs.
+      chosen_<any metric>, chosen_epoch: of the epoch with the best validation <metric>, if there is a validation split.
+      best_on_test_<metric>: the highest of any epoch, which no honest comparison uses; published tables sometimes do.
+      seconds, images_per_second: the sum and the median over the epochs.
+    """
+    final = history[-1]
+    tests = [name for name in final if name.startswith("test_")]
+    tail = history[-LAST_EPOCHS:]
+    result = {name: final[name] for name in tests}
+    result |= {name.replace("test_", "last10_"): statistics.fmean(r[name] for r in tail) for name in tests}
+    if f"validation_{metric}" in final:
+        chosen = max(history, key=lambda r: r[f"validation_{metric}"])
+        result |= {name.replace("test_", "chosen_"): chosen[name] for name in tests}
+        result["chosen_epoch"] = chosen["epoch"]
+    result[f"best_on_test_{metric}"] = max(r[f"test_{metric}"] for r in history)
+    result["seconds"] = sum(r["seconds"] for r in history)
+    result["images_per_second"] = statistics.median(r["images_per_second"] for r in history)
+    return result
 
 
 def format_mean_std(values: Sequence[float], digits: int) -> str:
-    """'mean +- std' with the sample standard deviation, the mean alone for one value, '' for none."""
+    """'mean ± std' with the sample standard deviation, the mean alone for one value, '' for none."""
     if not values:
         return ""
     mean = f"{statistics.fmean(values):.{digits}f}"
     return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
-
-
-
-
-
-
