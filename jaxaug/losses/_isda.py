@@ -55,11 +55,11 @@ def isda(
         ("labels", labels, ("dominant", "expected")),
     ):
         if value not in valid:
-            raise UsageError(f"losses 'isda.isda': {what} must be one of {valid}, got {value!r}")
+            raise UsageError(f"isda: {what} must be one of {valid}, got {value!r}")
     if strength < 0 or not 0 < keep <= 1:
-        raise UsageError(f"losses 'isda.isda': strength must be >= 0 and keep in (0, 1], got {strength} and {keep}")
+        raise UsageError(f"isda: strength must be >= 0 and keep in (0, 1], got {strength} and {keep}")
     if learned and strength == 0:
-        raise UsageError("losses 'isda.isda': with learned=True strength must be above 0: a search multiplies it")
+        raise UsageError("isda: with learned=True strength must be above 0: a search multiplies it")
 
     def init(num_classes: int, num_features: int) -> FeatureStatistics:
         return init_statistics(num_classes, num_features, full=covariance == "full")

@@ -29,14 +29,14 @@ def learned_targets(smoothing: float = 0.1, rank: int = 0) -> LossTransform:
     """
     if not 0.0 < smoothing < 1.0 or rank < 0:
         raise UsageError(
-            "losses 'targets.learned_targets': smoothing must be in (0, 1) and rank at least 0 (0: all classes), "
+            "learned_targets: smoothing must be in (0, 1) and rank at least 0 (0: all classes), "
             f"got {smoothing} and {rank}"
         )
 
     def meta(num_classes: int) -> MetaParams:
         if rank > num_classes:
             raise UsageError(
-                f"losses 'targets.learned_targets': rank is {rank}, but there are {num_classes} classes; "
+                f"learned_targets: rank is {rank}, but there are {num_classes} classes; "
                 "rank=0 changes each of them freely"
             )
         if rank:
@@ -63,7 +63,7 @@ def label_smoothing(amount: float = 0.1, *, over: str = "all") -> LossTransform:
     """
     if over not in ("all", "others") or not 0.0 <= amount < 1.0:
         raise UsageError(
-            f"losses 'targets.smooth': amount must be in [0, 1) and over 'all' or 'others', got {amount}, {over!r}"
+            f"label_smoothing: amount must be in [0, 1) and over 'all' or 'others', got {amount}, {over!r}"
         )
 
     def apply(inputs: LossInputs) -> LossInputs:
@@ -97,12 +97,12 @@ def soft_targets(
     """
     if share not in ("fraction", "iou") or weight not in ("sample", "batch", "none"):
         raise UsageError(
-            "losses 'targets.soften': share must be 'fraction' or 'iou' and weight 'sample', 'batch' or 'none', "
+            "soft_targets: share must be 'fraction' or 'iou' and weight 'sample', 'batch' or 'none', "
             f"got {share!r} and {weight!r}"
         )
     if power <= 0 or threshold < 0 or not 0 < top <= 1 or floor > 1:
         raise UsageError(
-            "losses 'targets.soften': power must be above 0, threshold at least 0, top in (0, 1] and floor at most 1 "
+            "soft_targets: power must be above 0, threshold at least 0, top in (0, 1] and floor at most 1 "
             f"(below 0: chance), got {power}, {threshold}, {top} and {floor}"
         )
 

@@ -20,7 +20,7 @@ def focal(gamma: float = 2.0) -> LossTransform:
     gamma >= 0; 0 changes nothing. The gradient flows through the weight, as in the paper.
     """
     if gamma < 0:
-        raise UsageError(f"losses 'weights.focal': gamma must be at least 0, got {gamma}")
+        raise UsageError(f"focal: gamma must be at least 0, got {gamma}")
 
     def apply(inputs: LossInputs) -> LossInputs:
         if gamma == 0:
@@ -44,7 +44,7 @@ def learned_weights(normalise: str = "batch") -> LossTransform:
     Raises UsageError for another normalise.
     """
     if normalise not in ("batch", "none"):
-        raise UsageError(f"losses 'weights.learned_weights': normalise must be 'batch' or 'none', got {normalise!r}")
+        raise UsageError(f"learned_weights: normalise must be 'batch' or 'none', got {normalise!r}")
 
     def meta(num_classes: int) -> MetaParams:
         return MetaParams(per_example={"weight": jnp.zeros(())})

@@ -10,7 +10,8 @@ from helpers.loss_inputs import HALF, inputs_of, random_case
 from helpers.settings import GOLDEN
 
 from jaxaug import losses
-from jaxaug.losses import _targets, _weights
+from jaxaug.losses import _weights
+from jaxaug.losses._soft_labels import learned_soft_labels
 from jaxaug.losses._targets import kl_divergence, learned_targets, mixed_targets, soft_targets
 from jaxaug.losses._weights import learned_weights
 
@@ -103,7 +104,7 @@ def test_initial_values(precision):
     assert {name: value.shape for name, value in meta.per_example.items()} == {"soft": (5,), "weight": ()}
     assert not any(value.any() for value in meta.per_example.values())
     assert _weights.learned_weight(meta.per_example["weight"]) == 1
-    soft = _targets.learned(meta.per_example["soft"], jnp.asarray(labels), 5, SMOOTHING)
+    soft = learned_soft_labels(meta.per_example["soft"], jnp.asarray(labels), 5, SMOOTHING)
     np.testing.assert_allclose(soft, 0.95 * np.eye(5)[labels] + 0.01, rtol=1e-5)
     np.testing.assert_allclose(soft, golden()["loss_init_soft"], atol=1e-6)
     np.testing.assert_allclose(np.ptp(np.log(soft), axis=1), golden()["loss_init_diff"], rtol=1e-6)

@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 from helpers.isda_oracle import KINDS
 from helpers.loss_inputs import random_case
-from ml_collections import ConfigDict
 
 from jaxaug import losses
 from jaxaug.core.errors import UsageError
 from jaxaug.core.types import MetaParams, Progress
 from jaxaug.losses import _targets, _weights
 from jaxaug.losses._isda import isda
-from jaxaug.losses._soft_labels import low_rank_basis
+from jaxaug.losses._soft_labels import learned_soft_labels, low_rank_basis
 from jaxaug.losses._targets import kl_divergence, learned_targets, soft_targets
 from jaxaug.losses._weights import learned_weights
 
@@ -62,7 +61,7 @@ def test_targets():
     expected = scores / scores.sum(-1, keepdims=True)
     expected[1, 2] = 0
     label[1, 2] = -1
-    soft = _targets.learned(jnp.asarray(own, jnp.float32), jnp.asarray(label), 4, 0.2)
+    soft = learned_soft_labels(jnp.asarray(own, jnp.float32), jnp.asarray(label), 4, 0.2)
     np.testing.assert_allclose(soft, expected, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(soft.sum(-1), label >= 0, rtol=1e-6)
     inputs = random_case()[0]
@@ -97,7 +96,7 @@ def test_every_class_can_be_reached(rank, classes):
     np.testing.assert_allclose(jnp.linalg.norm(basis, axis=0), 1, rtol=1e-5)
     np.testing.assert_array_equal(basis, learned_targets(rank=rank).meta(classes).shared["soft_basis"])
     own = 2e3 * basis.T
-    soft = _targets.learned(own, jnp.zeros(classes, jnp.int32), classes, 0.1, basis)
+    soft = learned_soft_labels(own, jnp.zeros(classes, jnp.int32), classes, 0.1, basis)
     np.testing.assert_array_equal(jnp.argmax(soft, -1), jnp.arange(classes))
 
 
@@ -159,7 +158,7 @@ def test_mixed_derivatives_of_isda(kind, classes):
 
     def loss(kernel, meta):
         out = inputs.output.replace(logits=inputs.output.features @ kernel, kernel=kernel)
-        begun = inputs.replace(out=out, logits=out.logits)
+        begun = inputs.replace(output=out, logits=out.logits)
         return losses.mean_loss(after(chained, begun, {"weight": meta[0]}, {"strength": meta[1]}))
 
     @jax.jit
@@ -180,9 +179,13 @@ def test_declared():
     """What is not learned is not declared; a chain from a config declares what its transforms do."""
     for transform in (soft_targets(), isda(), kl_divergence(True)):
         assert transform.meta is None or transform.meta(4) == MetaParams()
-    names = ("targets.learned_targets", "targets.soften", "isda.isda", "weights.learned_weights")
-    options = {"learned_targets": {"rank": 3}, "soften": {"learned": True}, "isda": {"learned": True}}
-    meta = losses.build_chain(ConfigDict({"chain": names, **options})).meta(10)
+    slots = (
+        {"name": "learned_targets", "rank": 3},
+        {"name": "soft_targets", "learned": True},
+        {"name": "isda", "learned": True},
+        "learned_weights",
+    )
+    meta = losses.create(slots).meta(10)
     assert jax.tree.map(jnp.shape, (meta.per_example, meta.shared)) == (
         {"soft": (3,), "weight": ()},
         {"soft_basis": (3, 10), "softening": (), "strength": ()},
@@ -192,12 +195,12 @@ def test_declared():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: learned_weights("mean"), "learned_weights.*'batch' or 'none', got 'mean'"),
+        (lambda: learned_weights("mean"), "learned_weights: .*'batch' or 'none', got 'mean'"),
         (lambda: learned_targets(0.0), r"learned_targets.*smoothing must be in \(0, 1\)"),
         (lambda: learned_targets(1.0), r"learned_targets.*smoothing must be in \(0, 1\)"),
         (lambda: learned_targets(rank=-1), "learned_targets.*rank at least 0"),
         (lambda: learned_targets(rank=5).meta(4), "rank is 5, but there are 4 classes"),
-        (lambda: isda(0.0, learned=True), "isda.isda.*strength must be above 0"),
+        (lambda: isda(0.0, learned=True), "isda: .*strength must be above 0"),
     ],
 )
 def test_mistakes(build, message):

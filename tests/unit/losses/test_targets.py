@@ -161,5 +161,5 @@ def test_confidence_is_a_rising_curve(visible, power, threshold, top, floor, sha
     [{"share": "half"}, {"weight": "all"}, {"power": 0.0}, {"threshold": -1.0}, {"top": 0.0}, {"floor": 1.5}],
 )
 def test_mistakes(options):
-    with pytest.raises(UsageError, match=rf"targets.soften.*\b{next(iter(options))}\b"):
+    with pytest.raises(UsageError, match=rf"soft_targets: .*\b{next(iter(options))}\b"):
         soft_targets(**options)
