@@ -35,7 +35,13 @@ def initialize_distributed(coordinator: str = "", processes: int = 0, process: i
             "and --process_id, or JAX_NUM_PROCESSES and JAX_PROCESS_ID"
         )
     elif os.environ.get("JAXAUG_DISTRIBUTED") == "1":
-        jax.distributed.initialize()
+        try:
+            jax.distributed.initialize()
+        except (RuntimeError, ValueError) as error:
+            raise UsageError(
+                f"JAXAUG_DISTRIBUTED=1 asks for the cluster's own environment, of which JAX finds none ({error}): start "
+                "under Slurm, Open MPI or on a Cloud TPU, or give --coordinator, --num_processes and --process_id"
+            ) from None
 
 
 def enable_compilation_cache() -> None:

@@ -6,3 +6,7 @@ from jaxaug.search.dada import DADA
 from jaxaug.search.deepaa.plan import DeepAASearch
 
 __all__ = ["DADA", "BilevelProblem", "BilevelSearch", "DeepAASearch", "SearchContext", "SearchMethod", "SearchRun"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -4,3 +4,7 @@ from jaxaug.tasks.base import Figure, Task
 from jaxaug.tasks.classification import Classification
 
 __all__ = ["Classification", "Figure", "Task"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -103,7 +103,10 @@ def apply_override(config: ConfigDict, path: str, text: str) -> None:
     """
     words, mistakes, done = path.split("."), [], False
     # A variant that brings the field itself would hide what is set here, so that it is set there too.
-    for name, one in [("", config), *((n, v) for n, v in expand(config).items() if words[0] in config.variants.get(n, {}))]:
+    for name, one in [
+        ("", config),
+        *((n, v) for n, v in expand(config).items() if words[0] in config.variants.get(n, {})),
+    ]:
         tree = one.to_dict()
         try:
             _set(tree, complete(one).to_dict(), words, text, "config")

@@ -99,15 +99,7 @@ def build_experiment(config: ConfigDict) -> Experiment:
     """Read the data and build every part. Raises UsageError for whatever is wrong with the config."""
     config, mesh = complete(config), make_mesh()
     _check_sizes(config, mesh.size)
-    search = _search_of(config)
-    with at("config.data"):
-        data = load_dataset(config)
-    with at("config.search"):
-        data = data if search is None else search.prepare_data(data, config.seed)
-    pool = None if search is None else search.pool_rows
-    with at("config.place"):
-        check_placement(data, data.train if pool is None else pool, config.place)
-    _check_rows(config, data)
+    search, data = _search_and_data(config)
     counts = {"steps_per_epoch": len(data.train) // config.batch_size, "epochs": config.epochs}
     parts, learned, meta = _parts(config, data, counts)
     with at("config.optim"):
@@ -130,7 +122,7 @@ def build_experiment(config: ConfigDict) -> Experiment:
         mesh=mesh,
         task=parts.task,
         chain=parts.chain,
-        steps_per_epoch=counts["steps_per_epoch"],
+        steps_per_epoch=parts.steps_per_epoch,
         schedule=schedule,
         init=init,
         train_step=make_train_step(make_objective(parts), tx, method.rule),
@@ -159,11 +151,27 @@ def at(address: str) -> Iterator[None]:
         raise UsageError(f"{address}: {error}") from error
 
 
-def _search_of(config: ConfigDict) -> SearchMethod | None:
-    if config.search.name == NO_SEARCH:
-        return None
-    with at("config.search"):
-        return instantiate("search", config.search.to_dict())
+def _search_and_data(config: ConfigDict) -> tuple[SearchMethod | None, Dataset]:
+    """(the search, None for none; the rows that are left for the training)."""
+    search = None
+    if config.search.name != NO_SEARCH:
+        with at("config.search"):
+            search = instantiate("search", config.search.to_dict())
+    with at("config.data"):
+        data = load_dataset(config)
+    if search is not None:
+        with at("config.search"):
+            data = search.prepare_data(data, config.seed)
+    pool = None if search is None else search.pool_rows
+    with at("config.place"):
+        check_placement(data, data.train if pool is None else pool, config.place)
+    if not len(data.test):
+        raise UsageError(f"{data.name} has no test rows, so that no figure could be reported")
+    if config.batch_size > len(data.train):
+        raise UsageError(
+            f"config.batch_size is {config.batch_size}, but {data.name} has {len(data.train)} training rows"
+        )
+    return search, data
 
 
 def _parts(
@@ -207,15 +215,6 @@ def _context(parts: Parts, data: Dataset, mesh: jax.sharding.Mesh, seed: int, me
 def _model_shape(config: ConfigDict, data: Dataset) -> tuple[int, ...]:
     side = config.augment.size
     return (side, side, data.image_shape[2]) if side else data.image_shape
-
-
-def _check_rows(config: ConfigDict, data: Dataset) -> None:
-    if not len(data.test):
-        raise UsageError(f"{data.name} has no test rows, so that no figure could be reported")
-    if config.batch_size > len(data.train):
-        raise UsageError(
-            f"config.batch_size is {config.batch_size}, but {data.name} has {len(data.train)} training rows"
-        )
 
 
 def _trace(experiment: Experiment, parts: Parts) -> Any:
