@@ -1,13 +1,12 @@
 """The complete runs below some folders, put together where they differ in nothing but the seed.
 
 Reads `config.json` and `result.json` of each run's folder, and needs neither JAX nor the data. A config is told in
-fields, with dots: "optim.learning_rate", the option of a component in a sequence as "loss.isda.strength" (of a second
-one of that name "loss.isda_2.strength"), and the sequence itself in one word, "loss" as "label_smoothing+isda".
+fields as the command line names them, "optim.learning_rate" or "loss.isda.strength" (of a second component of that name
+with its number in the sequence, "loss.1.strength"), and a sequence itself in one word, "label_smoothing+isda".
 """
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import json
 import os
@@ -237,16 +236,12 @@ def _fields(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         for key, value in tree.items():
             yield from _fields(value, f"{prefix}.{key}" if prefix else key)
     elif isinstance(tree, list) and tree and all(isinstance(slot, dict) and "name" in slot for slot in tree):
-        yield prefix, "+".join(slot["name"] for slot in tree)
-        counts: collections.Counter[str] = collections.Counter()
-        for slot in tree:
-            name = slot["name"]
-            counts[name] += 1
+        names = [slot["name"] for slot in tree]
+        yield prefix, "+".join(names)
+        for i, (name, slot) in enumerate(zip(names, tree, strict=True)):
             options = {key: value for key, value in slot.items() if key != "name"}
             if options:
-                yield from _fields(
-                    options, f"{prefix}.{name}" if counts[name] == 1 else f"{prefix}.{name}_{counts[name]}"
-                )
+                yield from _fields(options, f"{prefix}.{i if name in names[:i] else name}")
     else:
         yield prefix, tree
 

@@ -58,7 +58,7 @@ def test_names_that_collide(tmp_path):
 
 
 def test_fields_of_components(tmp_path):
-    """Slots in a sequence by their names, a second one of a name with its number; the sequence itself in one word."""
+    """Slots in a sequence by their names, a second one of a name by its number; the sequence itself in one word."""
     crop, flip = {"name": "pad_and_crop", "padding": 4}, {"name": "flip", "probability": 0.5}
     changes = {
         "loss": [{"name": "label_smoothing", "smoothing": 0.1}, {"name": "isda", "strength": 0.25}],
@@ -77,7 +77,7 @@ def test_fields_of_components(tmp_path):
         "augment.train": "flip+pad_and_crop+flip",
         "augment.train.flip.probability": 0.5,
         "augment.train.pad_and_crop.padding": 4,
-        "augment.train.flip_2.probability": 1,
+        "augment.train.2.probability": 1,
         "augment.after": [],
         "augment.size": 0,
         "optim.name": "sgd",
