@@ -1,1 +1,39 @@
-"""Which labels are probably wrong: scores, table, report."""
+"""Which labels are probably wrong: scores from probabilities, and a report of a run for people.
+
+`find(labels, probabilities)` needs NumPy alone and probabilities from any model, best from one that did not train on
+the row itself. `write_report` tells people: a table of every row and a sheet of pictures of the worst.
+"""
+
+import importlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from jaxaug.label_errors.scores import LabelIssues, find, label_issue_score, precision, suggested_labels
+
+if TYPE_CHECKING:
+    from jaxaug.label_errors.report import write_report
+    from jaxaug.label_errors.sheet import picture_sheet
+    from jaxaug.label_errors.table import label_table
+
+_LAZY = {"label_table": "table", "picture_sheet": "sheet", "write_report": "report"}
+
+__all__ = [
+    "LabelIssues",
+    "find",
+    "label_issue_score",
+    "label_table",
+    "picture_sheet",
+    "precision",
+    "suggested_labels",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+
+
+def __dir__() -> Sequence[str]:
+    return __all__
