@@ -17,6 +17,7 @@ from jaxaug.core.errors import UsageError
 _END = 2**32
 
 
+@enum.unique
 class HostStream(enum.IntEnum):
     """Streams of `numpy_generator`; above any number of an epoch."""
 
@@ -30,6 +31,7 @@ class HostStream(enum.IntEnum):
     SPLIT = 2**32 - 1  # rows that are cut off, class by class
 
 
+@enum.unique
 class DeviceStream(enum.IntEnum):
     """Streams of `jax.random.fold_in` and the run's key; above any number of a step."""
 

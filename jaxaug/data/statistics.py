@@ -16,7 +16,7 @@ def channel_statistics(image: np.ndarray) -> tuple[tuple[float, ...], tuple[floa
       image: [N H W C] with N > 0, 0..255.
 
     Returns:
-      (mean, std), tuples of C floats. A channel that never varies gets 1/255 for its std, one grey level, so
+      (mean, std), tuples of C floats. A channel that never varies gets 1/255 for its std, one gray level, so
       that dividing by it stays finite.
     """
     total = np.zeros(image.shape[-1])

@@ -1,4 +1,4 @@
-"""scikit-learn's digits: 1797 handwritten digits, 8x8, 17 grey levels; needs no download."""
+"""scikit-learn's digits: 1797 handwritten digits, 8x8, 17 gray levels; needs no download."""
 
 import numpy as np
 

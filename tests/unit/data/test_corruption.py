@@ -119,7 +119,7 @@ def test_digits():
 
 
 def test_controls():
-    """Training on the clean validation rows, alone or with the distorted ones."""
+    """Training on the clean validation rows, alone or with the corrupted ones."""
     data, numbers = load_digits(), {"imbalance": 10, "noise": 0.3}
     few = corrupt(data, **numbers)
     clean = corrupt(data, rows="validation", **numbers)

@@ -1,4 +1,4 @@
-"""Distortions that cannot be, and the file by which a run knows its own."""
+"""Corruptions that cannot be, and the file by which a run knows its own."""
 
 import dataclasses
 

@@ -45,7 +45,7 @@ def test_sent_rows_are_the_gathered_ones(mesh, tmp_path):
 def test_every_row_once(mesh):
     """In batches that the devices divide, the last one filled up."""
     for give in both(mesh):
-        batches = [gather(*fed) for fed in give.whole(5)]
+        batches = [gather(*rows) for rows in give.whole(5)]
         size = 5 if mesh.size == 1 else 6
         assert {len(batch.label) for batch in batches} == {size}
         label = np.concatenate([batch.label for batch in batches])

@@ -8,7 +8,6 @@ from helpers import dataset_copies as copies
 from helpers.published_data import small
 
 from jaxaug.core.errors import UsageError
-from jaxaug.core.random import numpy_generator
 from jaxaug.data import splits
 from jaxaug.data.sources.digits import digits
 from jaxaug.data.splits import subset_rows
@@ -59,12 +58,6 @@ def test_cut_in_assemble():
 def test_cut_must_leave_rows(size):
     with pytest.raises(UsageError, match="validation_size"):
         small(validation_size=size)
-
-
-@pytest.mark.parametrize("numbers", [(-1, 0), (2**32, 0), (0, 2**32), (0, -1)])
-def test_seeds_out_of_range(numbers):
-    with pytest.raises(UsageError, match="seed"):
-        numpy_generator(*numbers)
 
 
 def test_fewer_rows():

@@ -17,7 +17,8 @@ PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.9, 0.0, 0.1], [0.0, 0.3, 0.7], [0.
 @pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
 def test_find(dtype):
     """1 - the probability of the given label; equal rows in their order; classes the model takes for likely."""
-    for probabilities in (jnp.asarray(PROBABILITIES, dtype), np.asarray(jnp.asarray(PROBABILITIES, dtype))):
+    host = PROBABILITIES.astype(jnp.dtype(dtype))
+    for probabilities in (host, jnp.asarray(host)):
         issues = label_errors.find(jnp.asarray(LABELS), probabilities)
         np.testing.assert_allclose(issues.score, [0.3, 1.0, 0.3, 0.75], atol=4e-3)
         assert issues.score.dtype == np.float64

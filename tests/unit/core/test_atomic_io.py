@@ -1,0 +1,30 @@
+"""Small files that are whole or not there."""
+
+import numpy as np
+import pytest
+
+from jaxaug.core.atomic_io import write_npz, write_text
+
+
+def test_text(tmp_path):
+    path = tmp_path / "note.txt"
+    write_text(path, "one")
+    stamp = path.stat().st_mtime_ns
+    write_text(path, "one")
+    assert path.stat().st_mtime_ns == stamp
+    write_text(path, "two")
+    assert path.read_text() == "two"
+    assert [file.name for file in tmp_path.iterdir()] == ["note.txt"]
+
+
+def test_arrays_that_cannot_be_written_leave_the_old_file(tmp_path):
+    class Broken:
+        def __array__(self, *arguments, **options):
+            raise OSError("no room")
+
+    path = tmp_path / "rows.npz"
+    write_npz(path, {"a": np.arange(3)})
+    with pytest.raises(OSError, match="no room"):
+        write_npz(path, {"a": np.arange(4), "b": Broken()})
+    with np.load(path) as content:
+        np.testing.assert_array_equal(content["a"], np.arange(3))
