@@ -1,69 +1,213 @@
-"""Models: one file per family, each with a `class Model`; here is the one way to build, start and call them.
+"""One way to create, start and call a network, whichever of Flax's two libraries it is written in.
 
-A model is Linen and returns (features [B D], logits [B K]), float32; its classifier is a Dense named `head`.
-Parameters and BatchNorm statistics travel as explicit pytrees.
+A model has *features and a head*: `model(image, train=...)` returns (features [B D], logits [B K]), float32, or the
+features alone, and its classifier is a Dense (Linen) or Linear (NNX) layer named `head`. Parameters and BatchNorm
+statistics travel as plain nested dicts of arrays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import fnmatch
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxaug.core.errors import UsageError
-from jaxaug.core.registry import instantiate
+from jaxaug.core.registry import call, check_options, list_names, resolve
 from jaxaug.core.types import ModelOutput, Tree
+from jaxaug.models.nnx_model import NNXModel, takes
+
+Model = nn.Module | NNXModel
 
 
-def create(name: str, *, num_classes: int, **options: Any) -> nn.Module:
-    """The network of a name (`list_names("model")`, or the dotted name of one's own) with these options.
+def create(name: str, *, num_classes: int, **options: Any) -> Model:
+    """The network of a name with these options; no parameter is drawn yet.
+
+    Args:
+      name: of a registered model (`models.list()`), or the dotted name of one's own: a Linen or NNX module that takes
+        `num_classes`, or a function that returns one. An NNX module is given `rngs` if it takes them.
+      num_classes: K, how many classes the head tells apart.
+      **options: of the model.
 
     Raises:
       UsageError: an unknown name or option, with what is close; or an option out of range.
     """
-    return instantiate("model", {"name": name, **options}, num_classes)
+    component, what = resolve("model", name), f"model {name!r}"
+    if not takes(component, "num_classes"):
+        raise UsageError(f"{what} must take num_classes, the number of classes")
+    if (inspect.isclass(component) and issubclass(component, nnx.Module)) or takes(component, "rngs"):
+        return _nnx_model(what, component, {"num_classes": num_classes, **options})
+    model = call(what, component, options=options, num_classes=num_classes)
+    if isinstance(model, nnx.Module):
+        return _nnx_model(what, component, {"num_classes": num_classes, **options})
+    if not isinstance(model, nn.Module):
+        raise UsageError(f"{what} must be a Linen or NNX module, got {type(model).__name__}")
+    return model
 
 
-def init_model(model: nn.Module, key: jax.Array, image_shape: tuple[int, ...]) -> tuple[Tree, Tree]:
-    """(params, stats) for images [H W C]. `jax.eval_shape` of it gives the shapes at no cost."""
-    variables: Any = model.init({"params": key, "dropout": key}, jnp.zeros((1, *image_shape)), train=False)
-    return variables["params"], variables.get("batch_stats", {})
+def _nnx_model(what: str, constructor: Callable[..., nnx.Module], options: dict[str, Any]) -> NNXModel:
+    given = {name: value for name, value in options.items() if name != "rngs"}
+    check_options(what, constructor, given)
+    model = NNXModel(constructor, **given)
+    _ = model.structure  # a mistake in its options shows here
+    return model
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """The names of all registered models that match a pattern such as "*resnet*", sorted."""
+    return fnmatch.filter(list_names("model"), pattern)
+
+
+def init_model(model: Model, key: jax.Array, image_shape: tuple[int, ...]) -> tuple[Tree, Tree]:
+    """The state that a training begins with; `jax.eval_shape` of it gives the shapes at no cost.
+
+    Args:
+      model: from `create`, or any Linen module with features and a head.
+      key: what the parameters are a function of.
+      image_shape: (H, W, C).
+
+    Returns:
+      (params, model_state): the parameters, and BatchNorm's statistics (an empty dict where there are none).
+
+    Raises:
+      UsageError: the model has no head.
+    """
+    if isinstance(model, NNXModel):
+        params, model_state = model.init(key)
+    else:
+        params, model_state = _init_linen(model, key, jnp.zeros((1, *image_shape)))
+    _head_of(_name_of(model), params)
+    return params, model_state
+
+
+def _init_linen(model: nn.Module, key: jax.Array, image: jax.Array) -> tuple[Tree, Tree]:
+    rngs = {"params": key, "dropout": key}
+    variables: Any = model.init(rngs, image, **_mode(model, False))
+    if "head" not in variables.get("params", {}):
+        # A model that returns its features alone need not have called its head, which Linen then has not made.
+        def with_head(module: Any, image: jax.Array) -> None:
+            features = module(image, **_mode(model, False))
+            if isinstance(features, jax.Array) and isinstance(getattr(module, "head", None), nn.Module):
+                module.head(features)
+
+        variables = model.init(rngs, image, method=with_head)
+    unknown = set(variables) - {"params", "batch_stats"}
+    if unknown:
+        raise UsageError(f"{_name_of(model)}: its state must be in 'batch_stats', got {', '.join(sorted(unknown))}")
+    return variables.get("params", {}), variables.get("batch_stats", {})
 
 
 def apply_model(
-    model: nn.Module,
+    model: Model,
     params: Tree,
-    stats: Tree,
+    model_state: Tree,
     image: jax.Array,
     *,
     train: bool,
     key: jax.Array | None = None,
 ) -> tuple[ModelOutput, Tree]:
-    """Outputs for normalised images [B H W C], and the statistics after them (the same ones if not `train`).
+    """What a model says of images, a pure function.
 
-    key: needed for training a model with dropout or another random layer.
+    Args:
+      model: from `create`, or any Linen module with features and a head.
+      params: its parameters.
+      model_state: its BatchNorm statistics.
+      image: [B H W C] float32, normalised.
+      train: whether BatchNorm uses the batch and layers such as dropout are random.
+      key: needed for training a model with dropout or another random layer.
+
+    Returns:
+      (output, model_state after it: the same one if not `train`).
+
+    Raises:
+      UsageError: the model returns something else than features [B D] and logits [B K].
     """
-    rngs = {} if key is None else {"dropout": key}
-    variables = {"params": params, "batch_stats": stats}
-    if train:
-        (features, logits), changed = model.apply(variables, image, train=True, rngs=rngs, mutable=["batch_stats"])
-        stats = changed.get("batch_stats", stats)
+    if isinstance(model, NNXModel):
+        out, model_state = model.apply(params, model_state, image, train=train, key=key)
     else:
-        features, logits = model.apply(variables, image, train=False)
-    return ModelOutput(features, logits, params["head"]["kernel"], params["head"]["bias"]), stats
+        rngs = {} if key is None else {"dropout": key}
+        variables = {"params": params, "batch_stats": model_state}
+        if train:
+            mode = _mode(model, True)
+            out, changed = model.apply(variables, image, **mode, rngs=rngs, mutable=["batch_stats"])
+            model_state = changed.get("batch_stats", model_state)
+        else:
+            out = model.apply(variables, image, **_mode(model, False))
+    return _output_of(_name_of(model), out, params), model_state
 
 
 def apply_head(head: Tree, features: jax.Array) -> ModelOutput:
-    """What a model with this head says of features [B D]."""
-    return ModelOutput(features, features @ head["kernel"] + head["bias"], head["kernel"], head["bias"])
+    """What a model with this head says.
+
+    Args:
+      head: {"kernel": [D K], "bias": [K]}; without a bias it is 0.
+      features: [B D].
+    """
+    kernel, bias = head["kernel"], _bias_of(head)
+    return ModelOutput(features, features @ kernel + bias, kernel, bias)
+
+
+def _output_of(name: str, out: Any, params: Tree) -> ModelOutput:
+    """The record of what a model returned; shapes alone are looked at, while it is traced."""
+    head = _head_of(name, params)
+    pair = isinstance(out, tuple | list)
+    if (pair and len(out) != 2) or not all(hasattr(x, "ndim") for x in (out if pair else [out])):
+        got = f"{type(out).__name__} of {len(out)}" if pair else type(out).__name__
+        raise UsageError(f"{name}: it must return (features [B D], logits [B K]), or features alone, got a {got}")
+    features = out[0] if pair else out
+    num_features, num_classes = head["kernel"].shape
+    if features.ndim != 2 or features.shape[1] != num_features:
+        raise UsageError(
+            f"{name}: its features must be [B {num_features}], what its head takes, got shape {features.shape}"
+        )
+    if not pair:
+        return apply_head(head, features)
+    if out[1].shape != (len(features), num_classes):
+        raise UsageError(f"{name}: its logits must be [B {num_classes}], got shape {out[1].shape}")
+    return ModelOutput(features, out[1], head["kernel"], _bias_of(head))
+
+
+def _bias_of(head: Tree) -> jax.Array:
+    return head["bias"] if "bias" in head else jnp.zeros(head["kernel"].shape[1:], head["kernel"].dtype)
+
+
+def _head_of(name: str, params: Tree) -> Tree:
+    """The parameters of the classifier."""
+    head = params.get("head") if isinstance(params, Mapping) else None
+    if not isinstance(head, Mapping) or getattr(head.get("kernel"), "ndim", 0) != 2:
+        parts = ", ".join(sorted(map(str, params))) or "none"
+        raise UsageError(
+            f"{name}: its classifier must be a Dense (Linen) or Linear (NNX) layer named 'head'; its layers with "
+            f"parameters are: {parts}"
+        )
+    return head
+
+
+def _mode(model: nn.Module, train: bool) -> dict[str, bool]:
+    """What a Linen module is told about training: nothing if it does not ask."""
+    return {"train": train} if takes(type(model).__call__, "train") else {}
+
+
+def _name_of(model: Model) -> str:
+    return model.name if isinstance(model, NNXModel) else type(model).__name__
 
 
 def get_subtree(params: Tree, path: tuple[str, ...]) -> Tree:
-    """The sub-tree at a path of names; () for all of it. Raises UsageError, with the names there are, if it is none."""
+    """The sub-tree at a path.
+
+    Args:
+      params: a nested dict.
+      path: names from the root on, such as ("head",); () for all of it.
+
+    Raises:
+      UsageError: nothing lies there, with the names there are.
+    """
     for name in path:
         if not isinstance(params, Mapping) or name not in params:
             there = ", ".join(params) if isinstance(params, Mapping) else "no names below"

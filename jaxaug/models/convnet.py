@@ -15,7 +15,15 @@ class ConvNet(nn.Module):
 
     Each stage but the first drops values and halves the image; D is the last width. From no paper: for tests,
     demonstrations and searches where a ResNet takes too long.
-    Raises `UsageError` for empty or non-positive widths.
+
+    Attributes:
+      num_classes: K, how many classes the head tells apart.
+      widths: channels of each stage, one or more positive numbers.
+      dropout_rate: the share of values that are dropped before each stage but the first, in [0, 1).
+      dtype: of the computation, "float32" or "bfloat16"; parameters, features and logits are float32.
+
+    Raises:
+      UsageError: there are no widths, or an option is out of range.
     """
 
     num_classes: int

@@ -44,7 +44,19 @@ class DenseNet(nn.Module):
     """DenseNet-BC, image [B H W C] -> (features [B D], logits [B K]); D is 342 at depth 100, growth 12.
 
     Huang et al., Densely Connected Convolutional Networks, CVPR 2017, section 3 and table 2; ISDA, table 2.
-    H and W are 4 or more. Raises `UsageError` for options outside their range or a smaller image.
+    H and W are 4 or more.
+
+    Attributes:
+      num_classes: K, how many classes the head tells apart.
+      depth: layers, 6n + 4: 10, 40, 100, 190, 250.
+      growth_rate: channels that a layer appends.
+      compression: the share of channels that a transition keeps, in (0, 1].
+      bottleneck: channels of the 1x1 convolution over the growth rate.
+      dropout_rate: the share of values that are dropped behind each layer, in [0, 1).
+      dtype: of the computation, "float32" or "bfloat16"; parameters, features and logits are float32.
+
+    Raises:
+      UsageError: an option is out of range, or the images are smaller.
     """
 
     num_classes: int

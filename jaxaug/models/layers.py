@@ -144,7 +144,7 @@ class Bottleneck(nn.Module):
 def classify(maps: jax.Array, num_classes: int) -> tuple[jax.Array, jax.Array]:
     """Average over space, apply the Dense `head`: [B H W D] -> (features [B D], logits [B K]), float32.
 
-    Call it in the `Model` itself, so that its kernel is params["head"]["kernel"] [D K].
+    Call it in the model itself, so that its kernel is params["head"]["kernel"] [D K].
     """
     features = maps.astype(jnp.float32).mean((1, 2))
     bound = features.shape[-1] ** -0.5

@@ -12,7 +12,16 @@ from jaxaug.models import layers
 
 @register("model", "linear")
 class Linear(nn.Module):
-    """Softmax regression on the pixels: image [B H W C] -> (features [B H*W*C], logits [B K]), float32."""
+    """Softmax regression on the pixels: image [B H W C] -> (features [B H*W*C], logits [B K]), float32.
+
+    Attributes:
+      num_classes: K, how many classes the head tells apart.
+      dropout_rate: the share of values that are dropped of the image, in [0, 1).
+      dtype: "float32" or "bfloat16", as for the other models; the head computes in float32 either way.
+
+    Raises:
+      UsageError: an option is out of range.
+    """
 
     num_classes: int
     dropout_rate: float = 0.0

@@ -78,9 +78,19 @@ class PyramidNet(nn.Module):
     """PyramidNet-depth (alpha) of bottlenecks, image [B H W C] -> (features [B 4 (16 + alpha)], logits [B K]).
 
     Han et al., Deep Pyramidal Residual Networks, CVPR 2017, additive; Yamada et al., ShakeDrop Regularization for Deep
-    Residual Learning, IEEE Access 2019; Soft Augmentation, pyramid272. `drop_rate` is that of the last block;
-    the others grow towards it in a line. gate_per and factor_per: see `ShakeDrop`.
-    Raises `UsageError` unless depth is 9n+2 (272) and alpha positive (200).
+    Residual Learning, IEEE Access 2019; Soft Augmentation, pyramid272.
+
+    Attributes:
+      num_classes: K, how many classes the head tells apart.
+      depth: layers, 9n + 2: 11, 110, 164, 200, 272.
+      alpha: how many channels wider the last block is than the first convolution (16), above 0: 48, 84, 200, 270.
+      drop_rate: how often the last block is scaled at random, in [0, 1); the rates before it grow towards it in a line.
+      gate_per: what is chosen to be scaled, each "batch" (as released) or "example".
+      factor_per: what has a random factor of its own, each "example" (as released) or "element" (as the paper says).
+      dtype: of the computation, "float32" or "bfloat16"; parameters, features and logits are float32.
+
+    Raises:
+      UsageError: an option is out of range.
     """
 
     num_classes: int

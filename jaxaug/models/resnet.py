@@ -81,8 +81,19 @@ class ResNet(nn.Module):
     """ResNet, image [B H W C] -> (features [B D], logits [B K]); D is 64, 256, 512 or 2048 by depth.
 
     He et al., Deep Residual Learning, CVPR 2016, section 4.2; ISDA, table 2; depths 18 to 152 as in Soft
-    Augmentation, CVPR 2023: 3x3 stem, no max-pool. stem "imagenet" is He et al.'s 7x7 of stride 2 and max-pool, for
-    depths 18 to 200 and images of about 224 pixels. `squeeze_excite` gates each block. Raises `UsageError`.
+    Augmentation, CVPR 2023.
+
+    Attributes:
+      num_classes: K, how many classes the head tells apart.
+      depth: layers; 18, 34, 50, 101 and 152 have 64 to 512 channels, 6n + 2 and 9n + 2 are the CIFAR family.
+      stem: "small" is a 3x3 convolution without max-pool; "imagenet" is He et al.'s 7x7 of stride 2 and max-pool, for
+        depths 18 to 200 and images of about 224 pixels.
+      squeeze_excite: whether each block gates its channels (Hu et al. 2018).
+      dropout_rate: the share of values that are dropped within each block, in [0, 1).
+      dtype: of the computation, "float32" or "bfloat16"; parameters, features and logits are float32.
+
+    Raises:
+      UsageError: there is no such depth or stem, or an option is out of range.
     """
 
     num_classes: int

@@ -14,7 +14,16 @@ class ResNeXt(nn.Module):
     """ResNeXt-depth, cardinality x base_width d, image [B H W C] -> (features [B 1024], logits [B K]).
 
     Xie et al., Aggregated Residual Transformations, CVPR 2017, section 5.3; ISDA, table 2.
-    Raises `UsageError` unless depth is 9n+2 (29) and cardinality and base_width are positive whole numbers.
+
+    Attributes:
+      num_classes: K, how many classes the head tells apart.
+      depth: layers, 9n + 2: 11, 20, 29, 38.
+      cardinality: groups of the 3x3 convolution, 8 or 16.
+      base_width: channels of each group in the first stage, 64.
+      dtype: of the computation, "float32" or "bfloat16"; parameters, features and logits are float32.
+
+    Raises:
+      UsageError: an option is out of range.
     """
 
     num_classes: int

@@ -75,7 +75,15 @@ class ShakeShake(nn.Module):
     """Shake-Shake-depth 2 x width d, image [B H W C] -> (features [B 4 width], logits [B K]).
 
     Gastaldi, Shake-Shake Regularization, 2017, table 1 (Shake-Shake-Image); ISDA, table 2.
-    Raises `UsageError` unless depth is 6n+2 (26) and width a positive even number (32, 96, 112).
+
+    Attributes:
+      num_classes: K, how many classes the head tells apart.
+      depth: layers, 6n + 2: 8, 14, 20, 26.
+      width: channels of the first stage, even: 32, 64, 96, 112.
+      dtype: of the computation, "float32" or "bfloat16"; parameters, features and logits are float32.
+
+    Raises:
+      UsageError: an option is out of range.
     """
 
     num_classes: int

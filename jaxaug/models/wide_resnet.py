@@ -40,7 +40,17 @@ class WideResNet(nn.Module):
     """WRN-depth-k, image [B H W C] -> (features [B 64k], logits [B K]).
 
     Zagoruyko and Komodakis, Wide Residual Networks, BMVC 2016, table 1; ISDA, table 2.
-    Raises `UsageError` unless depth is 6n+4 (10, 16, 28, 40) and widen_factor a positive whole number.
+
+    Attributes:
+      num_classes: K, how many classes the head tells apart.
+      depth: layers, 6n + 4: 10, 16, 22, 28, 40.
+      widen_factor: k, times 16 channels in the first stage.
+      dropout_rate: the share of values that are dropped within each block, in [0, 1).
+      squeeze_excite: whether each block gates its channels (Hu et al. 2018).
+      dtype: of the computation, "float32" or "bfloat16"; parameters, features and logits are float32.
+
+    Raises:
+      UsageError: an option is out of range.
     """
 
     num_classes: int

@@ -1,8 +1,6 @@
 """Every model family: size, contract, randomness, precision, initialisers and options."""
 
 import functools
-import importlib
-from pathlib import Path
 
 import flax.errors
 import flax.linen as nn
@@ -11,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxaug import models
 from jaxaug.core.errors import UsageError
-from jaxaug.models import layers
+from jaxaug.core.registry import options_of, resolve
 
 # Counts with 10 classes of ISDA's and Soft Augmentation's code. In its Shake-Shake 63 w^2 + 42 w parameters
 # belong to shortcuts that are never called; we do not make them. "Ours": there is no number to meet.
@@ -79,7 +78,7 @@ KEYS = [jax.random.key(seed, impl="unsafe_rbg") for seed in range(4)]
 
 
 def build(module, options, num_classes=CLASSES):
-    return importlib.import_module(f"jaxaug.models.{module}").Model(**{"num_classes": num_classes, **options})
+    return models.create(module, **{"num_classes": num_classes, **options})
 
 
 @functools.lru_cache
@@ -115,9 +114,18 @@ def test_parameter_count_and_output_shapes(module, options, count, width):
 
 
 def test_every_family_is_in_the_tables():
-    files = {path.stem for path in Path(layers.__file__).parent.glob("*.py")} - {"__init__", "layers"}
-    assert files == {row[0] for row in TABLE} == {row[0] for row in TINY}
-    assert all(isinstance(build(name, {}), nn.Module) for name in files)
+    names = {name for name in models.list() if resolve("model", name).__module__.startswith("jaxaug.")}
+    assert names == {row[0] for row in TABLE} == {row[0] for row in TINY}
+    for name in names:
+        assert isinstance(build(name, {}), nn.Module)
+        assert resolve("model", name).__module__ == f"jaxaug.models.{name}"
+        for option in options_of(resolve("model", name)):
+            assert option.meaning, (name, option.name)
+
+
+def test_names_by_pattern():
+    assert models.list("*resnet*") == ["resnet", "wide_resnet"]
+    assert dir(models) == sorted(models.__all__)
 
 
 @each_tiny

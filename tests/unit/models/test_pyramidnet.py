@@ -40,10 +40,10 @@ def test_rates_and_widths_grow_from_block_to_block():
         return call(*args, **kwargs)
 
     with nn.intercept_methods(watch):
-        init = functools.partial(pyramidnet.Model(100).init, train=False)
+        init = functools.partial(pyramidnet.PyramidNet(100).init, train=False)
         variables = jax.eval_shape(init, jax.random.key(0), jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32))
     count = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
-    assert count == 26_288_692  # with 10 classes: see test_models.py
+    assert count == 26_288_692  # with 10 classes: see test_api.py
     rates, widths, strides = zip(*seen, strict=True)
     np.testing.assert_allclose(rates, [0.5 * (index + 1) / 90 for index in range(90)], rtol=1e-12)
     assert (widths[0], widths[44], widths[89]) == (18, 116, 216)
@@ -131,7 +131,7 @@ def test_a_block_is_its_shortcut_plus_the_normalised_branch():
 
 
 def test_gradients_and_hessian_vector_products_of_a_model_are_finite():
-    model = pyramidnet.Model(3, depth=11, alpha=6, drop_rate=0.9)
+    model = pyramidnet.PyramidNet(3, depth=11, alpha=6, drop_rate=0.9)
     key = jax.random.key(1)
     variables = jit(functools.partial(model.init, train=False))(key, IMAGE)
 
@@ -151,4 +151,4 @@ def test_gradients_and_hessian_vector_products_of_a_model_are_finite():
 @pytest.mark.parametrize("options", [{"gate_per": "pixel"}, {"factor_per": "batch"}, {"drop_rate": 1.0}, {"depth": 2}])
 def test_invalid_options_name_themselves(options):
     with pytest.raises(UsageError, match=next(iter(options))):
-        pyramidnet.Model(10, **options)
+        pyramidnet.PyramidNet(10, **options)
