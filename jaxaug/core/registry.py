@@ -42,6 +42,7 @@ _T = TypeVar("_T")
 _TABLES: dict[str, dict[str, Any]] = {family: {} for family in FAMILIES}
 _LOADED: set[str] = set()
 _OF_FLAX = ("parent", "name")  # fields that Flax adds to every Linen module
+_OF_NNX = ("self", "rngs")  # what the constructor of an NNX module takes besides options
 _UNSET = inspect.Parameter.empty
 
 
@@ -181,8 +182,10 @@ def hint(name: str, valid: list[str]) -> str:
 
 
 def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    found = inspect.signature(function).parameters
-    skipped = _OF_FLAX if inspect.isclass(function) and "parent" in found else ()
+    # The metaclass of NNX modules takes whatever it is given; what a module takes stands in its constructor.
+    of_nnx = inspect.isclass(function) and type(function).__call__ is not type.__call__
+    found = inspect.signature(function.__init__ if of_nnx else function).parameters
+    skipped = _OF_NNX if of_nnx else _OF_FLAX if inspect.isclass(function) and "parent" in found else ()
     return {name: p for name, p in found.items() if name not in skipped}
 
 

@@ -15,7 +15,10 @@ Sums = Mapping[str, tuple[Any, Any]]  # name -> (sum, count), arrays of any shap
 
 
 class Totals(flax.struct.PyTreeNode):
-    """sums: name -> (sum, count), added over batches; first_bad: [] int32, the first step whose numbers were not finite."""
+    """Sums that batches add up to.
+
+    sums: name -> (sum, count). first_bad: [] int32, the first step whose numbers were not finite.
+    """
 
     sums: Sums
     first_bad: jax.Array

@@ -19,8 +19,8 @@ Tree = Any
 class MetaParams(flax.struct.PyTreeNode):
     """The tunable description of the data: what a search may change, by name.
 
-    per_example: {name: tree of [N ...]}, one entry for each training row ([B ...] for the rows of a batch; without that axis
-    where a transform or a part says with what every row begins). shared: {name: tree}, the same for all rows.
+    per_example: {name: tree of [N ...]}, one entry for each training row ([B ...] for the rows of a batch; without that
+    axis where a transform says with what every row begins). shared: {name: tree}, the same for all rows.
     """
 
     per_example: dict[str, Tree] = flax.struct.field(default_factory=dict)
@@ -28,7 +28,7 @@ class MetaParams(flax.struct.PyTreeNode):
 
 
 def merge_meta_params(parts: Iterable[MetaParams]) -> MetaParams:
-    """One record of what several parts and transforms let a search change; each name is one's own."""
+    """One record of what several transforms let a search change; each name is one's own."""
     per_example: dict[str, Tree] = {}
     shared: dict[str, Tree] = {}
     for part in parts:
@@ -42,13 +42,13 @@ class Batch(flax.struct.PyTreeNode):
 
     image: [B H W C], uint8 (or float on the same 0..255 scale) until `augment` normalises it to float32.
     label: [B] int32, 0..K-1; -1 marks a row without a label (padding), which no loss, statistic or metric counts.
-        Or a label map [B H W] with -1 for void pixels, which parts that move pixels take along.
+        Or a label map [B H W] with -1 for void pixels, which transforms that move pixels take along.
     index: [B] int32, the stable number of the row in its data set.
-    visibility: [B H W] float32 or None: how much area of the original image each pixel still shows, in pixels. Parts that
-        soften targets transport it (None: nothing was hidden).
+    visibility: [B H W] float32 or None: how much area of the original image each pixel still shows, in pixels.
+        Transforms that soften targets transport it (None: nothing was hidden).
     mix_ratio: [B] float32 or None: the share of a row's own label where it was mixed with the row before it, as
         `jnp.roll(x, 1, axis=0)` brings them together (None: not mixed).
-    per_example: {name: tree of [B ...]}: what a search may change about each row (`Hyper.per_example`; None: nothing).
+    per_example: {name: tree of [B ...]}: what a search may change about each row (`MetaParams.per_example`; None: nothing).
     """
 
     image: jax.Array
@@ -91,7 +91,7 @@ class LossInputs(flax.struct.PyTreeNode):
     """One batch on its way to one number: sum(weight * (cross_entropy(targets, logits) + extra)) / rows with a label.
 
     A loss transform may replace logits [B K], targets [B K], weight [B] and extra [B], and may read the rest. meta:
-    `Hyper.shared`.
+    `MetaParams.shared`.
     """
 
     logits: jax.Array

@@ -78,8 +78,10 @@ def make_objective(parts: Parts) -> Objective:
 
 
 def make_per_example_inputs(parts: Parts, chain: LossTransform | None) -> PerExampleInputs:
-    """(params, state, batch) -> LossInputs of a raw batch, for `losses.per_example_loss`: the model as evaluated, and no
-    augmentation but what was done to the batch before. chain: None for the plain loss."""
+    """(params, state, batch) -> LossInputs of a raw batch, for `losses.per_example_loss`.
+
+    The model is as evaluated, and nothing is augmented but what was before. chain: None for the plain loss.
+    """
 
     def per_example_inputs(params: Tree, state: TrainState, batch: Batch) -> LossInputs:
         progress = parts.progress(state.step)
