@@ -11,6 +11,7 @@ from PIL import Image
 from jaxaug.label_errors.report import DOTS, SHEET, TABLE
 from jaxaug.label_errors.sheet import CAPTION, CELL
 from jaxaug.train import trainer
+from jaxaug.train.config import complete
 
 get_config = runpy.run_path(str(ROOT / "configs" / "find_label_errors.py"))["get_config"]
 
@@ -68,7 +69,7 @@ def test_a_folder_end_to_end(tmp_path):
 
 @pytest.mark.parametrize("word", ["fashion_mnist", "folder", "npz"])
 def test_config(word):
-    config = get_config(word)
+    config = complete(get_config(word))
     assert config.data.name == word
     assert config.search.name == "autodo"
     assert (config.data.noise > 0) == (config.data.validation_size > 0) == (word == "fashion_mnist")
