@@ -171,7 +171,7 @@ def main() -> None:
 
 
 def machine() -> dict[str, Any]:
-    from jaxaug.runs.workdir import environment
+    from jaxaug.runs import environment
 
     information = pathlib.Path("/proc/cpuinfo")
     lines = information.read_text().splitlines() if information.exists() else []

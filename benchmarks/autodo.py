@@ -7,7 +7,7 @@ The convnet (32, 64, 128) on 32x32x3, 64 training and 64 trusted rows. The floor
 image: forward 20.6 million (the three convolutions 1.8, 9.4 and 9.4), as much again for the gradient in the parameters
 and 18.9 for that in the feature maps (the images need none): 60.1 for a training step. A search step through the
 classifier needs one forward pass of the batch and one of the trusted rows, 41.2: 0.69 training steps, whatever the
-direction, as the solver works on features [64 128]. With augmentation that is learned the gradient goes on to the
+solver, which works on features [64 128]. With augmentation that is learned the gradient goes on to the
 images, 20.6 more: 1.03, besides the warp and its derivative. Through all parameters each product with the curvature
 costs a training step or two.
 
@@ -36,7 +36,7 @@ from hyperstep.ours import Ours, batches, bytes_per_row
 from jaxaug.bilevel import ihvp
 
 COUNTS = (1_000, 10_000, 100_000, 1_000_000)
-DIRECTIONS = {
+SOLVERS = {
     "identity": ihvp.identity(),
     "conjugate gradient 5": ihvp.conjugate_gradient(steps=5),
     "conjugate gradient 10": ihvp.conjugate_gradient(steps=10),
@@ -49,14 +49,14 @@ def arm(ours: Ours, step: Callable, size: int = 64, calls: int = 1) -> Callable[
 
 
 def cost(widths: tuple[int, ...], rounds: int, size: int = 64) -> dict[str, Any]:
-    """A search step beside the training steps, for what each direction costs, with and without augmentation."""
+    """A search step beside the training steps, for what each solver costs, with and without augmentation."""
     plain = Ours("plain", widths=widths)
     makers: Makers = {"training, plain": arm(plain, plain.train_step(), size)}
     for word, affine in (("", False), (", affine", True)):
         ours = Ours(affine=affine, widths=widths)
         makers[f"training{word}"] = arm(ours, ours.train_step(), size)
-        for name, direction in DIRECTIONS.items():
-            makers[f"search{word}, {name}"] = arm(ours, ours.search_step(direction), size)
+        for name, solver in SOLVERS.items():
+            makers[f"search{word}, {name}"] = arm(ours, ours.search_step(solver), size)
 
     def against(name: str) -> dict[str, str]:
         alike = "training, affine" if "affine" in name else "training"
@@ -72,7 +72,7 @@ def growth(widths: tuple[int, ...], rounds: int, rule: str) -> dict[str, Any]:
     for count in COUNTS:
         ours = Ours(affine=True, rule=rule, count=count, widths=widths)
         makers[f"training, {count} rows"] = arm(ours, ours.train_step())
-        makers[f"search, {count} rows"] = arm(ours, ours.search_step(DIRECTIONS["conjugate gradient 5"]))
+        makers[f"search, {count} rows"] = arm(ours, ours.search_step(SOLVERS["conjugate gradient 5"]))
         makers[f"rows alone, {count} rows"] = arm(ours, ours.rows_step(), calls=10)
 
     def against(name: str) -> dict[str, str]:
@@ -83,7 +83,7 @@ def growth(widths: tuple[int, ...], rounds: int, rule: str) -> dict[str, Any]:
 
 
 def peers(widths: tuple[int, ...], rounds: int) -> dict[str, Any]:
-    """The released step beside ours with the same loss, direction and theta. What both do is compared too."""
+    """The released step beside ours with the same loss, solver and theta. What both do is compared too."""
     makers: Makers = {}
     for count in COUNTS[1:]:
         ours = Ours("released", count=count, widths=widths)

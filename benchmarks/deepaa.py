@@ -11,8 +11,9 @@ each convolution. With 684 images an update of a first layer needs 50.7 billion,
 counts 6 to 7 % less, as it leaves out what padding multiplies by 0. The released layout has its stride on the second
 convolution of a block: 39 million forward.
 
-"ours" is `Plan.updates`, the choice of rows and the step of Adam included; "floor" the network's gradients and
-derivatives on images that are ready, in batches of the same sizes; "augmentation" the images of an update alone.
+"ours" is `DeepAASearch.update_functions`, the choice of rows and the step of Adam included; "floor" the network's
+gradients and derivatives on images that are ready, in batches of the same sizes; "augmentation" the images of an update
+alone.
 "pieces" shows where the time goes. An update of the released setting (WRN-40-2, 16 items, 16 copies, factor 4) has up
 to 45,504 images: it is extrapolated from one call of each piece. The policy is uniform, so that hardly a draw is idle.
 
@@ -33,7 +34,7 @@ from augment import machine
 from hyperstep.clock import race
 from hyperstep.policy import LAYER, Ours, Taken
 
-NETWORKS = {"ours": "wide_resnet", "released": "hyperstep.wide_resnet_tf"}
+NETWORKS = {"ours": "wide_resnet", "released": "hyperstep.wide_resnet_tf.WideResNetTF"}
 TOY = {"images": 2, "validation": 64, "copies": 2, "factor": 1, "chunk": 1}
 RELEASED = {"images": 16, "validation": 64, "copies": 16, "factor": 4, "chunk": 1}
 # One piece of each kind, the same as those of the released setting.

@@ -6,8 +6,8 @@
 For each seed a few labelled images, the same for all methods. The search sees nothing else: a network is trained on a
 third of them, images are taken from another third, and gradients are matched with those of the last. Then the same
 convnet is trained on all of them with each policy; test accuracy of the final epoch. Searched are also the policy with
-all layers refined together after the search, and one by another direction, damped conjugate gradients through the
-classifier, in place of the cosine's.
+all layers refined together after the search, and one by another direction, that of damped conjugate gradients through
+the classifier, in place of the cosine's.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import pathlib
 import shutil
 import statistics
 import tempfile
+from typing import Any
 
 from ml_collections import ConfigDict
 
+import jaxaug as ja
 from jaxaug.core.sharding import enable_compilation_cache
 from jaxaug.policies import search_space
-from jaxaug.runs.workdir import environment
-from jaxaug.train import trainer
-from jaxaug.train.config import default_config
+from jaxaug.runs import environment
 from jaxaug.train.experiment import load_dataset
 
 SEEDS, LAYERS, BLACK = 5, 3, (0.0,)
@@ -36,34 +36,31 @@ SETTINGS = {
     "digits, 100 a class": ("digits", 700, 300, (16, 32), 60, 1),
     "fashion_mnist, 100 a class": ("fashion_mnist", 700, 300, (16, 32, 64), 100, 2),
 }
-COSINE = {"direction": "matching.cosine", "part": ()}
-SEARCHES = {
-    "searched": COSINE,
+SEARCHES: dict[str, dict[str, Any]] = {
+    "searched": {},
     # At a tenth of the rate: every layer moves with each of the noisy draws.
-    "searched, refined": {**COSINE, "deepaa": {"refine": 64, "learning_rate": 0.01}},
-    "searched by conjugate gradients": {"direction": "directions.conjugate_gradient", "part": ("head",)},
+    "searched, refined": {"refine": 64, "learning_rate": 0.01},
+    "searched by conjugate gradients": {"solver": "conjugate_gradient", "part": ("head",)},
 }
 
 
 def base(setting: str, seed: int) -> ConfigDict:
     """The labelled images as training and validation rows, and the network."""
     name, rows, validation, widths, epochs, _ = SETTINGS[setting]
-    config = default_config()
+    config = ja.train.default_config()
     config.seed, config.batch_size, config.eval_batch_size = seed, 25, 1000
     config.epochs = config.eval_every = config.save_every = epochs
     config.data.update(name=name, seed=seed, validation_size=validation, train_size=rows)
-    config.model = {"name": "convnet", "kw": {"widths": widths, "dropout_rate": 0.0}}
+    config.model = {"name": "convnet", "widths": widths, "dropout_rate": 0.0}
     config.optim.update(learning_rate=0.05, weight_decay=5e-4)
     return config
 
 
 def searching(setting: str, seed: int, changes: dict) -> ConfigDict:
     config = base(setting, seed)
-    config.search.update(name="deepaa", pool=0.5)
-    config.search.space.cover = BLACK
     validation = int(config.data.validation_size) // 10
-    config.search.deepaa.update(layers=LAYERS, updates=96, images=4, validation=validation, copies=2, factor=1, chunk=2)
-    config.search.deepaa.learning_rate = 0.1
+    config.search = {"name": "deepaa", "pool": 0.5, "cover": BLACK, "num_layers": LAYERS, "updates": 96}
+    config.search.update(images=4, validation=validation, copies=2, factor=1, chunk=2, learning_rate=0.1)
     config.search.update(changes)
     return config
 
@@ -75,8 +72,12 @@ def training(setting: str, seed: int, changes: dict) -> ConfigDict:
     return config
 
 
-def of_policy(**options: str) -> dict:
-    return {"augment": {"train": ("policy.policy",), "policy": options}}
+def augmented_by(*transforms: str | dict[str, Any]) -> dict[str, Any]:
+    return {"augment": {"train": transforms}}
+
+
+def policy(**options: str) -> dict[str, Any]:
+    return {"name": "policy", **options}
 
 
 def methods(setting: str, seed: int, workdir: pathlib.Path) -> dict[str, dict]:
@@ -84,27 +85,27 @@ def methods(setting: str, seed: int, workdir: pathlib.Path) -> dict[str, dict]:
     shape = load_dataset(base(setting, seed)).image_shape
     uniform = workdir / "uniform.json"
     search_space.make_search_space(shape, cover=BLACK).with_layers(LAYERS).replace(noise=("sign",)).save(uniform)
-    crop = {"padding": SETTINGS[setting][-1], "fill": "zero"}
+    crop = {"name": "pad_and_crop", "padding": SETTINGS[setting][-1], "fill": "zero"}
     found = {
         "no augmentation": {},
-        "crop": {"augment": {"train": ("parts.pad_and_crop",), "pad_and_crop": crop}},
-        "crop and flip": {"augment": {"train": ("parts.pad_and_crop", "parts.flip"), "pad_and_crop": crop}},
-        "RandAugment(2, 9)": of_policy(preset="randaugment"),
-        "TrivialAugment, wide": of_policy(preset="trivialaugment_wide"),
-        "random deep policy": of_policy(file=str(uniform)),
+        "crop": augmented_by(crop),
+        "crop and flip": augmented_by(crop, "flip"),
+        "RandAugment(2, 9)": augmented_by(policy(preset="randaugment")),
+        "TrivialAugment, wide": augmented_by(policy(preset="trivialaugment_wide")),
+        "random deep policy": augmented_by(policy(file=str(uniform))),
     }
     trained = ""
     for name, changes in SEARCHES.items():
         config = searching(setting, seed, changes)
-        config.search.checkpoint = trained
+        config.search.network = trained
         folder = workdir / "search" / name / f"seed_{seed}"
-        if config.search.deepaa.refine and not folder.exists():
+        if "refine" in changes and not folder.exists():
             # It goes on where the search layer by layer has ended.
             shutil.copytree(workdir / "search" / "searched" / f"seed_{seed}" / "policy", folder / "policy")
-        trainer.train_and_evaluate(config, folder, f"{setting}: {name}, seed {seed}")
+        ja.train.train_and_evaluate(config, folder, f"{setting}: {name}, seed {seed}")
         # One network serves all searches of a seed.
         trained = trained or str(folder)
-        found[name] = of_policy(file=str(folder / "policy.json"))
+        found[name] = augmented_by(policy(file=str(folder / "policy.json")))
     return found
 
 
@@ -112,7 +113,7 @@ def measure(setting: str, seed: int, workdir: pathlib.Path) -> dict[str, dict]:
     """name -> {"accuracy": %, "policy": figures of a searched one}."""
     found: dict[str, dict] = {}
     for name, changes in methods(setting, seed, workdir).items():
-        result = trainer.train_and_evaluate(
+        result = ja.train.train_and_evaluate(
             training(setting, seed, changes), workdir / name / f"seed_{seed}", f"{setting}: {name}"
         )
         found[name] = {"accuracy": 100 * result["test_top1"]}

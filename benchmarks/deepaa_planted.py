@@ -16,23 +16,20 @@ import pathlib
 import tempfile
 
 import numpy as np
+from ml_collections import ConfigDict
 
+import jaxaug as ja
 from jaxaug.core.sharding import enable_compilation_cache
 from jaxaug.policies.policy import Policy
-from jaxaug.runs.workdir import environment
-from jaxaug.train import trainer
-from jaxaug.train.config import default_config
-from jaxaug.train.experiment import load_dataset
+from jaxaug.runs import environment
 
-SEEDS = 5
+SEEDS, EPOCHS, UPDATES = 5, 40, 256
 OPS = ("FlipVertical", "TranslateX", "TranslateY", "Invert")
 
 
 def arrays(seed: int) -> dict[str, np.ndarray]:
     """Digits as arrays for an .npz, the validation digits shifted."""
-    config = default_config()
-    config.data.update(name="digits", seed=seed, validation_size=0.3)
-    data = load_dataset(config)
+    data = ja.data.load("digits", seed=seed, validation_size=0.3)
     random = np.random.default_rng(seed)
     moves = random.choice([-2, 2], len(data.validation))
     shifted = np.stack([shift(image, move) for image, move in zip(data.validation.image, moves, strict=True)])
@@ -51,30 +48,34 @@ def shift(image: np.ndarray, columns: int) -> np.ndarray:
     return moved
 
 
-def config_of(path: pathlib.Path, seed: int):
-    config = default_config()
-    config.seed, config.epochs, config.batch_size = seed, 40, 32
-    config.eval_every = config.save_every = 40
+def config_of(path: pathlib.Path, seed: int, epochs: int, updates: int) -> ConfigDict:
+    config = ja.train.default_config()
+    config.seed, config.epochs, config.batch_size = seed, epochs, 32
+    config.eval_every = config.save_every = epochs
     config.data.update(name="npz", path=str(path))
-    config.model = {"name": "convnet", "kw": {"widths": (16, 32), "dropout_rate": 0.0}}
+    config.model = {"name": "convnet", "widths": (16, 32), "dropout_rate": 0.0}
     config.optim.update(learning_rate=0.05, weight_decay=5e-4)
-    config.search.update(name="deepaa", direction="matching.cosine", part=(), pool=0.5)
-    config.search.space.update(ops=OPS, levels=5)
-    config.search.deepaa.update(layers=1, updates=256, images=8, identity=0.0, learning_rate=0.05)
+    config.search = {"name": "deepaa", "pool": 0.5, "ops": OPS, "levels": 5}
+    config.search.update(num_layers=1, updates=updates, images=8, identity=0.0, learning_rate=0.05)
     return config
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", default="")
+    parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="of the network")
+    parser.add_argument("--updates", type=int, default=UPDATES, help="of the policy")
     arguments = parser.parse_args()
     enable_compilation_cache()
     workdir = pathlib.Path(tempfile.mkdtemp())
     found: dict[str, list[float]] = {name: [] for name in ("Identity", *OPS)}
     uniform: dict[str, float] = {}
-    for seed in range(SEEDS):
-        np.savez(workdir / f"{seed}.npz", **arrays(seed))
-        trainer.train_and_evaluate(config_of(workdir / f"{seed}.npz", seed), workdir / f"seed_{seed}", f"seed {seed}")
+    for seed in range(arguments.seeds):
+        file = workdir / f"{seed}.npz"
+        np.savez(file, **arrays(seed))
+        config = config_of(file, seed, arguments.epochs, arguments.updates)
+        ja.train.train_and_evaluate(config, workdir / f"seed_{seed}", f"seed {seed}")
         policy = Policy.load(workdir / f"seed_{seed}" / "policy.json")
         names, probability = [policy.names[i] for i in policy.op[0, 0]], policy.probabilities()[1][0, 0]
         for name in found:

@@ -1,4 +1,4 @@
-"""jaxaug itself: augment_batch with the preset randaugment(2, 9), bit-exact to PIL."""
+"""jaxaug itself: apply_policy with the preset randaugment(2, 9), bit-exact to PIL."""
 
 import os
 

@@ -10,24 +10,28 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxaug import losses
-from jaxaug.augment import compose
-from jaxaug.bilevel.hypergradient import IHVPSolver
-from jaxaug.bilevel.per_example import gather_rows, init_per_example, scatter_update
-from jaxaug.core.types import Batch, MetaParams, TrainState, merge_meta_params
-from jaxaug.models.convnet import Model
-from jaxaug.optim import optimizers
-from jaxaug.search import autodo
-from jaxaug.train.config import default_config
-from jaxaug.train.objective import make_bilevel_problem, make_objective
-from jaxaug.train.step import init_state, make_search_step, make_train_step
+from jaxaug import losses, optim
+from jaxaug.augment import affine as affine_policies
+from jaxaug.augment import build_pipeline
+from jaxaug.bilevel import IHVPSolver, gather_rows, init_per_example, scatter_update
+from jaxaug.core.types import Batch, TrainState, merge_meta_params
+from jaxaug.models.convnet import ConvNet
+from jaxaug.search.autodo import make_search_step
+from jaxaug.search.base import create_meta_optimizer
+from jaxaug.tasks import Classification
+from jaxaug.train.objective import Parts, make_bilevel_problem, make_objective
+from jaxaug.train.step import init_state, make_train_step
 
 CLASSES, SHAPE = 10, (32, 32, 3)
 COUNTS = {"steps_per_epoch": 1000, "epochs": 100}
-CHAINS = {
+CHAINS: dict[str, tuple[Any, ...]] = {
     "plain": (),
-    "ours": ("targets.learned_targets", "weights.learned_weights"),
-    "released": ("targets.learned_targets", "weights.learned_weights", "targets.divergence"),
+    "ours": ("learned_targets", "learned_weights"),
+    "released": (
+        {"name": "learned_targets", "smoothing": 0.05},
+        {"name": "learned_weights", "normalise": "none"},
+        {"name": "kl_divergence", "symmetric": True},
+    ),
 }
 
 
@@ -43,50 +47,50 @@ class Ours:
         count: int = 10_000,
         widths: tuple[int, ...] = (32, 64, 128),
     ):
-        config = default_config()
-        config.loss.chain, config.search.optim.name = CHAINS[loss], rule
-        if loss == "released":
-            config.loss.learned_weights.normalise, config.loss.learned_targets.smoothing = "none", 0.05
-            config.loss.divergence.symmetric = True
-        config.augment.train = ("affine.affine",) if affine else ()
-        self.count, self.model = count, Model(CLASSES, widths)
-        self.augment, augment_key = compose.build_pipeline(config.augment, (0.5,) * 3, (0.25,) * 3)
-        self.chain = losses.build_chain(config.loss)
-        self.tx, _ = optimizers.create(config.optim, **COUNTS)
-        self.meta = merge_meta_params([augment_key, self.chain.meta(CLASSES)]) if loss != "plain" else MetaParams()
-        self.rule, self.of_shared = autodo.optimiser(config.search.optim, 100, 100)
+        self.count = count
+        transforms = [affine_policies(learned="per_row")] if affine else []
+        augment, learned_meta = build_pipeline(transforms, mean=(0.5,) * 3, std=(0.25,) * 3)
+        chain = losses.create(CHAINS[loss])
+        assert chain.meta is not None
+        self.parts = Parts(Classification(), ConvNet(CLASSES, widths), augment, chain, **COUNTS)
+        self.tx, _ = optim.create("sgd", **COUNTS)
+        self.meta = merge_meta_params([learned_meta, chain.meta(CLASSES)])
+        self.rule, self.of_shared = create_meta_optimizer(rule, per_pass=100, passes=100)
 
     def state(self, batch: int = 64) -> TrainState:
         """A state after two passes of a search over all rows, in batches: each row was seen in the second of them."""
         begun = init_per_example(self.meta, np.arange(self.count), self.rule.moments, self.of_shared.init({}))
-        state = init_state(jax.random.key(0), self.model, self.chain, self.tx, *begun, SHAPE)
-        if state.search.seen is None:
+        class_counts = jnp.full(CLASSES, self.count / CLASSES)
+        state = init_state(jax.random.key(0), self.parts, self.tx, *begun, SHAPE, class_counts)
+        search = state.search_state
+        if search.last_step is None:
             return state
         random, taken = np.random.default_rng(0), -(-self.count // batch)
-        seen = jnp.asarray(2 * taken - random.integers(0, taken, len(state.search.seen)), jnp.int32)
+        last_step = jnp.asarray(2 * taken - random.integers(0, taken, len(search.last_step)), jnp.int32)
         own = jax.tree.map(lambda x: jnp.asarray(0.1 * random.normal(size=x.shape), x.dtype), state.meta.per_example)
-        moments = jax.tree.map(lambda x: jnp.full_like(x, 1e-4), state.search.moments)
-        search = state.search.replace(seen=seen, moments=moments, step=jnp.asarray(2 * taken, jnp.int32))
-        return state.replace(meta=state.meta.replace(per_example=own), search=search)
+        moments = jax.tree.map(lambda x: jnp.full_like(x, 1e-4), search.moments)
+        search = search.replace(last_step=last_step, moments=moments, step=jnp.asarray(2 * taken, jnp.int32))
+        return state.replace(meta=state.meta.replace(per_example=own), search_state=search)
 
     def train_step(self) -> Callable:
-        """step(state, batch, trusted), the trusted rows unused."""
+        """step(state, batch, validation), the validation rows unused."""
         rule = self.rule if self.meta.per_example else None
-        step = make_train_step(make_objective(self.model, self.augment, self.chain, **COUNTS), self.tx, rule)
-        return lambda state, batch, trusted: step(state, batch)
+        step = make_train_step(make_objective(self.parts), self.tx, rule)
+        return lambda state, batch, validation: step(state, batch)
 
-    def search_step(self, direction: IHVPSolver, part: tuple[str, ...] = ("head",), fisher: bool = True) -> Callable:
-        """step(state, batch, trusted)."""
-        stages = make_bilevel_problem(self.model, self.augment, self.chain, part, **COUNTS)
-        return make_search_step(stages, self.rule, self.of_shared, direction, part=part, fisher=fisher)
+    def search_step(self, solver: IHVPSolver, part: tuple[str, ...] = ("head",), fisher: bool = True) -> Callable:
+        """step(state, batch, validation)."""
+        problem = make_bilevel_problem(self.parts, part)
+        return make_search_step(problem, self.rule, self.of_shared, solver, part=part, fisher=fisher)
 
     def rows_step(self) -> Callable:
-        """step(state, batch, trusted): what a search step does to the rows' numbers alone, for gradients like them."""
+        """step(state, batch, validation): what a search step does to the rows' numbers alone, gradients like them."""
 
-        def step(state: TrainState, batch: Batch, trusted: Batch) -> tuple[TrainState, jax.Array]:
-            seen = gather_rows(self.rule, state.meta, state.search, batch.index)
-            meta, search = scatter_update(self.rule, state.meta, state.search, seen, seen[0].per_example)
-            return state.replace(meta=meta, search=search), optax.global_norm(seen[0].per_example)
+        def step(state: TrainState, batch: Batch, validation: Batch) -> tuple[TrainState, jax.Array]:
+            rows = gather_rows(self.rule, state.meta, state.search_state, batch.index)
+            own = rows.meta.per_example
+            meta, search = scatter_update(self.rule, state.meta, state.search_state, rows, own)
+            return state.replace(meta=meta, search_state=search), optax.global_norm(own)
 
         return step
 
@@ -94,12 +98,13 @@ class Ours:
 def bytes_per_row(ours: Ours) -> float:
     """What a row costs in memory: its numbers, their moments, its index, when it was seen."""
     state = jax.eval_shape(ours.state)
-    kept = (state.meta.per_example, state.search.moments, state.search.ids, state.search.seen)
-    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(kept)) / len(state.search.ids)
+    search = state.search_state
+    kept = (state.meta.per_example, search.moments, search.ids, search.last_step)
+    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(kept)) / len(search.ids)
 
 
 def batches(count: int, size: int, seed: int = 0) -> Iterator[tuple[Batch, Batch]]:
-    """(batch, trusted), endless: few images, but rows anew each time, so that none was seen shortly before."""
+    """(batch, validation rows), endless: few images, but rows anew each time, so that none was seen shortly before."""
     random = np.random.default_rng(seed)
     images = [jnp.asarray(random.integers(0, 256, (size, *SHAPE)), jnp.uint8) for _ in range(4)]
 

@@ -16,8 +16,9 @@ import numpy as np
 from hyperstep.clock import Arm, Calls
 from jaxaug.augment.policy_transform import augment_batch, execution_settings
 from jaxaug.core.types import Batch
-from jaxaug.models.api import create, replace_arrays, without_norms
+from jaxaug.models import create, replace_arrays, without_norms
 from jaxaug.search.deepaa import update
+from jaxaug.search.deepaa.plan import DeepAASearch
 from jaxaug.train.config import default_config
 from jaxaug.train.experiment import build_experiment
 
@@ -26,29 +27,28 @@ LAYER = {"first": 0, "later": 1, "all": 1}  # name of an update -> number of the
 
 
 class Ours:
-    """A network and a search of two layers with `options` of `search.deepaa`, after a training of no steps.
+    """A network and a search of two layers with `options` of "deepaa", after a training of no steps.
 
     The policy is uniform: every draw has something to do, while at the beginning most are Identity.
     """
 
     def __init__(self, network: str, depth: int, widen_factor: int, options: dict[str, int]):
         config = default_config()
-        config.model = {"name": network, "kw": {"depth": depth, "widen_factor": widen_factor}}
-        config.search.update(name="deepaa", direction="matching.cosine", part=())
-        config.search.deepaa.update(layers=2, updates=1, **options)
+        config.model = {"name": network, "depth": depth, "widen_factor": widen_factor}
+        config.search = {"name": "deepaa", "num_layers": 2, "updates": 1, **options}
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder) / "images.npz"
             np.savez(path, **_arrays(2000))
             config.data.update(name="npz", path=str(path))
-            prepared = build_experiment(config)
-        assert prepared.plan is not None
-        self.plan, self.options = prepared.plan, prepared.plan.options
-        self.rows = jax.tree.map(jnp.asarray, (self.plan.pool, self.plan.trusted))
-        self.model = create(config.model, CLASSES)
-        self.net = jax.jit(prepared.init)(prepared.key).replace(opt=())
+            experiment = build_experiment(config)
+        assert isinstance(experiment.search, DeepAASearch)
+        self.search = experiment.search
+        self.rows = jax.tree.map(jnp.asarray, (self.search.pool_rows, self.search.validation_rows))
+        self.model = create(**config.model.to_dict(), num_classes=CLASSES)
+        self.net = jax.jit(experiment.init)(experiment.key).replace(opt_state=())
         self.theta = without_norms(self.net.params)
-        self.branches = self.plan.space.op.shape[2]
-        state = self.plan.begin(jax.random.key(0))
+        self.branches = self.search.space.op.shape[2]
+        state = self.search.begin(jax.random.key(0))
         self.state = state.replace(logits=jnp.zeros_like(state.logits))
 
     def numbers(self) -> dict[str, int]:
@@ -57,10 +57,10 @@ class Ours:
         return {name: sum(x.size for x in jax.tree.leaves(tree)) for name, tree in trees.items()}
 
     def updated(self, stage: str, state: Any) -> tuple[Any, Any]:
-        """An update by `Plan.updates`, its rows chosen and placed as `policy_search` does."""
-        chosen = jax.tree.map(jnp.asarray, self.plan.chosen(int(state.step)))
+        """An update by `DeepAASearch.update_functions`, its rows chosen and placed as `search_policy` does."""
+        chosen = jax.tree.map(jnp.asarray, self.search.chosen(int(state.step)))
         number = jnp.asarray(LAYER[stage], jnp.int32)
-        state, *out = self.plan.updates[stage](state, number, self.net, *self.rows, chosen)
+        state, *out = self.search.update_functions[stage](state, number, self.net, *self.rows, chosen)
         return state, out
 
     def update(self, stage: str) -> Arm:
@@ -72,7 +72,7 @@ class Ours:
         # Not theta itself, whose convolutions XLA would then make once for the value and the derivative.
         direction = jax.tree.map(jnp.ones_like, self.theta)
         for function, size, count in self._batches(stage):
-            images = [jnp.asarray(random.normal(size=(size, *SHAPE)), jnp.float32) for _ in range(self.options.images)]
+            images = [jnp.asarray(random.normal(size=(size, *SHAPE)), jnp.float32) for _ in range(self.search.images)]
             label = jnp.asarray(random.integers(0, CLASSES, size), jnp.int32)
             compiled = jax.jit(function).lower(self.theta, direction, images[0], label).compile()
             flops += compiled.cost_analysis()["flops"] * count * len(images)
@@ -87,10 +87,10 @@ class Ours:
 
     def augmentation(self, stage: str) -> Arm:
         """The images of an update and nothing else: as many draws of as many layers."""
-        o, image = self.options, self.rows[0].image[:1]
+        o, image = self.search, self.rows[0].image[:1]
 
         def images(layers: int, count: int) -> Callable:
-            policy, zeros = self.plan.space.with_layers(layers), jnp.zeros(count, jnp.int32)
+            policy, zeros = self.search.space.with_layers(layers), jnp.zeros(count, jnp.int32)
             batch = Batch(jnp.concatenate([image] * count), zeros, zeros)
             settings = execution_settings(policy, True, "auto")
             return jax.jit(lambda key: augment_batch(key, batch, policy, settings).image)
@@ -110,14 +110,14 @@ class Ours:
 
     def _batches(self, stage: str) -> list[tuple[Callable, int, int]]:
         """(what is done with it, size of a batch, how often) of an item."""
-        o = self.options
+        o = self.search
         chunk = o.chunk if stage == "later" else 1
         drawn, copies = (1, 1) if stage == "first" else (o.factor, o.copies)
         forward_mode = (self._along, self.branches * chunk, copies // chunk)
         return [(self._gradient, o.validation, 1), (self._gradient, self.branches, drawn), forward_mode]
 
     def _rows(self, theta: Any, image: jax.Array, label: jax.Array) -> jax.Array:
-        variables = {"params": replace_arrays(self.net.params, theta), "batch_stats": self.net.stats}
+        variables = {"params": replace_arrays(self.net.params, theta), "batch_stats": self.net.model_state}
         _, logits = self.model.apply(variables, image, train=False)
         return -jnp.take_along_axis(jax.nn.log_softmax(logits), label[:, None], axis=1)[:, 0]
 

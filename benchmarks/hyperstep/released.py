@@ -25,34 +25,34 @@ STEPS, RATE, SMOOTHING, LEARNING_RATE = 5, 0.01, 0.05, 0.05
 DENSE = optax.rmsprop(LEARNING_RATE, decay=0.99, eps=1e-8, eps_in_sqrt=False)
 # theta -> its path; what `Ours.search_step` takes to do the same.
 THETA: dict[str, tuple[str, ...]] = {"classifier": ("head", "kernel"), "all parameters": ()}
-AS_OURS: dict[str, Any] = {"direction": ihvp.neumann(STEPS, RATE, scaled=False), "fisher": False}
+AS_OURS: dict[str, Any] = {"solver": ihvp.neumann(STEPS, RATE, scaled=False), "fisher": False}
 
 
 class State(flax.struct.PyTreeNode):
-    """params, stats: of the model; meta: {"weight" [N], "soft" [N K]}; opt: of RMSprop over all of it."""
+    """params, model_state: of the model; meta: {"weight" [N], "soft" [N K]}; opt_state: of RMSprop over all of it."""
 
     params: Tree
-    stats: Tree
+    model_state: Tree
     meta: dict[str, jax.Array]
-    opt: Tree
+    opt_state: Tree
 
 
 def begin(ours: Ours) -> State:
     """The parameters and numbers that ours begins with."""
     state = ours.state()
     own = jax.tree.map(lambda x: x[: ours.count], state.meta.per_example)
-    return State(state.params, state.stats, own, DENSE.init(own))
+    return State(state.params, state.model_state, own, DENSE.init(own))
 
 
 def losses_of(ours: Ours, everything: bool) -> tuple[Callable, Callable]:
-    """(train(theta, meta, state, batch), trusted(theta, state, batch)) -> [] each."""
+    """(train(theta, meta, state, batch), validation(theta, state, batch)) -> [] each."""
 
     def logits(theta: Tree, state: State, image: jax.Array) -> jax.Array:
         params = theta if everything else {**state.params, "head": {**state.params["head"], "kernel": theta}}
         image = (image.astype(jnp.float32) / 255.0 - 0.5) / 0.25
-        return ours.model.apply({"params": params, "batch_stats": state.stats}, image, train=False)[1]
+        return ours.model.apply({"params": params, "batch_stats": state.model_state}, image, train=False)[1]
 
-    def trusted(theta: Tree, state: State, batch: Batch) -> jax.Array:
+    def validation(theta: Tree, state: State, batch: Batch) -> jax.Array:
         return optax.softmax_cross_entropy_with_integer_labels(logits(theta, state, batch.image), batch.label).mean()
 
     def train(theta: Tree, meta: Tree, state: State, batch: Batch) -> jax.Array:
@@ -62,13 +62,13 @@ def losses_of(ours: Ours, everything: bool) -> tuple[Callable, Callable]:
         distance = 0.5 * jnp.sum((jnp.exp(log_s) - jnp.exp(log_p)) * (log_s - log_p), axis=-1)
         return jnp.mean(jax.nn.softplus(meta["weight"][batch.index]) / math.log(2.0) * distance)
 
-    return train, trusted
+    return train, validation
 
 
 def step_of(ours: Ours, everything: bool, in_calls: bool = False) -> Callable:
-    """step(state, batch, trusted) -> (state, []). everything: theta is all parameters, not the classifier's matrix.
+    """step(state, batch, validation) -> (state, []). everything: theta is all parameters, not the classifier's matrix.
     in_calls: each product compiled and called by itself."""
-    train, trusted_loss = losses_of(ours, everything)
+    train, validation_loss = losses_of(ours, everything)
     wrapped = jax.jit if in_calls else lambda f: f
 
     @wrapped
@@ -82,12 +82,12 @@ def step_of(ours: Ours, everything: bool, in_calls: bool = False) -> Callable:
 
         return jax.grad(along)(state.meta)
 
-    first = wrapped(jax.grad(trusted_loss))
+    first = wrapped(jax.grad(validation_loss))
     updated = jax.jit(update, donate_argnums=0) if in_calls else update
 
-    def step(state: State, batch: Batch, trusted: Batch) -> tuple[State, jax.Array]:
+    def step(state: State, batch: Batch, validation: Batch) -> tuple[State, jax.Array]:
         theta = state.params if everything else state.params["head"]["kernel"]
-        v = first(theta, state, trusted)
+        v = first(theta, state, validation)
         total = jax.tree.map(jnp.negative, v)
         for _ in range(STEPS):
             v = jax.tree.map(lambda a, b: a - RATE * b, v, product(theta, state, batch, v))
@@ -99,12 +99,12 @@ def step_of(ours: Ours, everything: bool, in_calls: bool = False) -> Callable:
 
 def update(state: State, found: Tree) -> State:
     """RMSprop over all rows."""
-    updates, opt = DENSE.update(found, state.opt, state.meta)
-    return state.replace(meta=optax.apply_updates(state.meta, updates), opt=opt)
+    updates, opt_state = DENSE.update(found, state.opt_state, state.meta)
+    return state.replace(meta=optax.apply_updates(state.meta, updates), opt_state=opt_state)
 
 
-def rows_step(state: Any, batch: Batch, trusted: Batch) -> tuple[Any, jax.Array]:
-    """step(state, batch, trusted): what such a step does to the rows' numbers alone, for gradients like them."""
+def rows_step(state: Any, batch: Batch, validation: Batch) -> tuple[Any, jax.Array]:
+    """step(state, batch, validation): what such a step does to the rows' numbers alone, for gradients like them."""
 
     def along(meta: Tree) -> jax.Array:
         return 0.5 * sum(jnp.sum(x[batch.index] ** 2) for x in jax.tree.leaves(meta))
@@ -116,10 +116,11 @@ def differences(widths: tuple[int, ...], count: int = 1000) -> dict[str, float]:
     """theta -> how far the squares of the gradient are from ours, relative to the largest, after one step."""
     ours, found = Ours("released", count=count, widths=widths), {}
     state, batch = ours.state(), next(batches(count, 64))
-    moments, seen, step = jax.tree.map(jnp.zeros_like, (state.search.moments, state.search.seen, state.search.step))
-    state = state.replace(search=state.search.replace(moments=moments, seen=seen, step=step))
+    search = state.search_state
+    fresh = jax.tree.map(jnp.zeros_like, {name: getattr(search, name) for name in ("moments", "last_step", "step")})
+    state = state.replace(search_state=search.replace(**fresh))
     for theta, part in THETA.items():
         after = jax.jit(ours.search_step(**AS_OURS, part=part))(state, *batch)[0]
         theirs = jax.jit(step_of(ours, not part))(begin(ours), *batch)[0]
-        found[theta] = equal(jax.tree.map(lambda x: x[:count], after.search.moments[0]), theirs.opt[0].nu)
+        found[theta] = equal(jax.tree.map(lambda x: x[:count], after.search_state.moments[0]), theirs.opt_state[0].nu)
     return found

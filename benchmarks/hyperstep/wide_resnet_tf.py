@@ -1,4 +1,4 @@
-"""The wide residual network that DeepAA's released search uses (TensorFlow), for `config.model.name`."""
+"""The wide residual network that DeepAA's released search uses (TensorFlow), for a config's `model`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import jax
 from jaxaug.models import layers
 
 
-class Model(nn.Module):
+class WideResNetTF(nn.Module):
     """As `jaxaug.models.wide_resnet`, but convolutions have a bias, the second one of a block has the stride, and the
     shortcut starts from the raw maps: [B H W C] -> (features [B D], logits [B K]).
 
