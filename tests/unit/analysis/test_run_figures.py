@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from helpers.settings import tiny_config
 from PIL import Image
 
 from jaxaug.analysis.run_figures import FIGURES, RunFigures, draw_run, learned_policy_of
@@ -18,10 +17,10 @@ from jaxaug.train.config import complete, default_config
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """Weights and soft labels learned on 96 digits in two epochs."""
-    config = tiny_config(epochs=2, batch_size=32)
+    config = default_config()
+    config.update({"epochs": 2, "batch_size": 32, "save_every": 1, "eval_batch_size": 128})
     config.data = {"name": "digits", "validation_size": 32, "train_size": 96, "noise": 0.5}
     config.model = {"name": "linear"}
-    config.augment.train = ()
     config.loss = ("learned_targets", "learned_weights")
     config.search = {"name": "autodo", "start": 1, "batch_size": 32, "validation_batch_size": 32, "solver": "identity"}
     folder = tmp_path_factory.mktemp("finished")
