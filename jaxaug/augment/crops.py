@@ -1,4 +1,4 @@
-"""Parts that cut a rectangle out: enlarged to the whole image (random_resized_crop), or erased (random_erasing)."""
+"""Transforms that cut a rectangle out: enlarged to the whole image (random_resized_crop) or erased (random_erasing)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ import math
 import jax
 import jax.numpy as jnp
 
-from jaxaug.augment.transform import BatchTransform, refuse_label_map, visibility_of
+from jaxaug.augment.transform import (
+    IMAGE,
+    VISIBILITY,
+    BatchTransform,
+    check_probability,
+    refuse_label_map,
+    visibility_of,
+)
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import register
 from jaxaug.core.types import Batch, Progress, Tree
@@ -28,18 +35,25 @@ def random_resized_crop(
 ) -> BatchTransform:
     """Cut out a random box and resize it to the whole image (Szegedy et al. 2015), as torchvision draws it.
 
-    scale: range of the box's share of the area, uniform; ratio: range of columns / rows, its logarithm uniform; the
-    corner is uniform. The first of `attempts` boxes that fits is taken, else the largest one in the middle with a
-    ratio in the range. Resizing is Pillow's antialiased bicubic. soften: write down that only the box is seen.
-    Raises UsageError for ranges that are not 0 < low <= high (scale: at most 1), attempts below 1, and label maps.
-    """
-    _check_range("crops.random_resized_crop", "scale", scale, 1.0)
-    _check_range("crops.random_resized_crop", "ratio", ratio, math.inf)
-    if attempts < 1:
-        raise UsageError(f"augment 'crops.random_resized_crop': attempts must be at least 1, got {attempts}")
+    The corner is uniform. The first box that fits is taken, else the largest one in the middle with a ratio in the
+    range. Resizing is Pillow's antialiased bicubic.
 
-    def part(key: jax.Array, batch: Batch, meta: Tree, progress: Progress) -> Batch:
-        refuse_label_map("crops.random_resized_crop", batch, "use the operation RandResizeCrop in a policy")
+    Args:
+      scale: range of the box's share of the area, uniform; 0 < low <= high <= 1.
+      ratio: range of columns / rows, its logarithm uniform; 0 < low <= high.
+      attempts: how many boxes are drawn, at least 1.
+      soften: write down that only the box is seen.
+
+    Raises:
+      UsageError: ranges or attempts that are none; and, when called, label maps.
+    """
+    _check_range("random_resized_crop", "scale", scale, 1.0)
+    _check_range("random_resized_crop", "ratio", ratio, math.inf)
+    if attempts < 1:
+        raise UsageError(f"random_resized_crop: attempts must be at least 1, got {attempts}")
+
+    def apply(key: jax.Array, batch: Batch, shared: Tree, progress: Progress) -> Batch:
+        refuse_label_map("random_resized_crop", batch, "use the operation RandResizeCrop in a policy")
         height, width = batch.image.shape[1:3]
         keys = jax.random.split(key, len(batch.label))
 
@@ -56,7 +70,8 @@ def random_resized_crop(
         batch = batch.replace(image=batched.cast(jnp.clip(image, 0.0, 255.0), batch.image.dtype))
         return batch.replace(visibility=jax.vmap(_enlarged)(visibility_of(batch), boxes)) if soften else batch
 
-    return part
+    seen = VISIBILITY if soften else frozenset()
+    return BatchTransform(apply, "random_resized_crop", "levels", reads=IMAGE | seen, writes=IMAGE | seen)
 
 
 @register("augment")
@@ -67,23 +82,29 @@ def random_erasing(
     fill: str = "zero",
     soften: bool = False,
 ) -> BatchTransform:
-    """Erase a random box of each image with the given probability in 0..1 (Zhong et al. 2020), as torchvision draws it.
+    """Erase a random box of each image (Zhong et al. 2020), as torchvision draws it.
 
-    area: range of the box's share of the image, uniform; ratio: range of rows / columns, its logarithm uniform. The
-    first of 10 boxes smaller than the image on both sides is taken; where there is none, nothing is erased.
-    fill: "zero", "noise" (each number uniform in 0..255: the paper's best) or "mean" (the image's own mean colour;
-    the paper's is the data set's, which is what "zero" means in `augment.after`). soften: write the hole down. Label
-    maps stay as they are. Raises UsageError for other options.
+    The first of 10 boxes smaller than the image on both sides is taken; where there is none, nothing is erased. Label
+    maps stay as they are.
+
+    Args:
+      probability: of each image to lose a box, in 0..1.
+      area: range of the box's share of the image, uniform; 0 < low <= high <= 1.
+      ratio: range of rows / columns, its logarithm uniform; 0 < low <= high.
+      fill: what the box shows: "zero", "noise" (each number uniform in 0..255: the paper's best) or "mean" (the image's
+        own mean color; the paper's is the data set's).
+      soften: write the hole down.
+
+    Raises:
+      UsageError: other options.
     """
-    _check_range("crops.random_erasing", "area", area, 1.0)
-    _check_range("crops.random_erasing", "ratio", ratio, math.inf)
-    if fill not in _FILLS or not 0 <= probability <= 1:
-        raise UsageError(
-            f"augment 'crops.random_erasing': fill must be one of {_FILLS} and probability in 0..1, got {fill!r} and "
-            f"{probability}"
-        )
+    _check_range("random_erasing", "area", area, 1.0)
+    _check_range("random_erasing", "ratio", ratio, math.inf)
+    check_probability("random_erasing", probability)
+    if fill not in _FILLS:
+        raise UsageError(f"random_erasing: fill must be one of {_FILLS}, got {fill!r}")
 
-    def part(key: jax.Array, batch: Batch, meta: Tree, progress: Progress) -> Batch:
+    def apply(key: jax.Array, batch: Batch, shared: Tree, progress: Progress) -> Batch:
         chance_key, box_key, fill_key = jax.random.split(key, 3)
         height, width = batch.image.shape[1:3]
         inverse = (1.0 / ratio[1], 1.0 / ratio[0])
@@ -95,12 +116,13 @@ def random_erasing(
         hidden = (
             batched.boxes((height, width), top + rows // 2, left + columns // 2, rows, columns) & erased[:, None, None]
         )
-        image = jnp.where(hidden[..., None], _colour(fill_key, batch.image, fill), batch.image)
+        image = jnp.where(hidden[..., None], _shown(fill_key, batch.image, fill), batch.image)
         if not soften:
             return batch.replace(image=image)
         return batch.replace(image=image, visibility=jnp.where(hidden, 0.0, visibility_of(batch)))
 
-    return part
+    seen = VISIBILITY if soften else frozenset()
+    return BatchTransform(apply, "random_erasing", "levels", reads=IMAGE | seen, writes=IMAGE | seen)
 
 
 def draw_box(
@@ -113,9 +135,15 @@ def draw_box(
     *,
     smaller: bool = False,
 ) -> tuple[jax.Array, ...]:
-    """(fits [] bool, rows, columns, top, left [] int32): the first box of `attempts` that fits, fits False if none.
+    """Draw the first box of `attempts` that fits into an image.
 
-    scale: of the area; ratio: of columns / rows. smaller: than the image on both sides, else at most as large.
+    Args:
+      scale: range of the box's share of the area.
+      ratio: range of columns / rows.
+      smaller: than the image on both sides, else at most as large.
+
+    Returns:
+      (fits [] bool, rows, columns, top, left [] int32); fits is False if none did.
     """
     area_key, ratio_key, top_key, left_key = jax.random.split(key, 4)
     area = height * width * jax.random.uniform(area_key, (attempts,), minval=scale[0], maxval=scale[1])
@@ -143,7 +171,7 @@ def largest_in_the_middle(height: int, width: int, ratio: tuple[float, float]) -
 
 
 def _enlarged(visibility: jax.Array, box: tuple[jax.Array, ...]) -> jax.Array:
-    """[H W]: which part of the visibility [H W] each pixel shows once the box (top, left, rows, columns) fills the image.
+    """[H W]: which part of the visibility [H W] each pixel shows once the box (top, left, rows, columns) is enlarged.
 
     Each pixel gets the visibility on the area it was made from, so that the sum is that of the box.
     """
@@ -159,7 +187,7 @@ def _enlarged(visibility: jax.Array, box: tuple[jax.Array, ...]) -> jax.Array:
     return jnp.einsum("yi,ij,xj->yx", down, visibility, across, precision="highest")
 
 
-def _colour(key: jax.Array, image: jax.Array, fill: str) -> jax.Array:
+def _shown(key: jax.Array, image: jax.Array, fill: str) -> jax.Array:
     """What erased pixels show: broadcasts to the images [B H W C], in their dtype."""
     if fill == "noise":
         if jnp.issubdtype(image.dtype, jnp.integer):
@@ -170,7 +198,7 @@ def _colour(key: jax.Array, image: jax.Array, fill: str) -> jax.Array:
     return jnp.zeros((), image.dtype)
 
 
-def _check_range(what: str, name: str, pair: tuple[float, float], most: float) -> None:
+def _check_range(name: str, option: str, pair: tuple[float, float], most: float) -> None:
     if len(pair) != 2 or not 0 < pair[0] <= pair[1] <= most:
         limit = "" if math.isinf(most) else f" <= {most:g}"
-        raise UsageError(f"augment {what!r}: {name} must be two numbers 0 < low <= high{limit}, got {pair}")
+        raise UsageError(f"{name}: {option} must be two numbers 0 < low <= high{limit}, got {pair}")

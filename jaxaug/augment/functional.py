@@ -1,4 +1,4 @@
-"""Augmentation for a user who has a training loop of his own: arrays in, arrays out."""
+"""A policy on plain arrays, for whoever has a training loop of their own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxaug.augment.arguments import as_key, check_images, check_policy
 from jaxaug.augment.policy_transform import begin_sample, execution_settings
 from jaxaug.core.errors import UsageError
 from jaxaug.ops.execute import execute
@@ -21,14 +22,27 @@ from jaxaug.policies.sampling import fixed_point_of, sample, value_table
 
 
 def apply_policy(key: jax.Array, images: Array, policy: Policy, *, exact: bool = True) -> tuple[jax.Array, jax.Array]:
-    """(augmented images [B H W C], visible [B] in 0..1): every image by its own draw of the policy.
+    """Augment every image by its own draw of a policy.
 
-    images: uint8 if exact (PIL's results), else uint8 or float32 on the 0..255 scale, which gives float32. Jitted
-    inside; on a CPU the batch is split over the cores. Raises UsageError for another shape or dtype.
+    Jitted inside, and may be called inside of jit, grad, vmap, scan and shard_map; on a CPU, and outside of them, the
+    batch is split over the cores. Under shard_map every device needs a key of its own:
+    `jax.random.fold_in(key, jax.lax.axis_index(name))`.
+
+    Args:
+      key: a random key, or a whole number as its seed.
+      images: [B H W C], uint8 if exact, else uint8 or float on the 0..255 scale.
+      policy: what may happen to them.
+      exact: PIL's results, uint8; else float32, differentiable in the images and in what the policy may learn.
+
+    Returns:
+      (images [B H W C], visible [B] float32 in 0..1): the augmented images, and the share of each that is still seen.
+
+    Raises:
+      UsageError: another key, shape or dtype, channels first, or something else than a policy; with what to do.
     """
-    _check_images(images, exact)
-    if not isinstance(policy, Policy):
-        raise UsageError(f"policy must be a Policy, as presets and Policy.load give it, got {type(policy).__name__}")
+    key = as_key("apply_policy", key)
+    check_images("apply_policy", images, exact)
+    check_policy("apply_policy", policy)
     if not len(images):
         return jnp.asarray(images), jnp.ones(0)
     for name in policy.names:
@@ -50,7 +64,7 @@ def apply_op(name: str, images: Array, value: Array, *, exact: bool = True) -> j
     of their own (RandCrop ...) take the middle of it; use a policy to draw. Raises UsageError for an unknown op, shape
     or dtype.
     """
-    _check_images(images, exact)
+    check_images("apply_op", images, exact)
     op = find_op(name)
     check_op(name, tuple(images.shape[1:]))
     if jnp.shape(value) != (len(images),):
@@ -104,11 +118,3 @@ def _on_every_core(settings: ExecutionSettings, drawn: SampledOps, images: Array
 def _threads(count: int) -> concurrent.futures.ThreadPoolExecutor:
     # Kept: JAX takes a millisecond to set itself up in a new thread, a batch takes ten.
     return concurrent.futures.ThreadPoolExecutor(count, thread_name_prefix="jaxaug")
-
-
-def _check_images(images: Array, exact: bool) -> None:
-    shape, dtype = getattr(images, "shape", ()), getattr(images, "dtype", type(images).__name__)
-    fits = len(shape) == 4 and (dtype == jnp.uint8 or (not exact and jnp.issubdtype(dtype, jnp.floating)))
-    if not fits:
-        wanted = "uint8 [B H W C] (or exact=False)" if exact else "uint8 or float32 [B H W C]"
-        raise UsageError(f"images must be {wanted}, got {dtype} of shape {tuple(shape)}")

@@ -45,7 +45,7 @@ def load_policy(name: str, layers: int = 2, magnitude: int = 9) -> Policy:
     """
     if name.endswith(".json") or pathlib.Path(name).is_file():
         return Policy.load(name)
-    return presets.named(name, layers, magnitude)
+    return presets.get(name, layers, magnitude)
 
 
 def augment_folder(

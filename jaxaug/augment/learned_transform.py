@@ -7,7 +7,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from jaxaug.augment.transform import LearnedTransform
+from jaxaug.augment.transform import MOVES, VISIBILITY, LearnedTransform
 from jaxaug.core.errors import UsageError
 from jaxaug.core.types import Batch, MetaParams, Progress, Tree
 from jaxaug.policies.learnable import NAME, initial_offsets, learned_policy
@@ -17,21 +17,53 @@ SHARINGS = ("", "shared", "per_row")
 
 
 def learned_policy_transform(
-    what: str, policy: Policy, learned: str, part: Callable[[jax.Array, Batch, Policy, jax.Array], Batch]
+    name: str,
+    policy: Policy,
+    learned: str,
+    augment: Callable[[jax.Array, Batch, Policy, jax.Array], Batch],
+    *,
+    scale: str = "any",
+    reads: frozenset[str] = MOVES | VISIBILITY,
+    writes: frozenset[str] = MOVES,
 ) -> LearnedTransform:
-    """The `TunedPart` of a policy that a search may change, from part(key, batch, policy, rows [B] of that policy).
+    """The transform of a policy that a search may change.
 
-    learned: "shared", one policy for all, or "per_row", one for each training row. What it begins with is `no_offsets`,
-    also where a batch comes without any. what: the part's address, for the message. Raises UsageError for another word.
+    It begins with `initial_offsets`, also where a batch comes without any.
+
+    Args:
+      name: of the transform.
+      policy: with which the search begins.
+      learned: "shared", one policy for all rows, or "per_row", one for each training row.
+      augment: (key, batch, policy, rows [B] of that policy) -> Batch.
+      scale: see `BatchTransform`.
+      reads: see `BatchTransform`.
+      writes: see `BatchTransform`.
+
+    Raises:
+      UsageError: another word for `learned`.
     """
     if learned not in SHARINGS[1:]:
-        raise UsageError(f"augment {what!r}: learned must be one of {SHARINGS}, got {learned!r}")
-    beginning = {NAME: initial_offsets(policy)}
+        raise UsageError(f"{name}: learned must be one of {SHARINGS}, got {learned!r}")
+    begun = {NAME: initial_offsets(policy)}
+    per_row = learned == "per_row"
 
-    def apply(key: jax.Array, batch: Batch, meta: Tree, progress: Progress) -> Batch:
-        found = (batch.per_example if learned == "per_row" else meta) or {}
-        offsets = found.get(NAME, beginning[NAME])
-        return part(key, batch, learned_policy(policy, offsets), jnp.arange(len(batch.image)))
+    def apply(key: jax.Array, batch: Batch, shared: Tree, progress: Progress) -> Batch:
+        found = (batch.per_example if per_row else shared) or {}
+        offsets = found.get(NAME, begun[NAME])
+        return augment(key, batch, learned_policy(policy, offsets), jnp.arange(len(batch.image)))
 
-    meta = MetaParams(per_example=beginning) if learned == "per_row" else MetaParams(shared=beginning)
-    return LearnedTransform(apply, meta, policy)
+    def results(meta: MetaParams, labels: jax.Array, num_classes: int) -> dict[str, jax.Array]:
+        offsets = meta.per_example.get(NAME, {}) if per_row else {}
+        return {field: jnp.asarray(offset) for field, offset in offsets.items()}
+
+    meta = MetaParams(per_example=begun) if per_row else MetaParams(shared=begun)
+    return LearnedTransform(
+        apply=apply,
+        name=name,
+        scale=scale,
+        reads=reads,
+        writes=writes,
+        meta=meta,
+        policy=policy,
+        results=results,
+    )

@@ -1,4 +1,4 @@
-"""Parts that mix each row with the one before it (row 0 with the last); `losses.targets.mixed` mixes their targets.
+"""Transforms that mix each row with the one before it (row 0 with the last); `losses.mixed_targets` mixes the targets.
 
 They come last in the pipeline, and only one of them: a third image in a row would need a third share. On the 0..255
 scale and after normalisation they do the same, up to the rounding of uint8 images. Label maps cannot be mixed.
@@ -11,29 +11,36 @@ import math
 import jax
 import jax.numpy as jnp
 
-from jaxaug.augment.transform import BatchTransform, closing_phase, refuse_label_map
+from jaxaug.augment.transform import IMAGE, BatchTransform, check_probability, closing_phase, refuse_label_map
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import register
 from jaxaug.core.types import Batch, Progress, Tree
 from jaxaug.ops import batched
+
+_WRITES = IMAGE | {"mix_ratio"}
 
 
 @register("augment")
 def mixup(alpha: float = 1.0, per: str = "batch", probability: float = 1.0, closing: float = 0.0) -> BatchTransform:
     """image = mix * image + (1 - mix) * the one before, mix from Beta(alpha, alpha) (Zhang et al. 2018, section 2).
 
-    alpha > 0. per: "batch", one mix for all rows (the papers' code), or "example", one for each. probability in 0..1:
-    of mixing at all, drawn as often as mix. closing: no mixing in that last share of the epochs (Soft Augmentation's
-    code: the last 20 of 500), 0..1. Raises UsageError for other options, for label maps and for rows mixed before.
-    """
-    _check("mixing.mixup", alpha, per, probability, closing)
+    Args:
+      alpha: of the Beta distribution, above 0.
+      per: "batch", one mix for all rows (the papers' code), or "example", one for each.
+      probability: of mixing at all, in 0..1; drawn as often as the mix.
+      closing: no mixing in that last share of the epochs, in 0..1 (Soft Augmentation's code: the last 20 of 500).
 
-    def part(key: jax.Array, batch: Batch, meta: Tree, progress: Progress) -> Batch:
-        _check_batch("mixing.mixup", batch)
+    Raises:
+      UsageError: other options; and, when called, label maps or rows that were mixed before.
+    """
+    _check("mixup", alpha, per, probability, closing)
+
+    def apply(key: jax.Array, batch: Batch, shared: Tree, progress: Progress) -> Batch:
+        _check_batch("mixup", batch)
         mix = _draw_mix(key, batch, progress, alpha, per, probability, closing)
         return batch.replace(image=batched.blend(batch.image, jnp.roll(batch.image, 1, axis=0), mix), mix_ratio=mix)
 
-    return part
+    return BatchTransform(apply, "mixup", writes=_WRITES)
 
 
 @register("augment")
@@ -41,13 +48,21 @@ def cutmix(alpha: float = 1.0, per: str = "batch", probability: float = 1.0, clo
     """Paste a box of the image before into each image; mix is the share that stays (Yun et al. 2019, equation 2).
 
     The box has the image's sides times sqrt(1 - lambda), rounded down, lambda from Beta(alpha, alpha); its centre is
-    uniform over the pixels, and what falls outside is cut off. Options as for `mixup`; "batch" draws one box for
-    all rows.
-    """
-    _check("mixing.cutmix", alpha, per, probability, closing)
+    uniform over the pixels, and what falls outside is cut off.
 
-    def part(key: jax.Array, batch: Batch, meta: Tree, progress: Progress) -> Batch:
-        _check_batch("mixing.cutmix", batch)
+    Args:
+      alpha: of the Beta distribution, above 0.
+      per: "batch", one box for all rows (the paper's code), or "example", one for each.
+      probability: of pasting at all, in 0..1; drawn as often as the box.
+      closing: no pasting in that last share of the epochs, in 0..1.
+
+    Raises:
+      UsageError: other options; and, when called, label maps or rows that were mixed before.
+    """
+    _check("cutmix", alpha, per, probability, closing)
+
+    def apply(key: jax.Array, batch: Batch, shared: Tree, progress: Progress) -> Batch:
+        _check_batch("cutmix", batch)
         mix_key, row_key, column_key = jax.random.split(key, 3)
         count, height, width = batch.image.shape[:3]
         side = jnp.sqrt(1.0 - _draw_mix(mix_key, batch, progress, alpha, per, probability, closing))
@@ -65,7 +80,7 @@ def cutmix(alpha: float = 1.0, per: str = "batch", probability: float = 1.0, clo
         image = jnp.where(pasted[..., None], jnp.roll(batch.image, 1, axis=0), batch.image)
         return batch.replace(image=image, mix_ratio=1.0 - jnp.mean(pasted, axis=(1, 2), dtype=jnp.float32))
 
-    return part
+    return BatchTransform(apply, "cutmix", writes=_WRITES)
 
 
 def symmetric_beta(key: jax.Array, alpha: float, shape: tuple[int, ...]) -> jax.Array:
@@ -87,7 +102,9 @@ def _draws(per: str, count: int) -> tuple[int]:
     return (1,) if per == "batch" else (count,)
 
 
-def _draw_mix(key, batch, progress, alpha, per, probability, closing) -> jax.Array:
+def _draw_mix(
+    key: jax.Array, batch: Batch, progress: Progress, alpha: float, per: str, probability: float, closing: float
+) -> jax.Array:
     """[B] float32: Beta(alpha, alpha), or 1 where nothing is to be mixed."""
     mix_key, chance_key = jax.random.split(key)
     count = len(batch.label)
@@ -96,15 +113,16 @@ def _draw_mix(key, batch, progress, alpha, per, probability, closing) -> jax.Arr
     return jnp.broadcast_to(jnp.where(applied, mix, 1.0), (count,))
 
 
-def _check_batch(what: str, batch: Batch) -> None:
-    refuse_label_map(what, batch, "leave it out of config.augment")
+def _check_batch(name: str, batch: Batch) -> None:
+    refuse_label_map(name, batch, "leave it out")
     if batch.mix_ratio is not None:
-        raise UsageError("the rows are mixed already: keep one part of `mixing` in config.augment.train and .after")
+        raise UsageError(f"{name}: the rows are mixed already: keep one of mixup and cutmix")
 
 
-def _check(what: str, alpha: float, per: str, probability: float, closing: float) -> None:
-    if not alpha > 0 or per not in ("batch", "example") or not 0 <= probability <= 1 or not 0 <= closing <= 1:
+def _check(name: str, alpha: float, per: str, probability: float, closing: float) -> None:
+    check_probability(name, probability)
+    if not alpha > 0 or per not in ("batch", "example") or not 0 <= closing <= 1:
         raise UsageError(
-            f"augment {what!r}: alpha must be above 0, per 'batch' or 'example', probability in 0..1 and closing in "
-            f"0..1 (a share of the training, not epochs), got {alpha}, {per!r}, {probability} and {closing}"
+            f"{name}: alpha must be above 0, per 'batch' or 'example' and closing in 0..1 (a share of the training, "
+            f"not epochs), got {alpha}, {per!r} and {closing}"
         )

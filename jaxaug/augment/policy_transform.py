@@ -1,14 +1,15 @@
-"""A policy as a part of a pipeline."""
+"""A policy as a batch transform."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxaug.augment.learned_transform import learned_policy_transform
-from jaxaug.augment.transform import BatchTransform, visibility_of
+from jaxaug.augment.transform import MOVES, VISIBILITY, BatchTransform, visibility_of
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import register
 from jaxaug.core.types import Batch, Progress, Tree
@@ -28,7 +29,7 @@ ALL = ("all",)
 
 @register("augment")
 def policy(
-    preset: str = "randaugment",
+    preset: str | Policy = "randaugment",
     layers: int = 2,
     magnitude: int = 9,
     file: str = "",
@@ -38,47 +39,66 @@ def policy(
     learned: str = "",
     border: str = "fill",
 ) -> BatchTransform:
-    """Augment by a policy: a preset (`presets.every`), or one saved as JSON in `file`.
+    """Augment by a policy: a preset, one saved as JSON, or one at hand.
 
-    layers, magnitude: of the presets that have them. exact: PIL's uint8 numbers, else differentiable float32. softens:
-    names of the ops whose moves and cutouts count as hidden in Batch.visibility, or ("all",). scheduler: "map" (image by
-    image, the default on one CPU device), "fused" (the default elsewhere) or "auto". learned: "shared" or "per_row", a
-    `TunedPart` whose probabilities and levels a search may change (`learned.learned_policy`; exact=False). border:
-    "fill" what moves uncover with the policy's colour, or repeat the nearest pixel ("edge"; exact=False).
-    Raises UsageError for words that are none of these, and for what exact numbers cannot do.
+    Args:
+      preset: the name of a preset (`policies.list()`), or a `Policy`.
+      layers: of the presets that have a number of layers.
+      magnitude: of the presets that have one.
+      file: a policy that `Policy.save` wrote, instead of a preset.
+      exact: PIL's results in uint8, else differentiable float32.
+      softens: names of the operations whose moves and holes count as hidden in `Batch.visibility`, or ("all",).
+      scheduler: "map", image by image (the default on one CPU device), "fused", the whole batch at once (the default
+        elsewhere), or "auto".
+      learned: what a search may change: "shared", one policy for all rows; "per_row", one for each training row; or
+        "", nothing. Needs exact=False.
+      border: "fill" what moves uncover with the policy's color, or repeat the nearest pixel with "edge" (exact=False).
+
+    Raises:
+      UsageError: words that are none of these, and what exact results cannot do.
     """
-    found = Policy.load(file) if file else presets.named(preset, layers, magnitude)
+    found = preset if isinstance(preset, Policy) else presets.get(preset, layers, magnitude)
+    found = Policy.load(file) if file else found
     settings, counted = execution_settings(found, exact, scheduler, border), softening_ops(softens)
     if learned and exact:
-        raise UsageError("augment 'policy.policy': exact numbers have no derivatives; set exact=False with learned")
+        raise UsageError("policy: exact results have no derivatives; set exact=False with learned")
+    writes = MOVES | VISIBILITY if counted else MOVES
+    facts: dict[str, Any] = {"scale": "levels", "reads": MOVES | VISIBILITY, "writes": writes}
 
-    def part(key: jax.Array, batch: Batch, meta: Tree, progress: Progress) -> Batch:
+    def apply(key: jax.Array, batch: Batch, shared: Tree, progress: Progress) -> Batch:
         return augment_batch(key, batch, found, settings, counted)
 
     def relaxed(key: jax.Array, batch: Batch, policy: Policy, rows: jax.Array) -> Batch:
         return augment_batch(key, batch, policy, settings, counted, rows)
 
     if learned:
-        return learned_policy_transform("policy.policy", found, learned, relaxed)
-    return part
+        return learned_policy_transform("policy", found, learned, relaxed, **facts)
+    return BatchTransform(apply, "policy", **facts)
 
 
 def execution_settings(policy: Policy, exact: bool, scheduler: str, border: str = "fill") -> ExecutionSettings:
-    """The settings with which a policy is executed. Raises UsageError for an unknown scheduler or border, and for
-    border="edge" with exact numbers."""
+    """The settings with which a policy is executed.
+
+    Raises:
+      UsageError: an unknown scheduler or border, and border="edge" with exact results.
+    """
     if scheduler not in SCHEDULERS:
-        raise UsageError(f"scheduler must be one of {SCHEDULERS}, got {scheduler!r}")
+        raise UsageError(f"policy: scheduler must be one of {SCHEDULERS}, got {scheduler!r}")
     if border not in BORDERS:
-        raise UsageError(f"border must be one of {BORDERS}, got {border!r}")
+        raise UsageError(f"policy: border must be one of {BORDERS}, got {border!r}")
     if border == "edge" and exact:
-        raise UsageError('border "edge" needs exact=False: PIL fills what a move uncovers')
+        raise UsageError('policy: border "edge" needs exact=False: PIL fills what a move uncovers')
     if scheduler == "auto":
         scheduler = "map" if jax.default_backend() == "cpu" and jax.device_count() == 1 else "fused"
     return ExecutionSettings(policy.names, policy.cover, exact, scheduler, border)
 
 
 def softening_ops(names: Sequence[str]) -> tuple[str, ...]:
-    """The ops named, all of them for ("all",). Raises UsageError for unknown ones."""
+    """The operations named, all of them for ("all",).
+
+    Raises:
+      UsageError: unknown ones.
+    """
     return tuple(OPS) if tuple(names) == ALL else tuple(find_op(name).name for name in names)
 
 
@@ -90,9 +110,15 @@ def augment_batch(
     softens: tuple[str, ...] = (),
     rows: jax.Array | None = None,
 ) -> Batch:
-    """The batch [B H W C] on the 0..255 scale after one draw of the policy for each row.
+    """The batch after one draw of the policy for each row.
 
-    rows [B]: those of a policy that is learned, drawn with derivatives (None: one that is not).
+    Args:
+      key: of the draw.
+      batch: images [B H W C] on the 0..255 scale.
+      policy: one for all rows, or one for each.
+      settings: with which it is executed.
+      softens: the operations that count as hiding in `Batch.visibility`.
+      rows: [B] of a learned policy, which is drawn with derivatives (None: of one that is not).
     """
     height, width = batch.image.shape[1:3]
     if rows is None:
@@ -103,7 +129,7 @@ def augment_batch(
 
 
 def apply_sampled(drawn: SampledOps, batch: Batch, settings: ExecutionSettings, softens: tuple[str, ...] = ()) -> Batch:
-    """The batch [B H W C] after draw [B L]; softens: the ops that hide, for `Batch.visibility`."""
+    """The batch [B H W C] after what was drawn for it [B L]; softens: the operations that count as hiding."""
     height, width, channels = batch.image.shape[1:]
     for name in settings.names:
         check_op(name, (height, width, channels))
@@ -117,7 +143,7 @@ def apply_sampled(drawn: SampledOps, batch: Batch, settings: ExecutionSettings, 
 
 
 def begin_sample(images: Array, settings: ExecutionSettings, label: jax.Array | None = None) -> Sample:
-    """Images [B H W C] as a sample, in the dtype that the numbers want."""
+    """Images [B H W C] as a sample, in the dtype that the settings want."""
     images = jnp.asarray(images)
     if settings.exact and images.dtype != jnp.uint8:
         images = rounded(images)

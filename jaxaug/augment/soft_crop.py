@@ -1,5 +1,6 @@
-"""Soft Augmentation's crop (Liu et al., CVPR 2023): the image moves by a random number of pixels, and `Batch.visibility`
-says how much of it is still seen, from which `losses.targets.soften` makes the targets.
+"""Soft Augmentation's crop (Liu et al., CVPR 2023): the image moves by a random number of pixels.
+
+`Batch.visibility` says how much of it is still seen, from which `losses.soft_targets` makes the targets.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from jaxaug.augment.transform import BatchTransform, closing_phase, moved_label, visibility_of
+from jaxaug.augment.transform import MOVES, VISIBILITY, BatchTransform, closing_phase, moved_label, visibility_of
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import register
 from jaxaug.core.types import Batch, Progress, Tree
@@ -31,27 +32,33 @@ def soft_crop(
 ) -> BatchTransform:
     """Move each image by its own offsets in rows and columns, drawn by `draw_offsets`.
 
-    sigma: spread of the offsets, in pixels, or with `relative` in sides of the image: 12 pixels of 32 in the released
-        code, 0.3 relative in the paper's listing.
-    fill: what comes in from outside. "zero"; "constant": for each image and channel one number from
-        N(0, fill_std^2), as released; "noise": one for each pixel; "mean": the image's own mean colour. Numbers are
-        on the scale of the images: in `augment.after` (as released) zero is the data set's mean colour, in
-        `augment.train` it is black; uint8 images round them and clip them to 0..255.
-    closing: in that last share of the epochs sigma and fill_std are divided by closing_ratio, which leaves the images
-        where they are: 21 of 501 epochs in the released code, 0 for never.
-    soften: move `Batch.visibility` along; without it this is an ordinary hard crop with Gaussian offsets.
-    A label map moves with its image, -1 comes in from outside. Raises UsageError for a sigma or fill_std that is
-    negative or not finite, closing outside 0..1, another fill, or a closing_ratio below 1.
+    A label map moves with its image, -1 comes in from outside.
+
+    Args:
+      sigma: spread of the offsets in pixels (12 of 32 in the released code) or, if `relative`, in sides of the image.
+      relative: sigma is a share of each side of the image (0.3 in the paper's listing).
+      fill: what comes in from outside: "zero"; "constant", for each image and channel one number from N(0, fill_std^2),
+        as released; "noise", one for each pixel; or "mean", the image's own mean color. Numbers are on the scale of the
+        images: after normalization (as released) zero is the data set's mean color, before it is black; uint8 images
+        round them and clip them to 0..255.
+      fill_std: standard deviation of the fills "constant" and "noise", on the scale of the images.
+      closing: the last share of the epochs, in which images stay where they are; 21 / 501 as released, 0 for never.
+      closing_ratio: what sigma and fill_std are divided by in that share, at least 1.
+      soften: move `Batch.visibility` along; without it this is an ordinary hard crop with Gaussian offsets.
+
+    Raises:
+      UsageError: a sigma or fill_std that is negative or not finite, closing outside 0..1, another fill, or a
+        closing_ratio below 1.
     """
     spreads = all(0 <= x < math.inf for x in (sigma, fill_std))
     if fill not in _FILLS or not spreads or not 0 <= closing <= 1 or not closing_ratio >= 1:
         raise UsageError(
-            f"augment 'soft_crop.soft_crop': fill must be one of {_FILLS}, sigma and fill_std finite and at least 0, "
+            f"soft_crop: fill must be one of {_FILLS}, sigma and fill_std finite and at least 0, "
             "closing in 0..1 (a share of the training, not epochs) and closing_ratio at least 1, got "
             f"{fill!r}, {sigma}, {fill_std}, {closing} and {closing_ratio}"
         )
 
-    def part(key: jax.Array, batch: Batch, meta: Tree, progress: Progress) -> Batch:
+    def apply(key: jax.Array, batch: Batch, shared: Tree, progress: Progress) -> Batch:
         rows_key, columns_key, fill_key = jax.random.split(key, 3)
         shrink = jnp.where(closing_phase(progress, closing), 1.0 / closing_ratio, 1.0)
         count, height, width = batch.image.shape[:3]
@@ -66,14 +73,23 @@ def soft_crop(
         visibility = batched.shift(visibility_of(batch)[..., None], rows, columns, jnp.zeros((count, 1)))[..., 0]
         return batch.replace(image=image, label=label, visibility=visibility)
 
-    return part
+    seen = VISIBILITY if soften else frozenset()
+    return BatchTransform(apply, "soft_crop", reads=MOVES | seen, writes=MOVES | seen)
 
 
 def draw_offsets(key: jax.Array, count: int, size: int, sigma: jax.Array) -> jax.Array:
-    """[count] int32 in -(size - 1)..size - 1: N(0, sigma^2) given |x| < size, cut to a whole number toward 0.
+    """Offsets from N(0, sigma^2) given |x| < size, cut to whole numbers toward 0.
 
     So P(0) = 2 (Phi(1 / sigma) - Phi(0)) / Z and P(k) = (Phi((|k| + 1) / sigma) - Phi(|k| / sigma)) / Z with
-    Z = Phi(size / sigma) - Phi(-size / sigma). sigma [] >= 0, in pixels; 0 gives 0.
+    Z = Phi(size / sigma) - Phi(-size / sigma).
+
+    Args:
+      count: how many.
+      size: side of the image, in pixels.
+      sigma: [], at least 0, in pixels; 0 gives 0.
+
+    Returns:
+      [count] int32 in -(size - 1)..size - 1.
     """
     size_key, sign_key = jax.random.split(key)
     scale = jnp.asarray(sigma) * math.sqrt(2.0)
@@ -88,7 +104,7 @@ def _outside(key: jax.Array, image: jax.Array, fill: str, std: jax.Array) -> jax
     """What lies outside the images [B H W C]: [B C] or [B H W C]."""
     if fill == "mean":
         return jnp.mean(image, axis=(1, 2), dtype=jnp.float32)
-    colour = (image.shape[0], image.shape[-1])
+    color = (image.shape[0], image.shape[-1])
     if fill == "zero":
-        return jnp.zeros(colour, image.dtype)
-    return std * jax.random.normal(key, colour if fill == "constant" else image.shape)
+        return jnp.zeros(color, image.dtype)
+    return std * jax.random.normal(key, color if fill == "constant" else image.shape)

@@ -1,44 +1,115 @@
-"""What a batch transform is, and what transforms share."""
+"""What a batch transform is, and what transforms share.
+
+A transform sees images on the 0..255 scale, before normalization. One with `soften` writes down what it hid in
+`Batch.visibility`, from which soft targets are made; those that move pixels carry a visibility along, and a label map
+(`Batch.label` [B H W]) too: where a move uncovers nothing it gets -1, no label.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxaug.core.errors import UsageError
+from jaxaug.core.registry import hint
 from jaxaug.core.types import Batch, MetaParams, Progress, Tree
 from jaxaug.policies.policy import Policy
 
-BatchTransform = Callable[[jax.Array, Batch, Tree, Progress], Batch]
+Apply = Callable[[jax.Array, Batch, Tree, Progress], Batch]
+SCALES = ("any", "levels")
+FIELDS = frozenset({"image", "visibility", "mix_ratio", "label_map"})
+IMAGE = frozenset({"image"})
+MOVES = IMAGE | {"label_map"}  # of a transform that takes label maps along
+VISIBILITY = frozenset({"visibility"})
 
 
-@dataclasses.dataclass(frozen=True, eq=False)  # hashed by identity, as its arrays cannot be
-class LearnedTransform:
-    """A part of which a search may change something: meta is that as it begins (see `types.Hyper`), of `policy`.
+@dataclasses.dataclass(frozen=True, eq=False)  # hashed by identity, so that it may be jitted
+class BatchTransform:
+    """A change of a batch, with the facts that a pipeline and a trainer check before anything is computed.
 
-    It is called like any part, and finds its own again in `batch.per_example` and in `meta`, that is `Hyper.shared`.
+    It is called as its function is: `transform(key, batch, shared, progress) -> Batch`.
+
+    Attributes:
+      apply: (key, batch, shared, progress) -> Batch, pure; shared: what a search may change for all rows by name
+        (`MetaParams.shared`), progress: how far the training is.
+      name: under which messages speak of it, and a config chooses it.
+      scale: "levels" if its arithmetic is that of grey levels 0..255, so that it has no place after normalization,
+        else "any".
+      reads: fields of the batch it looks at or moves along, of "image", "visibility", "mix_ratio" and "label_map".
+      writes: fields that it changes, or that exist from then on; "visibility" only where it writes down what it hid,
+        not where it carries along what was there.
     """
 
-    apply: BatchTransform
+    apply: Apply
+    name: str = ""
+    scale: str = "any"
+    reads: frozenset[str] = IMAGE
+    writes: frozenset[str] = IMAGE
+
+    def __post_init__(self) -> None:
+        name = self.name or "BatchTransform"
+        if self.scale not in SCALES:
+            raise UsageError(f"{name}: scale must be one of {SCALES}, got {self.scale!r}")
+        for field in sorted({*self.reads, *self.writes} - FIELDS):
+            raise UsageError(f"{name}: reads and writes name fields of a batch, {hint(field, sorted(FIELDS))}")
+
+    def __call__(self, key: jax.Array, batch: Batch, shared: Tree, progress: Progress) -> Batch:
+        return self.apply(key, batch, shared, progress)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class LearnedTransform(BatchTransform):
+    """A transform of which a search may change something.
+
+    It finds what the search made of it in `batch.per_example` and in `shared`, by the names of `meta`.
+
+    Attributes:
+      meta: what a search may change, as it begins.
+      policy: the policy that the offsets in meta belong to.
+      results: (MetaParams of some rows, labels [B], num_classes) -> {name: [B ...]}, what was learned about each row;
+        empty where all rows share it.
+    """
+
     meta: MetaParams
     policy: Policy
+    results: Callable[[MetaParams, jax.Array, int], dict[str, jax.Array]]
 
-    def __call__(self, key: jax.Array, batch: Batch, meta: Tree, progress: Progress) -> Batch:
-        return self.apply(key, batch, meta, progress)
+
+def as_transform(transform: Any) -> BatchTransform:
+    """A BatchTransform as it is, a function (key, batch, shared, progress) -> Batch as one that may stand anywhere.
+
+    Raises:
+      UsageError: what cannot be called.
+    """
+    if isinstance(transform, BatchTransform):
+        return transform
+    if not callable(transform):
+        raise UsageError(
+            f"a transform is what a function such as augment.flip() returns, or a function (key, batch, shared, "
+            f"progress) -> Batch, got {transform!r}"
+        )
+    return BatchTransform(transform, getattr(transform, "__name__", type(transform).__name__))
+
+
+def check_scale(after: list[BatchTransform]) -> None:
+    """Raises UsageError for a transform of grey levels among those that run after normalization."""
+    for one in after:
+        if one.scale == "levels":
+            raise UsageError(f"{one.name}: works on the 0..255 scale: put it into `train`, not into `after`")
 
 
 def visibility_of(batch: Batch) -> jax.Array:
-    """[B H W] float32: `batch.visibility`, one for every pixel if nothing was hidden yet. For parts that hide something.
+    """[B H W] float32: `batch.visibility`, one for every pixel if nothing was hidden yet; for transforms that hide.
 
-    Raises UsageError after a part that mixes rows: their shares would no longer be known apart.
+    Raises:
+      UsageError: rows were mixed before, so that their shares would no longer be known apart.
     """
     if batch.mix_ratio is not None:
-        raise UsageError(
-            "parts that soften targets come before those that mix rows: change the order in config.augment"
-        )
+        raise UsageError("transforms that soften targets come before those that mix rows: change their order")
     return jnp.ones(batch.image.shape[:3], jnp.float32) if batch.visibility is None else batch.visibility
 
 
@@ -47,10 +118,24 @@ def moved_label(batch: Batch, move: Callable[[jax.Array], jax.Array]) -> jax.Arr
     return move(batch.label[..., None])[..., 0] if batch.label.ndim == 3 else batch.label
 
 
-def refuse_label_map(what: str, batch: Batch, instead: str) -> None:
-    """For parts that make no sense for label maps. Raises UsageError if the batch has one; instead: what to do."""
+def refuse_label_map(name: str, batch: Batch, instead: str) -> None:
+    """For transforms that make no sense for label maps.
+
+    Args:
+      name: of the transform.
+      instead: what to do.
+
+    Raises:
+      UsageError: the batch has a label map.
+    """
     if batch.label.ndim == 3:
-        raise UsageError(f"augment {what!r}: label maps are not supported, {instead}")
+        raise UsageError(f"{name}: label maps are not supported, {instead}")
+
+
+def check_probability(name: str, probability: float) -> None:
+    """Raises UsageError for a probability outside of 0..1."""
+    if not 0 <= probability <= 1:
+        raise UsageError(f"{name}: probability must be in 0..1, got {probability}")
 
 
 def closing_phase(progress: Progress, closing: float) -> jax.Array:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from helpers.settings import GOLDEN
 
-from jaxaug.augment import affine
+from jaxaug.augment.affine import affine, matrices
+from jaxaug.augment.affine import warped as warped_eagerly
 from jaxaug.core.errors import UsageError
 from jaxaug.core.types import Batch, Progress
 from jaxaug.policies import autodo, sampling
@@ -21,7 +22,7 @@ START = np.log(0.2 / 0.8)  # the logit of the probability with which the gates b
 GEOMETRIES = {"k041": "kornia_0.4.1", "k090": "kornia_0.9.0"}
 CASES = [(short, word, upscale) for short in GEOMETRIES for word, upscale in (("up4", 4), ("noup", 1))]
 HALF = Progress(jnp.asarray(0.5), jnp.asarray(0.5))
-warped = jax.jit(affine.warped, static_argnums=(2, 3))
+warped = jax.jit(warped_eagerly, static_argnums=(2, 3))
 
 
 def images_of(name):
@@ -39,12 +40,12 @@ def close(found, name, tolerance):
 def test_maps_and_images(short, word, upscale):
     """Images of -2.8 to 2.8 within 1e-5 of their greatest value; that of no map at all too."""
     values = LOW + (golden()["aug_sampleP"] * golden()["aug_sampleM"])[ROWS].T * (HIGH - LOW)
-    maps = affine.matrices(jnp.asarray(values), 16, 16, GEOMETRIES[short])
+    maps = matrices(jnp.asarray(values), 16, 16, GEOMETRIES[short])
     np.testing.assert_allclose(maps, golden()[f"aug_{short}_M"][:, :2], rtol=1e-5, atol=1e-5)
     images = jnp.asarray(images_of("aug_images"))
     close(warped(images, maps, GEOMETRIES[short], upscale), f"aug_{short}_{word}", 1e-5)
     if upscale == 4:
-        nothing = affine.matrices(jnp.broadcast_to(LOW, values.shape), 16, 16, GEOMETRIES[short])
+        nothing = matrices(jnp.broadcast_to(LOW, values.shape), 16, 16, GEOMETRIES[short])
         close(warped(images, nothing, GEOMETRIES[short], upscale), f"aug_{short}_valid_up4", 1e-5)
 
 
@@ -54,14 +55,14 @@ def frozen(monkeypatch):
     logistic, normal = (gumbel[..., 0] - gumbel[..., 1]).T, golden()["augst_normal"][ROWS].T
     unused = np.zeros((4, 7), np.float32)
     noise = sampling.Randomness(unused[:, 0], unused, unused, unused[..., None], normal=normal, logistic=logistic)
-    monkeypatch.setattr(sampling, "noise_of", lambda *arguments: noise)
+    monkeypatch.setattr(sampling, "sample_randomness", lambda *arguments: noise)
 
 
 @pytest.mark.parametrize(("short", "word", "upscale"), CASES)
 def test_random_path(short, word, upscale, monkeypatch):
     """The part itself: images, and gradients of sum(y R) through the gates, one set for each row and one for all."""
     frozen(monkeypatch)
-    part = affine.affine(geometry=GEOMETRIES[short], upscale=upscale)
+    part = affine(geometry=GEOMETRIES[short], upscale=upscale)
     zeros = jnp.zeros(4, jnp.int32)
     batch = Batch(jnp.asarray(images_of("aug_images")), zeros, zeros)
     weight = jnp.asarray(images_of("augst_R"))
@@ -101,7 +102,7 @@ def test_only_the_pixels_that_are_read(upscale):
     """The same as enlarging, mapping every pixel, and reducing: an odd and an even factor, sides that differ."""
     rng = np.random.default_rng(0)
     images = jnp.asarray(rng.uniform(0, 255, (3, 6, 9, 2)), jnp.float32)
-    maps = affine.matrices(jnp.asarray(LOW + rng.normal(size=(3, 7)) * (HIGH - LOW) / 2, jnp.float32), 6, 9, "")
+    maps = matrices(jnp.asarray(LOW + rng.normal(size=(3, 7)) * (HIGH - LOW) / 2, jnp.float32), 6, 9, "")
     large = jax.image.resize(images, (3, 6 * upscale, 9 * upscale, 2), "bilinear")
     expected = jax.image.resize(warped(large, maps, "kornia_0.9.0", 1), images.shape, "bilinear", antialias=False)
     np.testing.assert_allclose(warped(images, maps, "kornia_0.9.0", upscale), expected, atol=2e-3)
@@ -113,7 +114,7 @@ def test_a_singular_map_has_derivatives():
     @jax.jit
     @jax.grad
     def slope(values):
-        return jnp.sum(affine.warped(IMAGE, affine.matrices(values, 6, 8, "kornia_0.4.1"), "kornia_0.4.1", 4) ** 2)
+        return jnp.sum(warped_eagerly(IMAGE, matrices(values, 6, 8, "kornia_0.4.1"), "kornia_0.4.1", 4) ** 2)
 
     for factor in (0.0, 1e-7, -1e-7, -0.4):
         assert np.isfinite(slope(jnp.asarray([[factor, 1.2, 10, 0.1, 0, 0.1, 0]], jnp.float32))).all(), factor
@@ -126,7 +127,7 @@ def test_parts_agree():
     """Without anything to learn, and with one set for each row where none is there: the same."""
     rows = jnp.arange(8)
     batch = Batch(jnp.repeat(IMAGE, 8, axis=0), rows, rows)
-    alone, shared, per_row = (affine.affine(word, upscale=1) for word in ("", "shared", "per_row"))
+    alone, shared, per_row = (affine(word, upscale=1) for word in ("", "shared", "per_row"))
     fixed, own = (
         jax.jit(lambda batch, p=p: p(jax.random.key(3), batch, {}, HALF))(batch).image for p in (alone, per_row)
     )
@@ -151,13 +152,13 @@ def test_parts_agree():
 )
 def test_mistakes(options, message):
     with pytest.raises(UsageError, match=message):
-        affine.affine(**options)
+        affine(**options)
 
 
 def test_label_maps():
     """Refused by the released geometry; taken along by the image's own."""
     batch = Batch(IMAGE, jnp.zeros((1, 6, 8), jnp.int32), jnp.zeros(1, jnp.int32))
     with pytest.raises(UsageError, match="label maps are not supported"):
-        affine.affine(geometry="kornia_0.9.0")(jax.random.key(0), batch, {}, HALF)
-    moved = jax.eval_shape(lambda: affine.affine()(jax.random.key(0), batch, {}, HALF))
+        affine(geometry="kornia_0.9.0")(jax.random.key(0), batch, {}, HALF)
+    moved = jax.eval_shape(lambda: affine()(jax.random.key(0), batch, {}, HALF))
     assert (moved.label.shape, moved.image.dtype) == ((1, 6, 8), jnp.float32)

@@ -1,4 +1,4 @@
-"""Colour parts against PIL, colorsys and SciPy: what each changes, in which range, how often."""
+"""Color transforms against PIL, colorsys and SciPy: what each changes, in which range, how often."""
 
 import colorsys
 
@@ -29,7 +29,7 @@ def changed(part, image, seed=0):
 
 
 def pictures(count=6, height=12, width=10):
-    """Noise, smooth gradients, and flat colours: grey ones, black and white among them."""
+    """Noise, smooth gradients, and flat colors: gray ones, black and white among them."""
     image = RNG.integers(0, 256, (count, height, width, 3)).astype(np.uint8)
     image[1] = np.linspace(0, 255, height * width * 3).reshape(height, width, 3)
     image[2, :6], image[2, 6:] = 255, 0
@@ -37,7 +37,7 @@ def pictures(count=6, height=12, width=10):
     return image
 
 
-def test_grey():
+def test_gray():
     """PIL's convert("L") to a level, in three channels, for a fifth of the images; the others are as they were."""
     image = pictures()
     luma = np.stack([np.asarray(Image.fromarray(one).convert("L")) for one in image])
@@ -90,13 +90,13 @@ def test_default_kernel_is_a_tenth_of_the_side():
 @pytest.mark.parametrize(
     ("function", "enhancer"),
     [
-        (color.brighter, ImageEnhance.Brightness),
-        (color.more_contrast, ImageEnhance.Contrast),
-        (color.more_colour, ImageEnhance.Color),
+        (color.adjust_brightness, ImageEnhance.Brightness),
+        (color.adjust_contrast, ImageEnhance.Contrast),
+        (color.adjust_saturation, ImageEnhance.Color),
     ],
 )
 def test_blends_are_those_of_pil(function, enhancer, factor):
-    """To the roundings of PIL: of the grey image, of its mean and of the result, each times the factor's distance."""
+    """To the roundings of PIL: of the gray image, of its mean and of the result, each times the factor's distance."""
     for image in pictures():
         found = np.asarray(function(jnp.asarray(image, jnp.float32).transpose(2, 0, 1), jnp.asarray(factor)))
         expected = np.asarray(enhancer(Image.fromarray(image)).enhance(factor), np.float32)
@@ -106,7 +106,7 @@ def test_blends_are_those_of_pil(function, enhancer, factor):
 @pytest.mark.parametrize("turns", [-0.5, -0.1, 0.0, 0.3])
 def test_hue_is_that_of_colorsys(turns):
     image = np.concatenate(pictures()).reshape(-1, 3)[:300]
-    found = np.asarray(color.turned_hue(jnp.asarray(image, jnp.float32).T[:, None], jnp.asarray(turns)))[:, 0].T
+    found = np.asarray(color.adjust_hue(jnp.asarray(image, jnp.float32).T[:, None], jnp.asarray(turns)))[:, 0].T
     hsv = [colorsys.rgb_to_hsv(*pixel) for pixel in image / 255.0]
     expected = 255.0 * np.array([colorsys.hsv_to_rgb((h + turns) % 1.0, s, v) for h, s, v in hsv])
     np.testing.assert_allclose(found, expected, atol=1e-3)
@@ -128,7 +128,7 @@ def test_changes_follow_the_order():
 
 @pytest.mark.parametrize(("strength", "low"), [(0.4, 0.6), (1.2, 0.0)])
 def test_jitter_draws_its_factors(strength, low):
-    """On one colour: the factor of the brightness is uniform in max(0, 1 - x)..1 + x; 8 of 10 images are changed."""
+    """On one color: the factor of the brightness is uniform in max(0, 1 - x)..1 + x; 8 of 10 images are changed."""
     flat = np.full((2000, 1, 1, 3), 100.0, np.float32)
     found = changed(color.color_jitter(strength, 0.0, 0.0, 0.0), flat)[:, 0, 0, 0] / 100.0
     factor = found[found != 1.0]
@@ -146,7 +146,7 @@ def test_jitter_draws_its_hues():
 
 
 def test_jitter_of_everything():
-    """uint8 in and out, in range, every image its own; grey ones stay grey and ignore saturation and hue."""
+    """uint8 in and out, in range, every image its own; gray ones stay gray and ignore saturation and hue."""
     same = np.repeat(pictures()[1:2], 16, axis=0)
     found = changed(color.color_jitter(probability=1.0), same)
     assert found.dtype == np.uint8
@@ -168,7 +168,7 @@ def test_double_precision(part):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: color.grayscale(1.1), "'colour.grey': probability"),
+        (lambda: color.grayscale(1.1), "^grayscale: probability"),
         (lambda: color.gaussian_blur(sigma=(0.0, 1.0)), "sigma must be above 0"),
         (lambda: color.gaussian_blur(sigma=(2.0, 1.0)), "the smaller one first"),
         (lambda: color.gaussian_blur(kernel_size=4), "kernel_size odd or 0"),

@@ -1,21 +1,20 @@
-"""Parts of the augmentation pipeline: what each may do to a batch, and that the pipeline is what the config says."""
+"""Pipelines: what each transform may do to a batch, and that they run in their order and place."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
-from jaxaug.augment import basic, compose
+from jaxaug.augment import basic, build_pipeline
 from jaxaug.core.errors import UsageError
-from jaxaug.core.registry import list_names, resolve
+from jaxaug.core.registry import instantiate, list_names, resolve
 from jaxaug.core.types import Batch, Progress
 from jaxaug.ops import batched
 
 HALF = Progress(jnp.asarray(0.5), jnp.asarray(0.5))
 # A policy rounds to uint8 by default and has a suite of its own.
-PARTS = [name for name in list_names("augment") if not name.startswith("policy.")]
-DIFFERENTIABLE = ("affine.affine",)  # these give float32 whatever they get
+TRANSFORMS = [name for name in list_names("augment") if name != "policy"]
+DIFFERENTIABLE = ("affine",)  # these give float32 whatever they get
 
 
 def batch_of(rows=64, height=9, width=8, dtype=np.uint8):
@@ -23,9 +22,9 @@ def batch_of(rows=64, height=9, width=8, dtype=np.uint8):
     return Batch(jnp.asarray(image), jnp.arange(rows) % 5, jnp.arange(rows))
 
 
-@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("name", TRANSFORMS)
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_every_part(name, dtype):
+def test_every_transform(name, dtype):
     """Shape, labels and type kept (some give float32); the same for the same key; each image has its own draw."""
     part, batch = jax.jit(resolve("augment", name)()), batch_of(dtype=dtype)
     one, again = part(jax.random.key(1), batch, {}, HALF), part(jax.random.key(1), batch, {}, HALF)
@@ -80,18 +79,21 @@ def test_cutout():
     np.testing.assert_array_equal(heights * widths, area)
 
 
-def pipeline_of(**changes):
-    config = ConfigDict({"train": (), "after": (), "size": 0, "views": 1})
-    config.update(changes)
-    return compose.build_pipeline(config, (0.5, 0.4, 0.3), (0.1, 0.2, 0.3))
+def pipeline_of(train=(), after=(), **options):
+    """The pipeline of slots, as a config has them."""
+    transforms = ([instantiate("augment", slot) for slot in slots] for slots in (train, after))
+    return build_pipeline(*transforms, mean=(0.5, 0.4, 0.3), std=(0.1, 0.2, 0.3), **options)
+
+
+ALWAYS = {"name": "flip", "probability": 1.0}
 
 
 def test_pipeline():
-    """Parts before normalisation see 0..255, those after it see what the model sees; neither runs in evaluation."""
+    """Transforms before normalization see 0..255, those after it what the model sees; neither runs in evaluation."""
     batch = batch_of()
     expected = (np.asarray(batch.image) / 255 - [0.5, 0.4, 0.3]) / [0.1, 0.2, 0.3]
     for place in ("train", "after"):
-        augment, meta = pipeline_of(**{place: ("parts.flip",), "flip": {"probability": 1.0}})
+        augment, meta = pipeline_of(**{place: (ALWAYS,)})
         seen = augment(batch, meta, jax.random.key(0), HALF, train=True).image
         np.testing.assert_allclose(seen, expected[:, :, ::-1], atol=1e-5)
         np.testing.assert_allclose(augment(batch, meta, None, None, train=False).image, expected, atol=1e-5)
@@ -99,7 +101,7 @@ def test_pipeline():
 
 def test_views():
     """Batch augmentation: every row as often as there are views, each augmented on its own."""
-    augment, meta = pipeline_of(train=("parts.flip",), views=3)
+    augment, meta = pipeline_of(("flip",), views=3)
     batch = batch_of()
     seen = augment(batch, meta, jax.random.key(0), HALF, train=True)
     np.testing.assert_array_equal(seen.label, np.tile(batch.label, 3))
@@ -119,26 +121,37 @@ def test_cut_to_the_middle():
     size = min(height, width) - 2
     top, left = (height - size) // 2, (width - size) // 2
     window = (slice(None), slice(top, top + size), slice(left, left + size))
-    augment, meta = pipeline_of(train=("parts.flip",), size=size, flip={"probability": 1.0})
-    whole = pipeline_of(train=("parts.flip",), flip={"probability": 1.0})[0]
+    augment, meta = pipeline_of((ALWAYS,), size=size)
+    whole = pipeline_of((ALWAYS,))[0]
     maps = jnp.broadcast_to(jnp.arange(width), batch.image.shape[:3])
     batch = batch.replace(label=maps, visibility=maps.astype(jnp.float32))
     for train in (True, False):
         seen, full = (one(batch, meta, jax.random.key(0), HALF, train=train) for one in (augment, whole))
         for field in ("image", "label", "visibility"):
             np.testing.assert_array_equal(getattr(seen, field), getattr(full, field)[window])
-    with pytest.raises(UsageError, match=f"config.augment.size is 99, but images have {height} x {width} pixels"):
+    with pytest.raises(UsageError, match=f"size is 99, but images have {height} x {width} pixels"):
         pipeline_of(size=99)[0](batch, meta, None, None, train=False)
 
 
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"train": ("parts.flop",)}, "did you mean 'parts.flip'"),
-        ({"after": ("parts.flop",)}, "did you mean 'parts.flip'"),
-        ({"train": ("parts.flip",), "flip": {"probabillity": 1.0}}, "did you mean 'probability'"),
-        ({"train": ("parts.pad_and_crop",), "pad_and_crop": {"fill": "mirror"}}, "fill must be one of"),
-        ({"after": ("colour.jitter",)}, "put it into config.augment.train"),
+        ({"train": ("flop",)}, "did you mean 'flip'"),
+        ({"after": ("flop",)}, "did you mean 'flip'"),
+        ({"train": ({"name": "flip", "probabillity": 1.0},)}, "did you mean 'probability'"),
+        ({"train": ({"name": "pad_and_crop", "fill": "mirror"},)}, "^pad_and_crop: fill must be one of"),
+        *(
+            ({"after": (name,)}, f"^{name}: works on the 0..255 scale: put it into `train`")
+            for name in (
+                "policy",
+                "grayscale",
+                "gaussian_blur",
+                "color_jitter",
+                "random_resized_crop",
+                "random_erasing",
+            )
+        ),
+        ({"train": ({"name": "affine"}, {"name": "affine", "learned": "shared"})}, "there are 2 learned policies"),
         ({"size": -1}, "size must be at least 0"),
         ({"views": 0}, "views must be at least 1"),
     ],

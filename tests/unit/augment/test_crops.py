@@ -154,8 +154,8 @@ def test_erasing(fill, dtype):
         assert scipy.stats.kstest(inside[:3000].ravel() + (dtype == np.uint8) * 0.5, "uniform", (0, 256)).pvalue > 1e-4
     else:
         means = before.mean(axis=(1, 2), dtype=np.float64)
-        colours = np.repeat(means, hidden.sum(axis=(1, 2)), axis=0)
-        np.testing.assert_allclose(inside, colours, atol=0.51 if dtype == np.uint8 else 1e-3)
+        colors = np.repeat(means, hidden.sum(axis=(1, 2)), axis=0)
+        np.testing.assert_allclose(inside, colors, atol=0.51 if dtype == np.uint8 else 1e-3)
 
 
 def test_erasing_keeps_what_was_hidden_before():
@@ -177,7 +177,7 @@ def test_erasing_keeps_what_was_hidden_before():
         (lambda: crops.random_resized_crop(attempts=0), "attempts must be at least 1"),
         (lambda: crops.random_erasing(area=(0.5,)), "area must be two numbers"),
         (lambda: crops.random_erasing(fill="black"), "fill must be one of"),
-        (lambda: crops.random_erasing(probability=-0.1), "probability in 0..1"),
+        (lambda: crops.random_erasing(probability=-0.1), "probability must be in 0..1"),
     ],
 )
 def test_mistakes(make, message):

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxaug.augment import image_folder
-from jaxaug.augment.functional import apply_policy
+from jaxaug.augment import apply_policy, image_folder
 from jaxaug.cli.augment import main
 from jaxaug.core.errors import UsageError
 from jaxaug.policies.policy import make_policy

@@ -1,4 +1,4 @@
-"""Policies that a search may change, as parts: one for all or one for each row."""
+"""Policies that a search may change, as transforms: one for all or one for each row."""
 
 import functools
 
@@ -7,15 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers.policy_offsets import BRANCHES, GATES, random_offsets
-from ml_collections import ConfigDict
 
-from jaxaug.augment import compose
-from jaxaug.augment.policy_transform import policy as policy_part
+from jaxaug.augment import build_pipeline
+from jaxaug.augment.policy_transform import policy as policy_transform
 from jaxaug.core.errors import UsageError
 from jaxaug.core.types import Batch, Progress
 from jaxaug.policies import presets
 from jaxaug.policies.learnable import initial_offsets, learned_policy
-from jaxaug.policies.policy import Policy
+from jaxaug.policies.policy import Policy, make_policy
 from jaxaug.viz.policy import distribution
 
 HALF = Progress(jnp.asarray(0.5), jnp.asarray(0.5))
@@ -29,10 +28,8 @@ def batch_of(count=6, **fields):
 
 @functools.lru_cache
 def slopes_of(policy, learned, scheduler="fused", border="edge"):
-    """A jitted (offsets, batch) -> (gradient of the weighted images, images) of the part of a policy."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(presets, "named", lambda *arguments: policy)
-        part = policy_part(exact=False, learned=learned, scheduler=scheduler, border=border)
+    """A jitted (offsets, batch) -> (gradient of the weighted images, images) of the transform of a policy."""
+    part = policy_transform(policy, exact=False, learned=learned, scheduler=scheduler, border=border)
 
     def total(offsets, batch):
         own, shared = ({"policy": offsets}, {}) if learned == "per_row" else ({}, {"policy": offsets})
@@ -43,7 +40,7 @@ def slopes_of(policy, learned, scheduler="fused", border="edge"):
     return jax.jit(jax.grad(total, has_aux=True))
 
 
-MOVES = presets.make([[[(op, 0.4, 0.6), ("Identity", 0, 0.4)] for op in ("ScaleX", "Rotate")]], noise=("normal",))
+MOVES = make_policy([[[(op, 0.4, 0.6), ("Identity", 0, 0.4)] for op in ("ScaleX", "Rotate")]], noise=("normal",))
 WEIGHT = jnp.asarray([1.0, 0.0, 2.0, 1.0, 1.0, 1.0])  # a row whose loss does not count
 
 
@@ -87,7 +84,7 @@ def test_runs_under_vmap():
 
 def test_learned_policy(tmp_path):
     """No offsets: the policy, its levels within 0.02..0.98; what is impossible stays so; it can be saved and drawn."""
-    policy = presets.make([[[("Rotate", 1.0, 0.7), ("Invert", 0, 0.0), ("Identity", 0, 0.3)]]] * 2, shares=[3, 1])
+    policy = make_policy([[[("Rotate", 1.0, 0.7), ("Invert", 0, 0.0), ("Identity", 0, 0.3)]]] * 2, shares=[3, 1])
     offsets = random_offsets(policy, size=9)
     same, moved = (learned_policy(policy, given) for given in (initial_offsets(policy), offsets))
     for found, wanted in zip(same.probabilities(), policy.probabilities(), strict=True):
@@ -105,9 +102,8 @@ def test_learned_policy(tmp_path):
 
 def test_in_a_pipeline():
     """It says what it begins with, begins there where nothing is there, and takes views."""
-    config = ConfigDict({"train": ("policy.policy",), "after": (), "size": 0, "views": 2})
-    config.policy = {"preset": "affine", "exact": False, "learned": "per_row", "softens": ("all",), "border": "edge"}
-    augment, meta = compose.build_pipeline(config, (0.5,), (0.5,))
+    transform = policy_transform("affine", exact=False, learned="per_row", softens=("all",), border="edge")
+    augment, meta = build_pipeline([transform], mean=(0.5,), std=(0.5,), views=2)
     assert {name: zeros.shape for name, zeros in meta.per_example["policy"].items()} == {
         "logits": (1, 7, 1),
         "level": (1, 7, 1),
@@ -132,4 +128,4 @@ def test_in_a_pipeline():
 )
 def test_mistakes(options, message):
     with pytest.raises(UsageError, match=message):
-        policy_part(**options)
+        policy_transform(**options)

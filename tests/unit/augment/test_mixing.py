@@ -21,7 +21,7 @@ EARLY = Progress(jnp.asarray(0.5), jnp.asarray(0.5))
 
 
 def batch_of(dtype=np.uint8):
-    """Row b is an image of the colour b: what an output pixel says tells where it came from."""
+    """Row b is an image of the color b: what an output pixel says tells where it came from."""
     image = np.broadcast_to(np.arange(ROWS).astype(dtype)[:, None, None, None], (ROWS, 10, 8, 1))
     return Batch(jnp.asarray(image), jnp.arange(ROWS) % 5, jnp.arange(ROWS))
 
@@ -43,11 +43,11 @@ def test_mixup(per, dtype):
     after = mixup(per=per)(jax.random.key(0), batch, {}, EARLY)
     mix = np.asarray(after.mix_ratio, np.float64)
     assert (len(np.unique(mix)) > 200) == (per == "example")
-    colour = mix * np.arange(ROWS) + (1 - mix) * np.roll(np.arange(ROWS), 1)
+    color = mix * np.arange(ROWS) + (1 - mix) * np.roll(np.arange(ROWS), 1)
     assert after.image.dtype == dtype
     seen = np.asarray(after.image, np.float64)
     assert (seen == seen[:, :1, :1]).all()
-    np.testing.assert_allclose(seen[:, 0, 0, 0], colour, atol=0.5001 if dtype == np.uint8 else 1e-4)
+    np.testing.assert_allclose(seen[:, 0, 0, 0], color, atol=0.5001 if dtype == np.uint8 else 1e-4)
     np.testing.assert_array_equal(after.label, batch.label)
 
 

@@ -30,7 +30,7 @@ def batch_of(dtype=np.float32, rows=64, height=9, width=8):
 
 @pytest.mark.parametrize("fill", ["0.01", "1", "0"])
 def test_released_images(fill):
-    """The released code's crops of one image, to the bit: same offsets, same colours outside."""
+    """The released code's crops of one image, to the bit: same offsets, same colors outside."""
     image = np.moveaxis(golden()["crop_img_norm"], 0, -1)
     rows, columns = golden()["crop_offsets"].astype(np.int32).T
     moved = shift(np.broadcast_to(image, (6, 32, 32, 3)), rows, columns, golden()[f"crop_bg{fill}_fill"])
@@ -101,14 +101,14 @@ def test_fills(fill, dtype):
     assert 0.2 < outside.mean() < 0.6
     assert (image[~outside] >= 1).all()
     seen = image[outside]
-    colours = [row[hole] for row, hole in zip(image, outside, strict=True) if hole.sum() > 1]
+    colors = [row[hole] for row, hole in zip(image, outside, strict=True) if hole.sum() > 1]
     if fill == "zero":
         np.testing.assert_array_equal(seen, 0)
     elif fill == "noise":
-        assert all(len(np.unique(colour)) > 1 for colour in colours)
+        assert all(len(np.unique(color)) > 1 for color in colors)
         assert seen.min() == 0 if dtype == np.uint8 else 15 < seen.std() < 25
     else:
-        assert all((colour == colour[0]).all() for colour in colours)
+        assert all((color == color[0]).all() for color in colors)
     if fill == "mean":
         means = np.asarray(batch.image, np.float64).mean(axis=(1, 2))[np.nonzero(outside)[0]]
         np.testing.assert_allclose(seen, means, atol=0.5001 if dtype == np.uint8 else 1e-3)
@@ -162,7 +162,7 @@ SOFTENING = {
 
 @pytest.mark.parametrize("first", SOFTENING)
 @pytest.mark.parametrize("second", SOFTENING)
-def test_mass_moves_with_the_pixels(first, second):
+def test_visibility_moves_with_the_pixels(first, second):
     """An image of ones on which the hidden is black looks like its own visibility, whatever follows whatever."""
     batch = batch_of().replace(image=jnp.ones((64, 9, 8, 1)))
     for key, name in enumerate((first, second, "flip", "pad_and_crop")):
@@ -184,7 +184,7 @@ def test_repeated_pixels_show_nothing(fill):
     assert hard.visibility is None
 
 
-def test_hard_crop_leaves_the_mass_alone():
+def test_hard_crop_leaves_the_visibility_alone():
     batch, key = batch_of(), jax.random.key(0)
     hard = soft_crop(2.0, soften=False)(key, batch, {}, EARLY)
     assert hard.visibility is None
