@@ -89,15 +89,21 @@ def corrupt(
 
 
 def save_rows(path: pathlib.Path, data: Dataset) -> None:
-    """Writes which rows and labels a run has: an .npz, whole or not at all; one process of a run calls it.
+    """Write which rows and labels a run has, whole or not at all; one process of a run calls it.
 
-    It holds train_index and given_label [N], clean_label [N] where it is known, and validation_index, all int32.
+    Args:
+      path: an .npz of train_index and given_label [N], clean_label [N] where it is known, and validation_index, int32.
+      data: the set as the run sees it.
     """
     write_npz(path, _record(data))
 
 
 def same_rows(path: pathlib.Path, data: Dataset) -> bool:
     """Whether a file of `save_rows` has the rows and labels of `data`.
+
+    Args:
+      path: the file.
+      data: the set as a run sees it.
 
     Raises:
       UsageError: the file is missing or damaged.

@@ -1,11 +1,10 @@
 """What a search leaves about wrong labels: a folder of images and digits, from the config to the table."""
 
 import csv
-import runpy
 
 import numpy as np
 import pytest
-from helpers.settings import ROOT
+from helpers.settings import module_of
 from PIL import Image
 
 from jaxaug.label_errors.report import DOTS, SHEET, TABLE
@@ -13,7 +12,7 @@ from jaxaug.label_errors.sheet import CAPTION, CELL
 from jaxaug.train import trainer
 from jaxaug.train.config import complete
 
-get_config = runpy.run_path(str(ROOT / "configs" / "find_label_errors.py"))["get_config"]
+get_config = module_of("find_label_errors").get_config
 
 
 def draw_set(root):
