@@ -2,16 +2,16 @@
 
 import os
 
-# Two virtual CPU devices let one process test sharding, on a machine with a GPU too. Most of the time goes into
-# compiling, for which unoptimised code takes a third less. JAX reads all of it when imported, in child processes too.
-QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+from helpers.settings import QUICK, ROOT, double_precision
+
+# Two virtual CPU devices let one process test sharding, on a machine with a GPU too. JAX reads all of it when imported,
+# in child processes too.
 DEVICES = "--xla_force_host_platform_device_count=2"
 os.environ["XLA_FLAGS"] = " ".join((QUICK, DEVICES, os.environ.get("XLA_FLAGS", "")))  # yours win
 os.environ["JAX_PLATFORMS"] = "cpu"
 
 import jax
 import pytest
-from helpers.settings import ROOT, double_precision
 
 # What one test compiled another one, or the next call of the tests, need not compile again.
 jax.config.update("jax_compilation_cache_dir", str(ROOT / ".pytest_cache" / "compiled"))

@@ -6,6 +6,8 @@ from jaxaug.losses.base import stateless
 
 
 def late():
+    """Infinite weights after 60 % of the steps."""
+
     def apply(inputs):
         return inputs.replace(weight=jnp.where(inputs.progress.step > 0.6, jnp.inf, inputs.weight))
 

@@ -1,17 +1,20 @@
-"""Reading and comparing what a run leaves behind."""
+"""Stopping a run, and reading and comparing what it leaves behind."""
+
+import signal
 
 import jax
 import numpy as np
 
 from jaxaug.runs.checkpoint import Checkpointer
 from jaxaug.train.experiment import build_experiment
+from jaxaug.train.hooks.console import ProgressBar
 
 
 def final_state(workdir, config, step=None):
     """The newest checkpoint of a run (or that of `step`), as NumPy arrays by path."""
-    store = Checkpointer(workdir / "checkpoints")
-    state = store.restore(build_experiment(config).abstract_state(), step)
-    store.close()
+    checkpointer = Checkpointer(workdir / "checkpoints")
+    state = checkpointer.restore(build_experiment(config).abstract_state(), step)
+    checkpointer.close()
     state = state.replace(key=jax.random.key_data(state.key))
     return {jax.tree_util.keystr(k): np.asarray(v) for k, v in jax.tree_util.tree_leaves_with_path(state)}
 
@@ -20,3 +23,15 @@ def assert_same(one, other, tolerance=0.0):
     assert one.keys() == other.keys()
     for name in one:
         np.testing.assert_allclose(one[name], other[name], rtol=0, atol=tolerance, err_msg=name)
+
+
+def stop_at(monkeypatch, number, step):
+    """Raise the signal in this process when the progress bar reaches the step."""
+    update = ProgressBar.update
+
+    def update_and_raise(self, at, figures):
+        update(self, at, figures)
+        if at >= step:
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(ProgressBar, "update", update_and_raise)

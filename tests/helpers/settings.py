@@ -1,22 +1,39 @@
-"""Folders, float64 on demand, and the config of a run that trains in a second."""
+"""Folders, how programs are compiled, float64 on demand, the configs of the project, and one of a run of a second."""
 
 import contextlib
+import importlib.util
 import pathlib
-
-import jax
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 GOLDEN = ROOT / "tests" / "golden"
+# Most of the time of the tests goes into compiling, for which unoptimised code takes a third less.
+QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+# (H, W, C) of what the configs train on.
+SHAPES = {
+    **{"digits": (8, 8, 1), "mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1)},
+    **dict.fromkeys(("cifar10", "cifar100", "svhn"), (32, 32, 3)),
+    "folder": (256, 256, 3),
+}
 
 
 @contextlib.contextmanager
 def double_precision():
     """Run a block with float64 enabled."""
+    import jax  # not before conftest.py has set how it compiles
+
     jax.config.update("jax_enable_x64", True)
     try:
         yield
     finally:
         jax.config.update("jax_enable_x64", False)
+
+
+def module_of(name):
+    """The module of configs/<name>.py."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "configs" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def tiny_config(**changes):
@@ -25,10 +42,8 @@ def tiny_config(**changes):
 
     config = default_config()
     config.update({"epochs": 1, "save_every": 1, "log_every": 3, "eval_batch_size": 128})
-    config.augment.train = ("parts.pad_and_crop",)
-    config.augment.pad_and_crop.update(padding=1, fill="zero")
-    config.model = {"name": "convnet", "kw": {"widths": (8, 16), "dropout_rate": 0.1}}
-    config.loss.chain = ("isda.isda",)
-    config.loss.isda.update(strength=0.5, covariance="full", schedule="step")
+    config.augment.train = ({"name": "pad_and_crop", "padding": 1, "fill": "zero"},)
+    config.model = {"name": "convnet", "widths": (8, 16), "dropout_rate": 0.1}
+    config.loss = ({"name": "isda", "strength": 0.5, "covariance": "full", "schedule": "step"},)
     config.update(changes)
     return config
