@@ -8,12 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxaug.ops import float32
+from jaxaug.ops.backend import Box, Six
 from jaxaug.ops.records import ExecutionSettings, Sample, SampledOps
 from jaxaug.ops.registry import Op
 from jaxaug.ops.resize import crop_and_resize
 from jaxaug.ops.warp import coefficients_of, enlarged, fill_of
 
-VOID = -1  # a label map's value where a move uncovers nothing
+VOID = -1  # a label map's value where a displacement uncovers nothing
 
 
 def apply_one(settings: ExecutionSettings, op: Op, drawn: SampledOps, sample: Sample) -> Sample:
@@ -23,10 +25,14 @@ def apply_one(settings: ExecutionSettings, op: Op, drawn: SampledOps, sample: Sa
     if op.kind == "color":
         after = sample.replace(image=op.apply(backend, sample.image, drawn.value))
     elif op.kind == "erase":
-        after = hidden(settings, sample, op.apply(backend, drawn.value, drawn.random, height, width))
+        after = erased(settings, sample, op.apply(backend, drawn.value, drawn.random, height, width))
     elif op.kind == "geometric":
         coefficients = coefficients_of(settings, op, drawn, height, width)
         after = moved(settings, sample, coefficients, fill_of(settings, op, channels))
+    elif op.kind == "warp":
+        columns, rows = op.apply(backend, drawn.value, drawn.random, height, width)
+        found = backend.located(columns, rows, height, width)
+        after = _seen_through(settings, sample, found, fill_of(settings, op, channels))
     else:
         # Bicubic with antialiasing; the label map by its nearest pixels.
         box = op.apply(backend, drawn.value, drawn.random, height, width)
@@ -36,23 +42,17 @@ def apply_one(settings: ExecutionSettings, op: Op, drawn: SampledOps, sample: Sa
     return gated(drawn.gate, sample, after)
 
 
-def moved(settings: ExecutionSettings, sample: Sample, coefficients: tuple, fill: np.ndarray | jax.Array) -> Sample:
-    """The sample after a move; fill [C] where it uncovers nothing, unless the settings' border says otherwise."""
-    backend = settings.backend
-    size = sample.image.shape[1:]
-    found = backend.where_from(coefficients, *size)
-    seen = backend.clamped(found, *size) if settings.border == "edge" else found
-    take = functools.partial(jax.vmap(backend.take, (0, None, 0)), sample.image, seen)
-    sample = sample.replace(image=take(jnp.asarray(fill).astype(sample.image.dtype)))
-    return sample if sample.label is None else sample.replace(label=backend.take(sample.label, found, VOID))
+def moved(settings: ExecutionSettings, sample: Sample, coefficients: Six, fill: np.ndarray | jax.Array) -> Sample:
+    """The sample after a displacement; fill [C] where it uncovers nothing, unless the border says otherwise."""
+    return _seen_through(settings, sample, settings.backend.where_from(coefficients, *sample.image.shape[1:]), fill)
 
 
-def hidden(settings: ExecutionSettings, sample: Sample, box: tuple) -> Sample:
-    """The image with the cover colour in the box (top, bottom, left, right); the label map stays."""
+def erased(settings: ExecutionSettings, sample: Sample, box: Box) -> Sample:
+    """The image with the cover color in the box (top, bottom, left, right); the label map stays."""
     channels, height, width = sample.image.shape
     amount = settings.backend.covered(box, *settings.backend.grid(height, width))
-    colour = jnp.asarray(settings.colour(channels))[:, None, None]
-    return sample.replace(image=settings.backend.cover(sample.image, amount, colour))
+    color = jnp.asarray(settings.color(channels))[:, None, None]
+    return sample.replace(image=settings.backend.cover(sample.image, amount, color))
 
 
 def gated(gate: jax.Array | None, before: Sample, after: Sample) -> Sample:
@@ -61,3 +61,14 @@ def gated(gate: jax.Array | None, before: Sample, after: Sample) -> Sample:
         return after
     label = jax.tree.map(functools.partial(jnp.where, gate > 0.5), after.label, before.label)
     return after.replace(image=before.image + gate * (after.image - before.image), label=label)
+
+
+def _seen_through(
+    settings: ExecutionSettings, sample: Sample, found: tuple[jax.Array, ...], fill: np.ndarray | jax.Array
+) -> Sample:
+    """The sample seen at the places `found` of `backend.take`."""
+    backend, size = settings.backend, sample.image.shape[1:]
+    seen = float32.clamped((found[0], found[1]), *size) if settings.border == "edge" else found
+    take = functools.partial(jax.vmap(backend.take, (0, None, 0)), sample.image, seen)
+    after = sample.replace(image=take(jnp.asarray(fill).astype(sample.image.dtype)))
+    return after if sample.label is None else after.replace(label=backend.take(sample.label, found, VOID))

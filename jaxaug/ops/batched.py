@@ -1,6 +1,6 @@
-"""How the parts move, hide and blend pixels: functions of whole batches [B H W C], uint8 or float, dtype kept.
+"""How batch transforms move, erase and blend pixels: functions of whole batches [B H W C], uint8 or float, dtype kept.
 
-The operations of policies have their own, image by image, in `exact.py` and `smooth.py`; `resize.py` enlarges for both.
+The operations of policies have their own, image by image, in `uint8` and `float32`; `resize` enlarges for both.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def crop_windows(images: jax.Array, top: jax.Array, left: jax.Array, padding: in
     border = (padding, padding)
     padded = jnp.pad(images, ((0, 0), border, border, (0, 0)), mode=mode)
 
-    def cut(image, top, left):
+    def cut(image: jax.Array, top: jax.Array, left: jax.Array) -> jax.Array:
         return jax.lax.dynamic_slice(image, (top, left, 0), (height, width, channels))
 
     return jax.vmap(cut)(padded, top, left)
@@ -46,8 +46,8 @@ def boxes(
     It covers row - height // 2 .. row - height // 2 + height - 1, likewise the columns, cut off at the borders.
     """
 
-    def covered(size, centre, length):
-        offset = jnp.arange(size)[None] - (centre - length // 2)[:, None]
+    def covered(size: int, center: jax.Array, length: jax.Array | int) -> jax.Array:
+        offset = jnp.arange(size)[None] - (center - length // 2)[:, None]
         return (offset >= 0) & (offset < jnp.reshape(jnp.asarray(length), (-1, 1)))
 
     return covered(size[0], row, height)[:, :, None] & covered(size[1], column, width)[:, None, :]
@@ -56,7 +56,7 @@ def boxes(
 def shift(images: jax.Array, rows: jax.Array, columns: jax.Array, fill: jax.Array) -> jax.Array:
     """out[b, i, j] = images[b, i + rows[b], j + columns[b]] where that pixel exists, else `fill`.
 
-    rows, columns: [B] int32, any size: a positive one moves the window down or right. fill: [B C] a colour or
+    rows, columns: [B] int32, any size: a positive one moves the window down or right. fill: [B C] a color or
     [B H W C] a picture, brought to the images' dtype by `cast`.
     """
     height, width = images.shape[1:3]
@@ -74,7 +74,7 @@ def blend(images: jax.Array, others: jax.Array, share: jax.Array) -> jax.Array:
 
 
 def cast(values: jax.Array, dtype: jnp.dtype) -> jax.Array:
-    """Any backend as pixels of `dtype`: rounded and clipped to its range if it is an integer type."""
+    """Any numbers as pixels of `dtype`: rounded and clipped to its range if it is an integer type."""
     if not jnp.issubdtype(dtype, jnp.integer):
         return values.astype(dtype)
     limits = jnp.iinfo(dtype)

@@ -1,8 +1,9 @@
 """One draw of operations, carried out in one of two ways that agree bit for bit.
 
 `map`: image after image, a true branch for each op; the form for a CPU core, which then does no work twice.
-`fused`: the whole batch at once and branch-free, in stages (one gather for all moves, one select for all tints, one
-mask for all hides); the form for accelerators. Both take the ops from `ops` and the backend from `exact` or `smooth`.
+`fused`: the whole batch at once and branch-free, in stages (one gather for all displacements, one select for all color
+ops, one mask for all that erase); the form for accelerators. Heavy ops and warps have a pass of their own there, left
+out where no image drew them. Both take the backend from the settings: `uint8` or `float32`.
 """
 
 from __future__ import annotations
@@ -12,14 +13,24 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from jaxaug.ops.apply import apply_one, gated, hidden, moved
+from jaxaug.ops.apply import apply_one, erased, gated, moved
+from jaxaug.ops.backend import Six
 from jaxaug.ops.records import ExecutionSettings, Sample, SampledOps
-from jaxaug.ops.registry import Op
-from jaxaug.ops.warp import composed, fill_of, folds, geometry
+from jaxaug.ops.registry import IDENTITY, Kind, Op
+from jaxaug.ops.warp import box_of, composed, fill_of, folds, geometry, six_of
 
 
 def execute(settings: ExecutionSettings, draw: SampledOps, sample: Sample) -> Sample:
-    """Carry out draw [B L] on sample [B ...], layer after layer; layers that `folds` allows, as one map."""
+    """Carry out a draw, layer after layer; layers that `folds` allows, as one map.
+
+    Args:
+      settings: of the ops and how they are carried out.
+      draw: [B L].
+      sample: [B ...], see `records.begin_sample`.
+
+    Returns:
+      The sample after it, in the same dtype.
+    """
     score, draw = draw.score, draw.replace(score=None)
     carry_out = _folded if folds(settings, draw) else {"map": _by_image, "fused": _fused}[settings.scheduler]
     after = carry_out(settings, draw, sample)
@@ -32,9 +43,9 @@ def execute(settings: ExecutionSettings, draw: SampledOps, sample: Sample) -> Sa
 def _folded(settings: ExecutionSettings, draw: SampledOps, sample: Sample) -> Sample:
     """One gather for all layers: nothing is blurred twice, and nothing is lost between two of them."""
     shape = sample.image.shape[1:]
-    fill = fill_of(settings, next(op for op in settings.ops if op.name != "Identity"), shape[0])
+    fill = fill_of(settings, next(op for op in settings.ops if op.name != IDENTITY), shape[0])
 
-    def one(args: tuple[tuple, Sample]) -> Sample:
+    def one(args: tuple[Six, Sample]) -> Sample:
         coefficients, before = args
         after = moved(settings, before, coefficients, fill)
         return after.replace(image=after.image.astype(before.image.dtype))
@@ -61,9 +72,9 @@ def _by_image(settings: ExecutionSettings, draw: SampledOps, sample: Sample) -> 
 
 
 def _fused(settings: ExecutionSettings, draw: SampledOps, sample: Sample) -> Sample:
-    kinds = {op.kind for op in settings.ops if not op.heavy}
+    kinds = {op.kind for op in settings.ops if not op.has_own_pass}
     stage = jax.vmap(functools.partial(_stage, settings, kinds))
-    heavy = [(i, op) for i, op in enumerate(settings.ops) if op.heavy]
+    heavy = [(i, op) for i, op in enumerate(settings.ops) if op.has_own_pass]
 
     def layer(before: Sample, drawn: SampledOps) -> tuple[Sample, None]:
         ungated = drawn.replace(gate=None)
@@ -77,22 +88,22 @@ def _fused(settings: ExecutionSettings, draw: SampledOps, sample: Sample) -> Sam
     return jax.lax.scan(layer, sample, jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), draw))[0]
 
 
-def _stage(settings: ExecutionSettings, kinds: set[str], drawn: SampledOps, sample: Sample) -> Sample:
-    """Every op that is not heavy, for one image under vmap: a gather, a select among all tints, a mask."""
+def _stage(settings: ExecutionSettings, kinds: set[Kind], drawn: SampledOps, sample: Sample) -> Sample:
+    """Every op without a pass of its own, for one image under vmap: a gather, a select among color ops, a mask."""
     dtype = sample.image.dtype
-    place = geometry(settings, drawn, sample.image.shape, lambda op: not op.heavy)
+    place = geometry(settings, drawn, sample.image.shape, lambda op: not op.has_own_pass)
     if "geometric" in kinds:
-        sample = moved(settings, sample, tuple(place.coefficients), place.fill)
+        sample = moved(settings, sample, six_of(place), place.fill)
     if "color" in kinds:
         image = sample.image
 
-        def tinted(op: Op) -> jax.Array:
-            tint = op.kind == "color" and not op.heavy
-            return op.apply(settings.backend, image, drawn.value).astype(dtype) if tint else image
+        def colored(op: Op) -> jax.Array:
+            here = op.kind == "color" and not op.has_own_pass
+            return op.apply(settings.backend, image, drawn.value).astype(dtype) if here else image
 
-        branches = [functools.partial(tinted, op) for op in settings.ops]
+        branches = [functools.partial(colored, op) for op in settings.ops]
         sample = sample.replace(image=jax.lax.switch(drawn.op, branches) if len(branches) > 1 else branches[0]())
-    after = hidden(settings, sample, tuple(place.box)) if "erase" in kinds else sample
+    after = erased(settings, sample, box_of(place)) if "erase" in kinds else sample
     return after.replace(image=after.image.astype(dtype))
 
 

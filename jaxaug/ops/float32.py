@@ -1,6 +1,6 @@
 """Differentiable backend: float32 images [C H W] on the 0..255 scale, bilinear sampling, no rounding.
 
-The same functions as `exact`. Where PIL rounds or compares, the forward value is PIL's and the derivative is the
+The same functions as `uint8`. Where PIL rounds or compares, the forward value is PIL's and the derivative is the
 straight-through one stated in the docstring.
 """
 
@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.lax import stop_gradient
 
 from jaxaug.ops import uint8
+from jaxaug.ops.backend import Array, Box, Six
 
+xp = jnp
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
-SOFTNESS = 8.0  # grey levels over which the derivative of a threshold is spread; a choice of ours
+SOFTNESS = 8.0  # levels over which the derivative of a threshold is spread; a choice of ours
 
 
 def blend(base: jax.Array, image: jax.Array, factor: jax.Array) -> jax.Array:
@@ -21,16 +24,16 @@ def blend(base: jax.Array, image: jax.Array, factor: jax.Array) -> jax.Array:
     return jnp.clip(base + factor * (image - base), 0.0, 255.0)
 
 
-def grey(image: jax.Array) -> jax.Array:
+def grayscale(image: jax.Array) -> jax.Array:
     """[1 H W]: the luma."""
     if image.shape[0] == 1:
         return image
     return (LUMA[0] * image[0] + LUMA[1] * image[1] + LUMA[2] * image[2])[None]
 
 
-def mean(grey: jax.Array) -> jax.Array:
+def mean(plane: jax.Array) -> jax.Array:
     """[] the mean."""
-    return jnp.mean(grey)
+    return jnp.mean(plane)
 
 
 def smoothed(image: jax.Array) -> jax.Array:
@@ -69,7 +72,7 @@ def stretch(image: jax.Array) -> jax.Array:
 
 
 def equalize(image: jax.Array) -> jax.Array:
-    """That of the rounded image; d/d image = 1."""
+    """Equal counts per channel of the rounded image; d/d image = 1."""
     return image + stop_gradient(uint8.equalize(uint8.rounded(image)).astype(image.dtype) - image)
 
 
@@ -90,12 +93,12 @@ def turn(degrees: jax.Array) -> tuple[jax.Array, jax.Array]:
 longer = uint8.longer
 
 
-def fixed(displacement: tuple) -> tuple:
+def fixed(displacement: Six) -> Six:
     """The displacement itself."""
     return displacement
 
 
-def chained(first: tuple, second: tuple) -> tuple:
+def chained(first: Six, second: Six) -> Six:
     """The displacement of a move `second` that follows upon a move `first`: p -> q = p + D2 p + c2 -> q + D1 q + c1."""
     (ax, bx, cx, ay, by, cy), (dx, ex, fx, dy, ey, fy) = first, second
     return (
@@ -104,8 +107,8 @@ def chained(first: tuple, second: tuple) -> tuple:
     )
 
 
-def source(coefficients: tuple, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """(column, row) float32 that is seen at x, y; all of them counted from the centre of the first pixel."""
+def source(coefficients: Six, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """(column, row) float32 that is seen at x, y; all of them counted from the center of the first pixel."""
     ax, bx, cx, ay, by, cy = coefficients
     # Half a pixel more: displacements count from the image's corner.
     right, down = x + 0.5, y + 0.5
@@ -118,10 +121,20 @@ def inside(column: jax.Array, row: jax.Array, height: int, width: int) -> jax.Ar
     return across * jnp.clip(jnp.minimum(row + 1.0, height - row), 0.0, 1.0)
 
 
-def where_from(coefficients: tuple, height: int, width: int) -> tuple[jax.Array, jax.Array]:
+def where_from(coefficients: Six, height: int, width: int) -> tuple[jax.Array, jax.Array]:
     """(column, row) [H W] float32 of what each output pixel shows."""
     column, row = source(coefficients, *grid(height, width))
     return jnp.broadcast_to(column, (height, width)), jnp.broadcast_to(row, (height, width))
+
+
+def located(columns: jax.Array, rows: jax.Array, height: int, width: int) -> tuple[jax.Array, jax.Array]:
+    """The places columns, rows [H W] themselves."""
+    return columns, rows
+
+
+def stepped(columns: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The places columns, rows [H W] themselves."""
+    return columns, rows
 
 
 def clamped(found: tuple[jax.Array, jax.Array], height: int, width: int) -> tuple[jax.Array, jax.Array]:
@@ -139,14 +152,14 @@ def grid(height: int, width: int) -> tuple[jax.Array, jax.Array]:
     return jnp.arange(width, dtype=jnp.float32)[None], jnp.arange(height, dtype=jnp.float32)[:, None]
 
 
-def area(coefficients: tuple) -> jax.Array:
+def area(coefficients: Six) -> jax.Array:
     """[]: how many pixels of the source one output pixel stands for."""
     ax, bx, _, ay, by, _ = coefficients
     return jnp.abs((1.0 + ax) * (1.0 + by) - bx * ay)
 
 
 def take(plane: jax.Array, found: tuple[jax.Array, jax.Array], fill: jax.Array | float) -> jax.Array:
-    """Bilinear sampling of the plane [H W]; outside of it is `fill`. Whole backend (label maps): the nearest."""
+    """Bilinear sampling of the plane [H W]; outside of it is `fill`. Of whole numbers (label maps): the nearest."""
     height, width = plane.shape
     column, row = found
     nearest = not jnp.issubdtype(plane.dtype, jnp.floating)
@@ -171,19 +184,19 @@ def corner(position: jax.Array) -> jax.Array:
     return position
 
 
-def covered(box: tuple, x: jax.Array, y: jax.Array) -> jax.Array:
+def covered(box: Box, x: jax.Array, y: jax.Array) -> jax.Array:
     """In 0..1: the share of the pixels at x, y in the box (top, bottom, left, right), its last pixels included."""
 
-    def share(first, last, at):
+    def share(first: Array, last: Array, at: Array) -> jax.Array:
         return jnp.clip(jnp.minimum(at + 1.0, last + 1.0) - jnp.maximum(at, first), 0.0, 1.0)
 
     top, bottom, left, right = box
     return share(top, bottom, y) * share(left, right, x)
 
 
-def cover(image: jax.Array, amount: jax.Array, colour: jax.Array) -> jax.Array:
-    """The image under `colour` [C 1 1], by amount [H W]."""
-    return image + amount * (colour - image)
+def cover(image: jax.Array, amount: jax.Array, color: jax.Array | np.ndarray) -> jax.Array:
+    """The image under `color` [C 1 1], by amount [H W]."""
+    return image + amount * (color - image)
 
 
 def rounded(image: jax.Array) -> jax.Array:

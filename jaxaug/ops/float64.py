@@ -1,10 +1,11 @@
-"""The few backend that displacements need, in NumPy's float64: what PIL's Python code computes."""
+"""The functions that displacements need, in NumPy's float64: what PIL's Python code computes."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from jaxaug.ops.uint8 import LEAST_FACTOR
+xp = np
+LEAST_FACTOR = 0.1  # normal noise has no bounds, and at a factor of 0 an image would have no pixels
 
 
 def pixels(value: np.ndarray, side: int) -> np.ndarray:
@@ -18,7 +19,7 @@ def whole(value: np.ndarray, side: int) -> np.ndarray:
 
 
 def longer(factor: np.ndarray) -> np.ndarray:
-    """1 / factor - 1, of factors of at least `exact.LEAST_FACTOR`."""
+    """1 / factor - 1, of factors of at least `LEAST_FACTOR`."""
     return 1.0 / np.maximum(factor, LEAST_FACTOR) - 1.0
 
 

@@ -1,4 +1,4 @@
-"""Tables of 256 grey levels [C 256] uint8, one per channel of an image [C H W] uint8, as PIL computes them."""
+"""Tables of 256 levels [C 256] uint8, one per channel of an image [C H W] uint8, as PIL computes them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def stretched(image: jax.Array) -> jax.Array:
     width = (high - low).astype(jnp.float32)[:, None]
     level = jnp.arange(256, dtype=jnp.int32)
     above = jnp.clip(level - low.astype(jnp.int32)[:, None], 0, 255)
-    # The half keeps the quotient of integers away from whole backend: compilers divide through a reciprocal.
+    # The half keeps the quotient of integers away from whole numbers: compilers divide through a reciprocal.
     table = jnp.floor((above * 255 + 0.5) / jnp.maximum(width, 1.0)).astype(jnp.int32)
     words = jnp.asarray(_short_of_floor())[low.astype(jnp.int32), high.astype(jnp.int32)]
     short = (words[:, level // 32] >> (level % 32).astype(jnp.uint32)) & 1

@@ -1,7 +1,7 @@
 """The backend of PIL: uint8 images [C H W], nearest sampling in 16.16 fixed point, blends that truncate.
 
-`smooth` has the same functions in float32. An op is written once, against whichever of the two it is given; every
-function here takes one image and gives, bit for bit, what PIL (Pillow) computes from it on x86-64.
+`float32` has the same functions with derivatives. An op is written once, against whichever of the two it is given;
+every function here takes one image and gives, bit for bit, what PIL (Pillow) computes from it on x86-64.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxaug.ops import fixed_point
+from jaxaug.ops.backend import Box, Six
+from jaxaug.ops.fixed_point import ONE
+from jaxaug.ops.float64 import LEAST_FACTOR
 from jaxaug.ops.lut import equalized, look_up, stretched
+from jaxaug.ops.numpy_uint8 import LUMA
 
-LUMA = (19595, 38470, 7471)  # of 65536: ITU-R 601 as in Pillow's Convert.c
-ONE = 65536  # of 16.16 fixed point, Pillow's Geometry.c
-LEAST_FACTOR = 0.1  # normal noise has no bounds, and at a factor of 0 an image would have no pixels
+xp = jnp
 
 
 def blend(base: jax.Array, image: jax.Array, factor: jax.Array) -> jax.Array:
@@ -28,7 +31,7 @@ def blend(base: jax.Array, image: jax.Array, factor: jax.Array) -> jax.Array:
     return jnp.clip(start + (upper * step + lower * step), 0.0, 255.0).astype(jnp.uint8)
 
 
-def grey(image: jax.Array) -> jax.Array:
+def grayscale(image: jax.Array) -> jax.Array:
     """[1 H W]: `convert("L")`."""
     if image.shape[0] == 1:
         return image
@@ -36,11 +39,11 @@ def grey(image: jax.Array) -> jax.Array:
     return ((LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue + ONE // 2) >> 16).astype(jnp.uint8)[None]
 
 
-def mean(grey: jax.Array) -> jax.Array:
+def mean(plane: jax.Array) -> jax.Array:
     """[] uint8: the mean, rounded half up, as ImageEnhance.Contrast takes it."""
-    # Doubling the sum instead would overflow; this one holds 16 million white pixels, which `ops.check` allows.
-    total = jnp.sum(grey, dtype=jnp.uint32)
-    return (total // grey.size + (2 * (total % grey.size) >= grey.size)).astype(jnp.uint8)
+    # Doubling the sum instead would overflow; this one holds 16 million white pixels, which `check_op` allows.
+    total = jnp.sum(plane, dtype=jnp.uint32)
+    return (total // plane.size + (2 * (total % plane.size) >= plane.size)).astype(jnp.uint8)
 
 
 def smoothed(image: jax.Array) -> jax.Array:
@@ -101,21 +104,12 @@ def longer(factor: jax.Array) -> jax.Array:
     return (1 - factor) / factor
 
 
-def fixed(displacement: tuple) -> tuple:
-    """The six 16.16 integers of a displacement (see `ops.move`), as Pillow's `affine_fixed` rounds them.
-
-    Entries that are Python backend stay so: the compiler folds what does not depend on the draw.
-    """
-    ax, bx, cx, ay, by, cy = displacement
-    if all(isinstance(d, (int, float)) for d in (ax, bx, ay, by)) and not (ax or bx or ay or by):
-        # Only a translation: `pixels` has rounded it, and Pillow takes another path.
-        return (ONE, 0, _fix(cx), 0, ONE, _fix(cy))
-    half = ONE // 2
-    right, down = half + _fix(cx + (ax + bx) / 2), half + _fix(cy + (ay + by) / 2)
-    return (ONE + _fix(ax), _fix(bx), right, _fix(ay), ONE + _fix(by), down)
+def fixed(displacement: Six) -> Six:
+    """The six 16.16 integers of a displacement, as Pillow rounds them."""
+    return fixed_point.fixed(displacement, jnp)
 
 
-def source(coefficients: tuple, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
+def source(coefficients: Six, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
     """(column, row) int32 of the pixel that is seen at the pixels x, y int32."""
     ax, bx, cx, ay, by, cy = coefficients
     return (ax * x + bx * y + cx) >> 16, (ay * x + by * y + cy) >> 16
@@ -126,7 +120,7 @@ def inside(column: jax.Array, row: jax.Array, height: int, width: int) -> jax.Ar
     return (column >= 0) & (column < width) & (row >= 0) & (row < height)
 
 
-def where_from(coefficients: tuple, height: int, width: int) -> tuple[jax.Array, ...]:
+def where_from(coefficients: Six, height: int, width: int) -> tuple[jax.Array, ...]:
     """(index [H W] into the flat image, inside [H W] bool) of the pixel that each output pixel shows.
 
     For a translation, known as one when compiled: (columns [], rows [], inside).
@@ -141,12 +135,28 @@ def where_from(coefficients: tuple, height: int, width: int) -> tuple[jax.Array,
     return jnp.broadcast_to(index, (height, width)), within
 
 
+def located(columns: jax.Array, rows: jax.Array, height: int, width: int) -> tuple[jax.Array, jax.Array]:
+    """(index [H W] into the flat image, inside [H W] bool) of the pixels nearest to the places columns, rows [H W]."""
+    column, row = stepped(columns, rows)
+    within = inside(column, row, height, width)
+    return jnp.clip(row, 0, height - 1) * width + jnp.clip(column, 0, width - 1), within
+
+
+def stepped(columns: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """(column, row) int32 of the pixels nearest to the places columns, rows [H W]."""
+    # Behind a barrier a field is computed alike whatever reads it, so that schedulers agree on what is nearest.
+    columns, rows = jax.lax.optimization_barrier((columns, rows))
+    far = 2.0**20  # beyond every image, and within int32
+    column, row = (jnp.clip(jnp.floor(place + 0.5), -far, far).astype(jnp.int32) for place in (columns, rows))
+    return column, row
+
+
 def grid(height: int, width: int) -> tuple[jax.Array, jax.Array]:
     """(x [1 W], y [H 1]) int32 of all pixels."""
     return jnp.arange(width, dtype=jnp.int32)[None], jnp.arange(height, dtype=jnp.int32)[:, None]
 
 
-def area(coefficients: tuple) -> jax.Array:
+def area(coefficients: Six) -> jax.Array:
     """[] float32: how many pixels of the source one output pixel stands for."""
     ax, bx, _, ay, by, _ = (jnp.asarray(c, jnp.float32) / ONE for c in coefficients)
     return jnp.abs(ax * by - bx * ay)
@@ -167,30 +177,20 @@ def corner(position: jax.Array) -> jax.Array:
     return jnp.floor(position)
 
 
-def covered(box: tuple, x: jax.Array, y: jax.Array) -> jax.Array:
-    """In {0, 1}: are the pixels x, y in the box (top, bottom, left, right), ends included and cut to whole backend?"""
+def covered(box: Box, x: jax.Array, y: jax.Array) -> jax.Array:
+    """In {0, 1}: are the pixels x, y in the box (top, bottom, left, right), ends included and cut to whole numbers?"""
     top, bottom, left, right = (jnp.floor(edge) for edge in box)
     return ((y >= top) & (y <= bottom) & (x >= left) & (x <= right)).astype(jnp.float32)
 
 
-def cover(image: jax.Array, amount: jax.Array, colour: jax.Array) -> jax.Array:
-    """The image with `colour` [C 1 1] where amount [H W] is 1."""
-    return jnp.where(amount > 0, colour.astype(jnp.uint8), image)
+def cover(image: jax.Array, amount: jax.Array, color: jax.Array | np.ndarray) -> jax.Array:
+    """The image with `color` [C 1 1] where amount [H W] is 1."""
+    return jnp.where(amount > 0, color.astype(jnp.uint8), image)
 
 
 def rounded(image: jax.Array) -> jax.Array:
     """Float32 to the nearest uint8."""
     return jnp.clip(jnp.floor(image + 0.5), 0, 255).astype(jnp.uint8)
-
-
-def _fix(value):
-    """Pillow's FIX: floor(65536 * value + 1/2), without the rounding of that sum in float32."""
-    if isinstance(value, (int, float)):
-        return int(np.floor(ONE * value + 0.5))
-    array = np if isinstance(value, (np.ndarray, np.generic)) else jnp
-    scaled = ONE * value
-    below = array.floor(scaled)
-    return (below + (scaled - below >= 0.5)).astype(np.int32)
 
 
 def _halves(value: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -8,9 +8,10 @@ import numpy as np
 from jax.lax import stop_gradient
 
 from jaxaug.core.errors import UsageError
+from jaxaug.ops.registry import IDENTITY
 from jaxaug.policies.policy import Array, Policy
 
-NAME = "policy"  # in Hyper
+NAME = "policy"  # in MetaParams
 LEAST, MOST = 0.02, 0.98  # where the levels begin at least and at most, so that none begins without a derivative
 Offsets = dict[str, jax.Array]
 
@@ -18,7 +19,7 @@ Offsets = dict[str, jax.Array]
 def is_gated(policy: Policy) -> bool:
     """Whether every layer is a gate: one op, done or not (its second branch is Identity). `policy.op` must be known."""
     op = np.asarray(policy.op)
-    return op.shape[2] == 2 and bool((op[..., 1] == policy.names.index("Identity")).all())
+    return op.shape[2] == 2 and bool((op[..., 1] == policy.names.index(IDENTITY)).all())
 
 
 def straight_through_gate(logit: jax.Array, logistic: jax.Array) -> jax.Array:
@@ -44,9 +45,14 @@ def score_function(log_share: jax.Array) -> jax.Array:
 
 
 def initial_offsets(policy: Policy) -> Offsets:
-    """{"logits", "level"}: zeros [S L R'], where a search begins; R' = 1 for a policy of gates, else R.
+    """Where a search begins.
 
-    With more than one sub-policy also "mix": zeros [S].
+    Args:
+      policy: what may be learned.
+
+    Returns:
+      {"logits", "level"}: zeros [S L R'], with R' = 1 for a policy of gates, else R. With more than one sub-policy also
+      "mix": zeros [S].
     """
     *shape, branches = policy.op.shape
     count = 1 if is_gated(policy) else branches
@@ -55,11 +61,20 @@ def initial_offsets(policy: Policy) -> Offsets:
 
 
 def learned_policy(policy: Policy, offsets: Offsets) -> Policy:
-    """The policy with offsets [*N S L R'] added: `logits` to its logits, `level` to the logits of its levels.
+    """Add offsets to a policy: `logits` to its logits, `level` to the logits of its levels.
 
-    `mix` [*N S] is added to the logs of the sub-policies' shares where there are several. What has the probability 0
-    stays impossible; levels begin within 0.02..0.98 and stay within 0..1. Raises UsageError for offsets of another
-    policy.
+    What has the probability 0 stays impossible; levels begin within 0.02..0.98 and stay within 0..1.
+
+    Args:
+      policy: where the search began.
+      offsets: "logits" and "level" [*N S L R'], see `initial_offsets`; with several sub-policies also "mix" [*N S],
+        which is added to the logs of their shares.
+
+    Returns:
+      The policy, its arrays JAX's.
+
+    Raises:
+      UsageError: offsets of another policy.
     """
     wanted, shapes = initial_offsets(policy), {name: jnp.shape(offset) for name, offset in offsets.items()}
     if any(shapes.get(name, ())[-zeros.ndim :] != zeros.shape for name, zeros in wanted.items()):

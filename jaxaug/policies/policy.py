@@ -6,8 +6,12 @@ RandAugment has one sub-policy of n layers with a branch per op; AutoAugment 25 
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import pathlib
+import sys
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import flax.struct
@@ -16,24 +20,32 @@ import numpy as np
 
 from jaxaug.core.atomic_io import write_text
 from jaxaug.core.errors import UsageError
-from jaxaug.ops.registry import OPS, find_op
+from jaxaug.ops.registry import IDENTITY, OPS, find_op
 
 FORMAT = "jaxaug policy 1"
 Array = jax.Array | np.ndarray
+SHOWN = 4  # ops in the one line that stands for a policy
 NOISES = ("uniform", "normal", "sign")
-RGB_MEAN = (125.0, 123.0, 114.0)  # of CIFAR-10, the cover colour of the AutoAugment family
+RGB_MEAN = (125.0, 123.0, 114.0)  # of CIFAR-10, the cover color of the AutoAugment family
 
 
 class Policy(flax.struct.PyTreeNode, eq=False):  # hashed by identity, as arrays cannot be
     """What may happen to an image: S sub-policies, L layers, R branches (N: one policy per training row, or none).
 
-    mix [*N S]: log of the odds of the sub-policies. logits [*N S L R]: of the branches of a layer. level [*N S L R] in
-    [0, 1]: value = low + level * (high - low). op [S L R] int32: a position in `names`. Arrays of NumPy mark a policy
-    whose values are known before anything is compiled, arrays of JAX one that may be learned.
+    Arrays of NumPy mark a policy whose values are known before anything is compiled, arrays of JAX one that may be
+    learned.
 
-    ranges: (low, high) of each name. signed: names whose value is mirrored about the op's neutral value by the noise
-    "sign". noise, in this order: "uniform" (low + U[0, 1) * (value - low)), "normal" (neutral + N(0, 1) * (value -
-    neutral)), "sign" (mirrored with probability 1/2). cover: colour of cutouts and of what a crop uncovers.
+    Attributes:
+      mix: [*N S], log of the odds of the sub-policies.
+      logits: [*N S L R], of the branches of a layer.
+      level: [*N S L R] in [0, 1]; a branch's value is low + level * (high - low).
+      op: [S L R] int32, a position in `names`.
+      names: of the ops.
+      ranges: (low, high) of each name.
+      signed: names whose value is mirrored about the op's neutral value by the noise "sign".
+      noise: in this order, "uniform" (low + U[0, 1) * (value - low)), "normal" (neutral + N(0, 1) * (value - neutral)),
+        "sign" (mirrored with probability 1/2).
+      cover: color of what is erased and of what a crop uncovers.
     """
 
     mix: Array
@@ -46,6 +58,16 @@ class Policy(flax.struct.PyTreeNode, eq=False):  # hashed by identity, as arrays
     noise: tuple[str, ...] = flax.struct.field(pytree_node=False, default=())
     cover: tuple[float, ...] = flax.struct.field(pytree_node=False, default=RGB_MEAN)
 
+    def __repr__(self) -> str:
+        """One line: how many sub-policies, layers and branches, and which ops."""
+        shape = getattr(self.op, "shape", ())
+        if len(shape) != 3:  # not filled with arrays: as a tree of axes or shardings
+            return f"Policy(op={self.op!r})"
+        rows = f"{self.mix.shape[0]} rows of " if getattr(self.mix, "ndim", 1) == 2 else ""
+        more = f" and {len(self.names) - SHOWN} more" if len(self.names) > SHOWN else ""
+        counts = ", ".join(_counted(n, word) for n, word in zip(shape, ("sub-policy", "layer", "branch"), strict=True))
+        return f"Policy({rows}{counts}; {_counted(len(self.names), 'op')}: {', '.join(self.names[:SHOWN])}{more})"
+
     def probabilities(self) -> tuple[np.ndarray, np.ndarray]:
         """(share [*N S] of each sub-policy, probability [*N S L R] of each branch) in float64."""
         return _softmax(np.asarray(self.mix, np.float64)), _softmax(np.asarray(self.logits, np.float64))
@@ -56,12 +78,21 @@ class Policy(flax.struct.PyTreeNode, eq=False):  # hashed by identity, as arrays
         return low + self.level * (high - low)
 
     def with_layers(self, count: int) -> Policy:
-        """The policy with its first layer `count` times; its arrays are those of NumPy."""
+        """The policy with its first layer `count` times; its arrays are NumPy's."""
         wide = {name: np.repeat(getattr(self, name)[..., :1, :], count, axis=-2) for name in ("logits", "level", "op")}
         return self.replace(**wide)
 
     def save(self, path: str | pathlib.Path) -> None:
-        """Write the policy as JSON, branch by branch: [op, level, probability]. One per training row is refused."""
+        """Write the policy as JSON, branch by branch: [op, level, probability].
+
+        The modules that define ops from outside jaxaug are named in the file, so that `load` finds the ops again.
+
+        Args:
+          path: of the file.
+
+        Raises:
+          UsageError: a policy per training row.
+        """
         if self.mix.ndim != 1:
             raise UsageError("a policy per training row cannot be saved as JSON; it is part of the run's checkpoint")
         share, probability = self.probabilities()
@@ -77,22 +108,42 @@ class Policy(flax.struct.PyTreeNode, eq=False):  # hashed by identity, as arrays
             ]
             subs.append({"share": float(share[s]), "layers": layers})
         facts = {"ranges": dict(zip(self.names, self.ranges, strict=True)), "signed": self.signed, "noise": self.noise}
+        if modules := _modules_of(self.names):
+            facts["modules"] = modules
         text = json.dumps({"format": FORMAT, **facts, "cover": self.cover, "subpolicies": subs})
         write_text(pathlib.Path(path), text.replace('{"share"', '\n{"share"').replace("[[[", "\n [[["))
 
     @classmethod
     def load(cls, path: str | pathlib.Path) -> Policy:
-        """Read a policy that `save` wrote. Raises UsageError if the file is missing or is not one."""
+        """Read a policy that `save` wrote.
+
+        If it has ops that are not known yet, the modules that define them are imported; they may lie beside the file or
+        in the working directory. So do not load a file from a folder whose modules you would not run.
+
+        Args:
+          path: of the file.
+
+        Returns:
+          The policy, its arrays NumPy's.
+
+        Raises:
+          UsageError: the file is missing or is no policy, or an op's module cannot be imported.
+        """
+        path = pathlib.Path(path)
         try:
-            found = json.loads(pathlib.Path(path).read_text())
+            found = json.loads(path.read_text())
             if found["format"] != FORMAT:
                 raise ValueError(f"its format is {found['format']!r}")
+            if not set(found["ranges"]) <= set(OPS):
+                _import_modules(path, found.get("modules", []))
             subs, ranges = found["subpolicies"], {name: tuple(pair) for name, pair in found["ranges"].items()}
             signed, noise, cover = (tuple(found[name]) for name in ("signed", "noise", "cover"))
             branches = [[[tuple(branch) for branch in layer] for layer in sub["layers"]] for sub in subs]
             return make_policy(
                 branches, ranges, [sub["share"] for sub in subs], signed=signed, noise=noise, cover=cover
             )
+        except UsageError:
+            raise
         except OSError as error:
             raise UsageError(f"cannot read the policy {path}: {error.strerror}") from None
         except (KeyError, TypeError, ValueError) as error:
@@ -108,14 +159,26 @@ def make_policy(
     noise: tuple[str, ...] = (),
     cover: tuple[float, ...] = RGB_MEAN,
 ) -> Policy:
-    """A policy from sub-policies of layers of branches (op, level, probability).
+    """Make a policy from sub-policies of layers of branches (op, level, probability).
 
-    ranges: by name, those of the ops where none is given. All sub-policies have equally many layers; where branches
-    are fewer, ones of probability 0 are added. Raises UsageError for unknown ops, levels outside of [0, 1], a layer
-    without probability, unknown noise.
+    All sub-policies have equally many layers; where branches are fewer, ones of probability 0 are added.
+
+    Args:
+      branches: one list for each sub-policy, in it one for each layer. Levels are in 0..1, probabilities are relative.
+      ranges: (low, high) of the values by op; those of the ops where none is given.
+      shares: how likely each sub-policy is, relatively; equally by default.
+      signed: ops whose value the noise "sign" mirrors.
+      noise: of "uniform", "normal" and "sign", see `Policy`.
+      cover: color of what is erased and of what a crop uncovers.
+
+    Returns:
+      The policy.
+
+    Raises:
+      UsageError: unknown ops, levels outside of [0, 1], a layer without probability, unknown noise.
     """
     ranges = ranges or {}
-    used = {"Identity", *(branch[0] for sub in branches for layer in sub for branch in layer)}
+    used = {IDENTITY, *(branch[0] for sub in branches for layer in sub for branch in layer)}
     for name in sorted({*used, *signed}):
         find_op(name)
     names = tuple(name for name in OPS if name in used)
@@ -144,3 +207,41 @@ def make_policy(
 def _softmax(x: np.ndarray) -> np.ndarray:
     odds = np.exp(x - x.max(-1, keepdims=True))
     return odds / odds.sum(-1, keepdims=True)
+
+
+def _counted(count: int, word: str) -> str:
+    plural = {"sub-policy": "sub-policies", "branch": "branches"}.get(word, f"{word}s")
+    return f"{count} {word if count == 1 else plural}"
+
+
+def _modules_of(names: Sequence[str]) -> list[str]:
+    """The modules outside of jaxaug that define ops; a script that was run as one by its file's name."""
+    found = {find_op(name).apply.__module__ for name in names}
+    if "__main__" in found:
+        found.remove("__main__")
+        file = getattr(sys.modules["__main__"], "__file__", None)  # a notebook has none
+        found |= {pathlib.Path(file).stem} if file else set()
+    return sorted(name for name in found if name.partition(".")[0] != "jaxaug")
+
+
+def _import_modules(path: pathlib.Path, names: Sequence[str]) -> None:
+    with _importable(path.absolute().parent, pathlib.Path.cwd()):
+        for name in names:
+            try:
+                importlib.import_module(name)
+            except ImportError as error:
+                raise UsageError(
+                    f"the policy {path} has operations of the module {name!r}, which cannot be imported ({error}): put "
+                    f"{name.replace('.', '/')}.py beside the policy or into the working directory, or its folder on "
+                    "PYTHONPATH"
+                ) from None
+
+
+@contextlib.contextmanager
+def _importable(*folders: pathlib.Path) -> Iterator[None]:
+    before = list(sys.path)
+    sys.path[:0] = [str(folder) for folder in folders if str(folder) not in before]
+    try:
+        yield
+    finally:
+        sys.path[:] = before

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import fnmatch
 import functools
 import importlib.resources
 import itertools
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import pick
-from jaxaug.ops.registry import OPS
-from jaxaug.policies.autodo import affine, autodo_colour, autodo_rand
+from jaxaug.ops.registry import IDENTITY, OPS
+from jaxaug.policies.autodo import affine, autodo_color, autodo_rand
 from jaxaug.policies.policy import Policy, make_policy
 
 BLACK = (0.0,)
@@ -20,7 +22,7 @@ GEOMETRIC = tuple(name for name, op in OPS.items() if op.signed)
 ENHANCERS = ("Brightness", "Color", "Contrast", "Sharpness")
 # torchvision's fourteen ops of RandAugment and TrivialAugment.
 TORCHVISION: tuple[str, ...] = (
-    "Identity",
+    IDENTITY,
     "ShearX",
     "ShearY",
     "ShiftX",
@@ -44,21 +46,39 @@ WIDE = {
     **dict.fromkeys(ENHANCERS, (1.0, 1.99)),
 }
 SIGNED = (*GEOMETRIC, *ENHANCERS)
+RESIZED_CROPS = (1.0, 0.08)  # DeepAA's, from the whole image to the smallest
 
 
-def randaugment(layers: int = 2, magnitude: int = 9, bins: int = 31) -> Policy:
-    """RandAugment (Cubuk et al. 2020) as torchvision has it: `layers` ops of 14, all at `magnitude` of 0..bins - 1."""
-    if layers < 1 or bins < 2 or not 0 <= magnitude < bins:
+def randaugment(num_layers: int = 2, magnitude: int = 9, bins: int = 31) -> Policy:
+    """RandAugment (Cubuk et al. 2020) as torchvision has it: some of 14 ops, all at one magnitude.
+
+    Args:
+      num_layers: ops for each image.
+      magnitude: 0..bins - 1.
+      bins: steps of the magnitude.
+
+    Raises:
+      UsageError: other numbers.
+    """
+    if num_layers < 1 or bins < 2 or not 0 <= magnitude < bins:
         raise UsageError(
-            f"randaugment: layers must be at least 1, bins at least 2 and magnitude in 0..{bins - 1}, got {layers}, "
-            f"{bins} and {magnitude}"
+            f"randaugment: num_layers must be at least 1, bins at least 2 and magnitude in 0..{bins - 1}, got "
+            f"{num_layers}, {bins} and {magnitude}"
         )
     layer = [(name, _level(name, magnitude, bins, STANDARD), 1.0) for name in TORCHVISION]
-    return make_policy([[layer] * layers], STANDARD, signed=SIGNED, noise=("sign",), cover=BLACK)
+    return make_policy([[layer] * num_layers], STANDARD, signed=SIGNED, noise=("sign",), cover=BLACK)
 
 
 def trivialaugment(space: str = "wide", bins: int = 31) -> Policy:
-    """TrivialAugment (Müller and Hutter 2021): one op of 14 at a uniform level. space: "wide" or "standard"."""
+    """TrivialAugment (Müller and Hutter 2021): one op of 14 at a uniform level.
+
+    Args:
+      space: the ranges of the values, "wide" or "standard".
+      bins: levels of a range.
+
+    Raises:
+      UsageError: another space, fewer than 2 bins.
+    """
     if bins < 2:
         raise UsageError(f"trivialaugment: bins must be at least 2, got {bins}")
     ranges = pick("space of trivialaugment", space, {"wide": WIDE, "standard": STANDARD})
@@ -68,14 +88,17 @@ def trivialaugment(space: str = "wide", bins: int = 31) -> Policy:
     return make_policy([[layer]], ranges, signed=SIGNED, noise=("sign",), cover=BLACK)
 
 
-def uniformaugment(layers: int = 2) -> Policy:
-    """UniformAugment (LingChen et al. 2020): `layers` ops of the AutoAugment family, each at a uniform value.
+def uniformaugment(num_layers: int = 2) -> Policy:
+    """UniformAugment (LingChen et al. 2020): ops of the AutoAugment family, each at a uniform value.
 
     Each is applied with a uniform probability, that is with 1/2.
+
+    Args:
+      num_layers: ops for each image.
     """
     names = [name for name in _FAMILY if name != "Cutout"]
-    layer = [("Identity", 0.0, 0.5), *((name, 1.0, 0.5 / len(names)) for name in names)]
-    return make_policy([[layer] * layers], noise=("uniform",))
+    layer = [(IDENTITY, 0.0, 0.5), *((name, 1.0, 0.5 / len(names)) for name in names)]
+    return make_policy([[layer] * num_layers], noise=("uniform",))
 
 
 # The op table of Fast AutoAugment, DADA and UniformAugment; their ranges are those of the ops.
@@ -94,7 +117,14 @@ _FAMILY += ("Posterize", "Contrast", "Color", "Brightness", "Sharpness", "Cutout
 
 
 def autoaugment(dataset: str = "cifar10") -> Policy:
-    """AutoAugment (Cubuk et al. 2019), ops and ranges as torchvision has them. dataset: cifar10, svhn or imagenet."""
+    """AutoAugment (Cubuk et al. 2019), ops and ranges as torchvision has them.
+
+    Args:
+      dataset: of whose search, "cifar10", "svhn" or "imagenet".
+
+    Raises:
+      UsageError: another one.
+    """
     name = pick("policy of autoaugment", dataset, _AUTOAUGMENT)
     short = {"shearx": "ShearX", "sheary": "ShearY", "translatex": "ShiftX", "translatey": "ShiftY"}
     short |= {op.lower(): op for op in (*TORCHVISION, "Invert")}
@@ -106,34 +136,54 @@ def autoaugment(dataset: str = "cifar10") -> Policy:
 
 
 def fast_autoaugment(dataset: str = "cifar10") -> Policy:
-    """Fast AutoAugment (Lim et al. 2019). dataset: cifar10 (also used for CIFAR-100), svhn or imagenet."""
+    """Fast AutoAugment (Lim et al. 2019).
+
+    Args:
+      dataset: of whose search, "cifar10" (also used for CIFAR-100), "svhn" or "imagenet".
+
+    Raises:
+      UsageError: another one.
+    """
     return _pairs("fast_autoaugment.json", pick("policy of fast_autoaugment", dataset, _FAST_AUTOAUGMENT))
 
 
 def dada(dataset: str = "cifar10") -> Policy:
-    """DADA (Li et al. 2020). dataset: cifar10, cifar100, svhn or imagenet."""
+    """DADA (Li et al. 2020).
+
+    Args:
+      dataset: of whose search, "cifar10", "cifar100", "svhn" or "imagenet".
+
+    Raises:
+      UsageError: another one.
+    """
     return _pairs("dada.json", pick("policy of dada", dataset, _DADA))
 
 
 def dada_space() -> Policy:
     """What DADA (Li et al. 2020) searches: the 105 pairs of the 15 ops of the AutoAugment family, equally likely.
 
-    Every op is done with probability 1/2, at level 1/2. For `learned="shared"` with config.search.name="dada".
+    Every op is done with probability 1/2, at level 1/2: where a search begins.
     """
     pairs = itertools.combinations([_or_nothing(name, 0.5, 0.5) for name in _FAMILY], 2)
     return make_policy([list(pair) for pair in pairs], signed=GEOMETRIC, noise=("sign",))
 
 
 def deepaa(name: str = "cifar_2", sign: bool = True) -> Policy:
-    """DeepAA (Zheng et al. 2022). name: cifar_1, cifar_2 (for CIFAR-10 and 100), imagenet_1 or imagenet_2.
+    """DeepAA (Zheng et al. 2022).
 
-    sign: mirror geometric values with probability 1/2, as the released evaluation does and its search does not. The
-    ImageNet policies name a RandCutout that the released code cannot run on images; it is read as 60 pixels.
+    The ImageNet policies name a RandCutout that the released code cannot run on images; it is read as 60 pixels.
+
+    Args:
+      name: "cifar_1", "cifar_2" (for CIFAR-10 and 100), "imagenet_1" or "imagenet_2".
+      sign: mirror geometric values with probability 1/2, as the released evaluation does and its search does not.
+
+    Raises:
+      UsageError: another name.
     """
     found = pick("policy of deepaa", name, _published("deepaa.json")["policies"])
     side = 16.0 if name.startswith("cifar") else 60.0
     ranges = {op: tuple(pair) for op, pair in found["op_ranges"].items() if op in OPS and OPS[op].neutral is not None}
-    ranges |= {"RandCutout": (0.0, side), "RandCrop": (0.0, 4.0), "RandResizeCrop": (1.0, 0.08)}
+    ranges |= {"RandCutout": (0.0, side), "RandCrop": (0.0, 4.0), "RandResizeCrop": RESIZED_CROPS}
     branches = []
     for probabilities in found["probs"]:
         layer = []
@@ -151,16 +201,30 @@ _DADA = {name: f"dada_reduced_{name}" for name in ("cifar10", "cifar100", "svhn"
 }
 
 
-def named(name: str, layers: int = 2, magnitude: int = 9) -> Policy:
+def get(name: str, num_layers: int = 2, magnitude: int = 9) -> Policy:
     """A preset by one word, for example "randaugment", "trivialaugment_wide", "autoaugment_svhn" or "deepaa_cifar_2".
 
-    layers: of RandAugment, UniformAugment and AutoDO's; magnitude: of RandAugment and AutoDO's. Raises UsageError with
-    the nearest names.
+    Args:
+      name: as `list_presets` gives it.
+      num_layers: of RandAugment, UniformAugment and AutoDO's.
+      magnitude: of RandAugment and AutoDO's.
+
+    Raises:
+      UsageError: an unknown name, with the nearest ones; numbers that the preset cannot have.
     """
-    return pick("policy", name, every(layers, magnitude))()
+    return pick("policy", name, every(num_layers, magnitude))()
 
 
-def every(layers: int = 2, magnitude: int = 9) -> dict[str, Any]:
+def list_presets(pattern: str = "*") -> list[str]:
+    """The names of presets, sorted.
+
+    Args:
+      pattern: as of file names, "*cifar*".
+    """
+    return sorted(fnmatch.filter(every(), pattern))
+
+
+def every(num_layers: int = 2, magnitude: int = 9) -> dict[str, Callable[[], Policy]]:
     """name -> function of no arguments that makes the preset."""
     families: list[tuple[Any, Any]] = [
         (autoaugment, _AUTOAUGMENT),
@@ -170,29 +234,29 @@ def every(layers: int = 2, magnitude: int = 9) -> dict[str, Any]:
         (trivialaugment, ("wide", "standard")),
     ]
     return {
-        "randaugment": functools.partial(randaugment, layers, magnitude),
-        "uniformaugment": functools.partial(uniformaugment, layers),
+        "randaugment": functools.partial(randaugment, num_layers, magnitude),
+        "uniformaugment": functools.partial(uniformaugment, num_layers),
         "affine": affine,
         "dada_space": dada_space,
-        "autodo_rand": functools.partial(autodo_rand, layers, magnitude),
-        "autodo_colour": functools.partial(autodo_colour, layers, magnitude),
+        "autodo_rand": functools.partial(autodo_rand, num_layers, magnitude),
+        "autodo_color": functools.partial(autodo_color, num_layers, magnitude),
         **{f"{make.__name__}_{word}": functools.partial(make, word) for make, words in families for word in words},
     }
 
 
 def _level(name: str, i: int, bins: int, ranges: dict[str, tuple[float, float]]) -> float:
-    """The level in [0, 1] of bin i; posterize takes whole bits, wide translations whole pixels."""
+    """The level in [0, 1] of bin i; torchvision takes whole bits, and whole pixels."""
     level = i / (bins - 1)
-    if name == "Posterize":
+    if OPS[name].unit == "bits":
         bits = ranges[name][0] - ranges[name][1]
         return round(i / ((bins - 1) / bits)) / bits
-    if name.endswith("Abs"):
+    if OPS[name].unit == "pixels":
         return math.floor(level * ranges[name][1]) / ranges[name][1]
     return level
 
 
 def _or_nothing(name: str, level: float, chance: float) -> list[tuple[str, float, float]]:
-    return [(name, level, chance), ("Identity", 0.0, 1.0 - chance)]
+    return [(name, level, chance), (IDENTITY, 0.0, 1.0 - chance)]
 
 
 def _pairs(file: str, name: str) -> Policy:

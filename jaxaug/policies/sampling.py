@@ -10,16 +10,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxaug.ops import float64, uint8
+from jaxaug.ops.fixed_point import fixed_point_of
 from jaxaug.ops.records import SampledOps
-from jaxaug.ops.registry import OPS, Op
+from jaxaug.ops.registry import IDENTITY, OPS
 from jaxaug.policies.learnable import is_gated, score_function, straight_through_gate
 from jaxaug.policies.policy import Array, Policy
 
 
 class ValueTable(flax.struct.PyTreeNode):
-    """Every value a policy can draw, computed on the host: values [S L R 2] float32 and the 16.16 numbers of the moves
-    [S L R 2 6] int32, plain and mirrored."""
+    """Every value a policy can draw, plain and mirrored, computed on the host.
+
+    Attributes:
+      values: [S L R 2] float32, physical.
+      fixed: [S L R 2 6] int32, the 16.16 coefficients of the displacements.
+    """
 
     values: Array
     fixed: Array
@@ -41,16 +45,18 @@ def value_table(policy: Policy, height: int, width: int) -> ValueTable | None:
     return ValueTable(values.astype(np.float32), fixed)
 
 
-def fixed_point_of(op: Op, values: np.ndarray, height: int, width: int) -> np.ndarray:
-    """[.. 6] int32: the 16.16 numbers of a move at physical values [..], computed in float64 as PIL does; the move is
-    one `of_value_alone`."""
-    displacement = op.apply(float64, np.asarray(values, np.float64), None, height, width)
-    return np.stack(np.broadcast_arrays(*uint8.fixed(displacement)), axis=-1).astype(np.int32)
-
-
 class Randomness(NamedTuple):
-    """Everything random in a draw: sub [B], branch, sign [B L] and random [B L 4] uniform in [0, 1). Where the policy
-    wants it also uniform and normal [B L]; for gates logistic [B L], that is the difference of two Gumbel numbers."""
+    """Everything random in a draw.
+
+    Attributes:
+      sub: [B] uniform in [0, 1), chooses the sub-policy.
+      branch: [B L] uniform in [0, 1), chooses the branch of a layer.
+      sign: [B L] uniform in [0, 1), mirrors values.
+      random: [B L 4] uniform in [0, 1), for ops with chance of their own.
+      uniform: [B L] uniform in [0, 1), where the policy has that noise.
+      normal: [B L], likewise.
+      logistic: [B L] for gates, that is the difference of two Gumbel numbers.
+    """
 
     sub: jax.Array
     branch: jax.Array
@@ -84,10 +90,18 @@ def sample_randomness(key: jax.Array, policy: Policy, count: int, relaxed: bool 
 def sample(
     key: jax.Array, policy: Policy, rows: jax.Array, table: ValueTable | None = None, relaxed: bool = False
 ) -> SampledOps:
-    """One draw for each of rows [B] int32 (the rows' numbers matter only to a policy per training row).
+    """Draw from a policy, once for each row.
 
-    table: of `known`, for exact values. relaxed: with derivatives in the policy's logits, for smooth numbers; then
-    `policy.op` must be known when compiling. See `drawn_from`.
+    Args:
+      key: a random key.
+      policy: what is drawn from.
+      rows: [B] int32; their numbers matter only to a policy per training row.
+      table: of `value_table`, for exact values.
+      relaxed: with derivatives in the policy's logits, for float32; `policy.op` must then be known when compiling. See
+        `sample_from`.
+
+    Returns:
+      What was drawn, [B L].
     """
     return sample_from(sample_randomness(key, policy, len(rows), relaxed), policy, rows, table, relaxed)
 
@@ -95,12 +109,13 @@ def sample(
 def sample_from(
     noise: Randomness, policy: Policy, rows: jax.Array, table: ValueTable | None = None, relaxed: bool = False
 ) -> SampledOps:
-    """`draw` as a function of its noise.
+    """`sample` as a function of its noise.
 
-    relaxed: the ops of a policy of gates (`learned.is_of_gates`) are always carried out, with b = `learned.gate` times
-    the distance of their values from the neutral one, or times their effect (`Draw.gate`) if they have no such value.
-    Of other policies Draw.gate is 1, with the derivative of the probability of the branch that was drawn. Where there
-    are several sub-policies, Draw.score is 0, with the derivative of the log of the share of the one that was drawn.
+    relaxed: the ops of a policy of gates (`learnable.is_gated`) are always carried out, with b =
+    `learnable.straight_through_gate` times the distance of their values from the neutral one, or times their effect
+    (`SampledOps.gate`) if they have no such value. Of other policies the gate is 1, with the derivative of the
+    probability of the branch that was drawn. Where there are several sub-policies, `SampledOps.score` is 0, with the
+    derivative of the log of the share of the one that was drawn.
     """
     layers, count = policy.op.shape[1], len(rows)
     own, gates = policy.mix.ndim == 2, noise.logistic is not None
@@ -131,9 +146,16 @@ def sample_from(
 def sample_at_branches(
     policy: Policy, branch: jax.Array, random: jax.Array, table: ValueTable | None = None
 ) -> SampledOps:
-    """The draw of given branches [B L] int32 of a policy with one sub-policy, without any noise on their levels.
+    """The draw of given branches of a policy with one sub-policy, without any noise on their levels.
 
-    random: [B L 4] uniform in [0, 1), for ops with chance of their own. table: of `known`, for exact values.
+    Args:
+      policy: with one sub-policy.
+      branch: [B L] int32.
+      random: [B L 4] uniform in [0, 1), for ops with chance of their own.
+      table: of `value_table`, for exact values.
+
+    Returns:
+      [B L].
     """
     taken = (0, jnp.arange(branch.shape[1]), branch)
     op = jnp.asarray(policy.op)[taken]
@@ -151,12 +173,11 @@ def _looked_up(table: ValueTable, op: jax.Array, branch: tuple, mirrored: jax.Ar
 def _gated(policy: Policy, drawn: SampledOps, b: jax.Array) -> SampledOps:
     """The draw with every op taken by the share b [B L]: of its value where that is smooth, else of its effect."""
     ops = [OPS[name] for name in policy.names]
-    # A hole of no size has no derivative in its size, so that cutouts are gated by their effect.
-    smooth = [op.neutral is not None and op.smooth_value and op.kind != "erase" for op in ops]
+    smooth = [op.gated_by_value for op in ops]
     neutral = jnp.asarray([op.neutral or 0.0 for op in ops], jnp.float32)[drawn.op]
     by_value = jnp.asarray(smooth)[drawn.op]
     value = jnp.where(by_value, neutral + b * (drawn.value - neutral), drawn.value)
-    used = {policy.names[i] for i in np.unique(np.asarray(policy.op)[..., 0])} - {"Identity"}
+    used = {policy.names[i] for i in np.unique(np.asarray(policy.op)[..., 0])} - {IDENTITY}
     if all(ok for ok, name in zip(smooth, policy.names, strict=True) if name in used):
         return drawn.replace(value=value)
     return drawn.replace(value=value, gate=jnp.where(by_value, 1.0, b))
@@ -175,7 +196,7 @@ def _noisy(policy: Policy, noise: Randomness, op: jax.Array, level: jax.Array, m
 
 
 def _uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    # float32 also where the user has switched to float64: half of the engine's arithmetic is made for it.
+    # float32 also where the user has switched to float64: half of the backends' arithmetic is made for it.
     return jax.random.uniform(key, shape, jnp.float32)
 
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from jaxaug.core.errors import UsageError
-from jaxaug.ops.registry import find_op
+from jaxaug.ops.registry import IDENTITY, find_op
 from jaxaug.policies.policy import RGB_MEAN, Policy, make_policy
-from jaxaug.policies.presets import GEOMETRIC
+from jaxaug.policies.presets import GEOMETRIC, RESIZED_CROPS
 
-TINTS = ("AutoContrast", "Invert", "Equalize", "Solarize", "Posterize", "Contrast", "Color", "Brightness", "Sharpness")
-MOVES = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
+COLORS = ("AutoContrast", "Invert", "Equalize", "Solarize", "Posterize", "Contrast", "Color", "Brightness", "Sharpness")
+AFFINE = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
 # Table of operations of DeepAA (Zheng et al. 2022), in the order of its policies; of small and of large images.
-SMALL = ("Identity", *MOVES, *TINTS, "RandFlip", "RandCutout", "RandCrop")
-LARGE = ("Identity", *MOVES, *TINTS, "RandFlip", "RandCutout60", "RandResizeCrop")
+SMALL = (IDENTITY, *AFFINE, *COLORS, "RandFlip", "RandCutout", "RandCrop")
+LARGE = (IDENTITY, *AFFINE, *COLORS, "RandFlip", "RandCutout60", "RandResizeCrop")
 LARGEST_SMALL = 120  # pixels of a side: from there on DeepAA's code takes the second list
-# They are drawn by chance of their own and have one level: the end of their range.
-BY_CHANCE = ("RandFlip", "RandCutout", "RandCutout60", "RandCrop", "RandResizeCrop")
 
 
 def make_search_space(
@@ -24,25 +22,34 @@ def make_search_space(
 ) -> Policy:
     """A policy of one layer, in which every op at every level is one equally likely branch.
 
-    shape: (height, width, channels) of the images. ops: names, Identity always among them; () for DeepAA's eighteen,
-    which make 139 branches with its 13 levels. RandCutout hides 16 pixels of 32 and RandCrop pads by 4, as there, and
-    as large a share of other sides below 121; on larger images they are RandCutout60 and RandResizeCrop. Grey images
-    have no Color. levels: equal steps of an op's range, of which the one that changes nothing is left out; 0: its ends
-    alone, for levels that are learned between them and `nearest`. cover: colour of cutouts and of what crops uncover.
-    Raises UsageError for unknown ops and for 1 level.
+    RandCutout hides 16 pixels of 32 and RandCrop pads by 4, as in DeepAA (Zheng et al. 2022), and as large a share of
+    other sides below 121; on larger images they are RandCutout60 and RandResizeCrop.
+
+    Args:
+      shape: (height, width, channels) of the images. Grayscale images have no Color.
+      ops: names, Identity always among them; () for DeepAA's eighteen, which make 139 branches with its 13 levels.
+      levels: equal steps of an op's range, of which the one that changes nothing is left out; 0 for its ends alone, for
+        levels that are learned between them and `neutral_levels`.
+      cover: color of what is erased and of what crops uncover.
+
+    Returns:
+      The policy.
+
+    Raises:
+      UsageError: unknown ops, 1 level.
     """
     height, width, channels = shape
     side = min(height, width)
     chosen = ops or (SMALL if side <= LARGEST_SMALL else LARGE)
     if not ops and channels == 1:
-        chosen = tuple(name for name in chosen if name != "Color")
+        chosen = tuple(name for name in chosen if not find_op(name).needs_color)
     if levels < 2 and levels != 0:
-        raise UsageError(f"config.search.space.levels must be 0 or at least 2, got {levels}")
-    chosen = ("Identity", *(name for name in chosen if name != "Identity"))
+        raise UsageError(f"make_search_space: levels must be 0 or at least 2, got {levels}")
+    chosen = (IDENTITY, *(name for name in chosen if name != IDENTITY))
     layer = [(name, at, 1.0) for name in chosen for at in _levels(name, levels or 2)]
     shares = {"RandCutout": max(round(side / 2), 1), "RandCrop": max(round(side / 8), 1)}
     ranges = {name: (0.0, float(pixels)) for name, pixels in shares.items() if side <= LARGEST_SMALL}
-    return make_policy([[layer]], {**ranges, "RandResizeCrop": (1.0, 0.08)}, signed=GEOMETRIC, cover=cover)
+    return make_policy([[layer]], {**ranges, "RandResizeCrop": RESIZED_CROPS}, signed=GEOMETRIC, cover=cover)
 
 
 def neutral_levels(policy: Policy) -> np.ndarray:
@@ -50,7 +57,7 @@ def neutral_levels(policy: Policy) -> np.ndarray:
     found = np.array(policy.level[0, 0], np.float64)
     for i, number in enumerate(policy.op[0, 0]):
         (low, high), op = policy.ranges[number], find_op(policy.names[number])
-        if op.neutral is not None and op.name not in BY_CHANCE:
+        if op.has_levels:
             found[i] = (op.neutral - low) / (high - low)
     return found
 
@@ -58,7 +65,7 @@ def neutral_levels(policy: Policy) -> np.ndarray:
 def _levels(name: str, count: int) -> list[float]:
     """The levels in [0, 1] of an op, without the one that changes nothing."""
     op = find_op(name)
-    if op.neutral is None or name in BY_CHANCE:
+    if op.neutral is None or not op.has_levels:
         return [1.0]
     values = op.low + (op.high - op.low) * np.arange(count) / (count - 1)
     return [i / (count - 1) for i in range(count) if not np.isclose(values[i], op.neutral)]

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from jaxaug.core.errors import UsageError
-from jaxaug.ops.registry import OPS
+from jaxaug.ops.registry import IDENTITY, OPS
 from jaxaug.policies.policy import Policy
-from jaxaug.policies.search_space import BY_CHANCE
 
 SHOWN = 5  # operations and branches of a layer
 LEAST_SHARE = 1e-3
@@ -19,8 +18,7 @@ LEAST_SHARE = 1e-3
 def branch_name(policy: Policy, layer: int, number: int) -> str:
     """What a branch of a policy with one sub-policy does: "Rotate -30"."""
     name = policy.names[policy.op[0, layer, number]]
-    valued = OPS[name].neutral is not None and name not in BY_CHANCE
-    return f"{name} {policy.values()[0, layer, number]:.3g}" if valued else name
+    return f"{name} {policy.values()[0, layer, number]:.3g}" if OPS[name].has_levels else name
 
 
 def entropy(probability: np.ndarray) -> float:
@@ -31,9 +29,15 @@ def entropy(probability: np.ndarray) -> float:
 def policy_figures(policy: Policy) -> dict[str, Any]:
     """A policy with one sub-policy in numbers.
 
-    "layers": of each its entropy over branches in nats, the probability that it does nothing, and that of every
-    operation with 0.001 at least, the likeliest first; "operations_an_image": how many are done on average. Raises
-    UsageError for a policy with several sub-policies.
+    Args:
+      policy: with one sub-policy.
+
+    Returns:
+      "layers": of each its entropy over branches in nats, the probability that it does nothing, and that of every
+      operation with 0.001 at least, the likeliest first; "operations_an_image": how many are done on average.
+
+    Raises:
+      UsageError: a policy with several sub-policies.
     """
     if policy.op.shape[0] != 1:
         raise UsageError(f"only a policy with one sub-policy can be told layer by layer, this one has {len(policy.op)}")
@@ -42,14 +46,23 @@ def policy_figures(policy: Policy) -> dict[str, Any]:
         by_op = {name: float(p[policy.op[0, i] == n].sum()) for n, name in enumerate(policy.names)}
         likely = sorted(by_op.items(), key=lambda pair: -pair[1])
         ops = {name: round(share, 4) for name, share in likely if share >= LEAST_SHARE}
-        layers.append({"entropy": entropy(p), "identity": by_op.get("Identity", 0.0), "operations": ops})
+        layers.append({"entropy": entropy(p), "identity": by_op.get(IDENTITY, 0.0), "operations": ops})
     return {"layers": layers, "operations_an_image": sum(1.0 - layer["identity"] for layer in layers)}
 
 
 def policy_summary(policy: Policy, records: Sequence[Mapping[str, Any]], title: str) -> str:
     """One page in Markdown: what the policy does layer by layer, how the search went, how to use it.
 
-    records: of the search, each with step, layer, seconds and, if its direction tells one, cosine.
+    Args:
+      policy: with one sub-policy.
+      records: of the search, each with step, layer, seconds and, if its direction tells one, cosine.
+      title: whose policy it is.
+
+    Returns:
+      The text.
+
+    Raises:
+      UsageError: a policy with several sub-policies.
     """
     told = policy_figures(policy)
     seconds, updates = sum(record["seconds"] for record in records), records[-1]["step"] if records else 0
@@ -74,8 +87,9 @@ def policy_summary(policy: Policy, records: Sequence[Mapping[str, Any]], title: 
             "",
             course if cosines else "The direction of this search tells no cosine.",
             "",
-            "Train with it: `--config.augment.train=\"('policy.policy',)\" --config.augment.policy.file=policy.json`; "
-            "apply it to a folder: `python -m jaxaug.augment --policy=policy.json --images=IN --out=OUT`.",
+            "Train with it: `{'name': 'policy', 'file': 'policy.json'}` among the training augmentations; apply it to "
+            "a folder: `jaxaug augment --policy=policy.json --images=IN --out=OUT`; or in a program: "
+            "`jaxaug.policies.load('policy.json')`.",
             "",
         ]
     )

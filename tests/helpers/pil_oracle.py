@@ -17,8 +17,8 @@ def scaled(image, x, y):
 
 def rectangle(image, box):
     image = image.copy()
-    colour = COVER if image.mode == "RGB" else Image.new("RGB", (1, 1), COVER).convert("L").getpixel((0, 0))
-    ImageDraw.Draw(image).rectangle(box, colour)
+    color = COVER if image.mode == "RGB" else Image.new("RGB", (1, 1), COVER).convert("L").getpixel((0, 0))
+    ImageDraw.Draw(image).rectangle(box, color)
     return image
 
 
@@ -45,8 +45,8 @@ def around(image, value, x, y):
 
 def padded_crop(image, padding, random):
     top, left = (int(u * (2 * padding + 1)) for u in random[:2])
-    colour = COVER if image.mode == "RGB" else Image.new("RGB", (1, 1), COVER).convert("L").getpixel((0, 0))
-    wide = ImageOps.expand(image, int(padding), colour)
+    color = COVER if image.mode == "RGB" else Image.new("RGB", (1, 1), COVER).convert("L").getpixel((0, 0))
+    wide = ImageOps.expand(image, int(padding), color)
     return wide.crop((left, top, left + image.width, top + image.height))
 
 

@@ -2,103 +2,118 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp
-
+from jaxaug.ops.backend import Array, DisplacementBackend, Six
 from jaxaug.ops.definitions.sources import AUTODO, DEEPAA
-from jaxaug.ops.registry import geometric
+from jaxaug.ops.registry import geometric_op
 
 
-@geometric("ShearX", -0.3, 0.3, unit="pixels per row", neutral=0.0, signed=True, source="PIL AFFINE (1, v, 0, 0, 1, 0)")
-def _shear_x(backend, value, random, height, width):
+@geometric_op(
+    "ShearX", -0.3, 0.3, unit="pixels per row", neutral=0.0, signed=True, source="PIL AFFINE (1, v, 0, 0, 1, 0)"
+)
+def _shear_x(backend: DisplacementBackend, value: Array, random: Array, height: int, width: int) -> Six:
     return 0, value, 0, 0, 0, 0
 
 
-@geometric(
+@geometric_op(
     "ShearY", -0.3, 0.3, unit="pixels per column", neutral=0.0, signed=True, source="PIL AFFINE (1, 0, 0, v, 1, 0)"
 )
-def _shear_y(backend, value, random, height, width):
+def _shear_y(backend: DisplacementBackend, value: Array, random: Array, height: int, width: int) -> Six:
     return 0, 0, 0, value, 0, 0
 
 
-@geometric("TranslateX", -0.45, 0.45, unit="of the width", neutral=0.0, signed=True, source="PIL AFFINE, v * width")
-def _translate_x(backend, value, random, height, width):
+@geometric_op("TranslateX", -0.45, 0.45, unit="of the width", neutral=0.0, signed=True, source="PIL AFFINE, v * width")
+def _translate_x(backend: DisplacementBackend, value: Array, random: Array, height: int, width: int) -> Six:
     return 0, 0, backend.pixels(value, width), 0, 0, 0
 
 
-@geometric("TranslateY", -0.45, 0.45, unit="of the height", neutral=0.0, signed=True, source="PIL AFFINE, v * height")
-def _translate_y(backend, value, random, height, width):
+@geometric_op(
+    "TranslateY", -0.45, 0.45, unit="of the height", neutral=0.0, signed=True, source="PIL AFFINE, v * height"
+)
+def _translate_y(backend: DisplacementBackend, value: Array, random: Array, height: int, width: int) -> Six:
     return 0, 0, 0, 0, 0, backend.pixels(value, height)
 
 
-@geometric(
+@geometric_op(
     "TranslateXAbs", -10.0, 10.0, unit="pixels", neutral=0.0, signed=True, source="AutoAugment family; PIL AFFINE"
 )
-def _translate_x_abs(backend, value, random, height, width):
+def _translate_x_abs(backend: DisplacementBackend, value: Array, random: Array, height: int, width: int) -> Six:
     return 0, 0, backend.pixels(value, 1), 0, 0, 0
 
 
-@geometric(
+@geometric_op(
     "TranslateYAbs", -10.0, 10.0, unit="pixels", neutral=0.0, signed=True, source="AutoAugment family; PIL AFFINE"
 )
-def _translate_y_abs(backend, value, random, height, width):
+def _translate_y_abs(backend: DisplacementBackend, value: Array, random: Array, height: int, width: int) -> Six:
     return 0, 0, 0, 0, 0, backend.pixels(value, 1)
 
 
-@geometric(
+@geometric_op(
     "ShiftX", -150 / 331, 150 / 331, unit="of the width", neutral=0.0, signed=True, source="torchvision TranslateX"
 )
-def _shift_x(backend, value, random, height, width):
+def _shift_x(backend: DisplacementBackend, value: Array, random: Array, height: int, width: int) -> Six:
     # To the right, by whole pixels: torchvision's int(magnitude).
     return 0, 0, -backend.whole(value, width), 0, 0, 0
 
 
-@geometric(
+@geometric_op(
     "ShiftY", -150 / 331, 150 / 331, unit="of the height", neutral=0.0, signed=True, source="torchvision TranslateY"
 )
-def _shift_y(backend, value, random, height, width):
+def _shift_y(backend: DisplacementBackend, value: Array, random: Array, height: int, width: int) -> Six:
     return 0, 0, 0, 0, 0, -backend.whole(value, height)
 
 
-@geometric("Rotate", -30.0, 30.0, unit="degrees, counter-clockwise", neutral=0.0, signed=True, source="PIL rotate")
-def _rotate(backend, value, random, height, width):
+@geometric_op("Rotate", -30.0, 30.0, unit="degrees, counter-clockwise", neutral=0.0, signed=True, source="PIL rotate")
+def _rotate(backend: DisplacementBackend, value: Array, random: Array, height: int, width: int) -> Six:
     cosine, sine = backend.turn(value)
     x, y = width / 2, height / 2
-    # Source = centre + turned (pixel - centre).
+    # Source = center + turned (pixel - center).
     return cosine - 1, -sine, x - cosine * x + sine * y, sine, cosine - 1, y - sine * x - cosine * y
 
 
-@geometric("ScaleX", 1.0, 1.5, unit="factor, enlarged about the centre", neutral=1.0, keeps_area=False, source=AUTODO)
-def _scale_x(backend, value, random, height, width):
+@geometric_op(
+    "ScaleX", 1.0, 1.5, unit="factor, enlarged about the center", neutral=1.0, keeps_area=False, source=AUTODO
+)
+def _scale_x(backend: DisplacementBackend, value: Array, random: Array, height: int, width: int) -> Six:
     longer = backend.longer(value)
     return longer, 0, -longer * (width / 2), 0, 0, 0
 
 
-@geometric("ScaleY", 1.0, 1.5, unit="factor, enlarged about the centre", neutral=1.0, keeps_area=False, source=AUTODO)
-def _scale_y(backend, value, random, height, width):
+@geometric_op(
+    "ScaleY", 1.0, 1.5, unit="factor, enlarged about the center", neutral=1.0, keeps_area=False, source=AUTODO
+)
+def _scale_y(backend: DisplacementBackend, value: Array, random: Array, height: int, width: int) -> Six:
     longer = backend.longer(value)
     return 0, 0, 0, 0, longer, -longer * (height / 2)
 
 
-@geometric("Flip", source="PIL mirror")
-def _flip(backend, value, random, height, width):
+@geometric_op("Flip", source="PIL mirror")
+def _flip(backend: DisplacementBackend, value: Array, random: Array, height: int, width: int) -> Six:
     return -2, 0, width, 0, 0, 0
 
 
-@geometric("FlipVertical", source="PIL flip")
-def _flip_vertical(backend, value, random, height, width):
+@geometric_op("FlipVertical", source="PIL flip")
+def _flip_vertical(backend: DisplacementBackend, value: Array, random: Array, height: int, width: int) -> Six:
     return 0, 0, 0, 0, -2, height
 
 
-@geometric("RandFlip", source=DEEPAA)
-def _random_flip(backend, value, random, height, width):
-    mirrored = jnp.where(random[0] > 0.5, 1.0, 0.0)
+@geometric_op("RandFlip", single_level=True, source=DEEPAA)
+def _random_flip(backend: DisplacementBackend, value: Array, random: Array, height: int, width: int) -> Six:
+    mirrored = backend.xp.where(random[0] > 0.5, 1.0, 0.0)
     return -2 * mirrored, 0, mirrored * width, 0, 0, 0
 
 
-@geometric(
-    "RandCrop", 0.0, 16.0, unit="pixels of padding", neutral=0.0, fill="cover", smooth_value=False, source=DEEPAA
+@geometric_op(
+    "RandCrop",
+    0.0,
+    16.0,
+    unit="pixels of padding",
+    neutral=0.0,
+    fill="cover",
+    smooth_value=False,
+    single_level=True,
+    source=DEEPAA,
 )
-def _random_crop(backend, value, random, height, width):
+def _random_crop(backend: DisplacementBackend, value: Array, random: Array, height: int, width: int) -> Six:
     # One of 2 v + 1 whole offsets in each direction.
-    down, right = (jnp.floor(random[i] * (2 * value + 1)) - value for i in (0, 1))
+    down, right = (backend.xp.floor(random[i] * (2 * value + 1)) - value for i in (0, 1))
     return 0, 0, right, 0, 0, down

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import jax
-
-from jaxaug.ops.backend import Backend
+from jaxaug.ops.backend import Array, Backend
 from jaxaug.ops.definitions.sources import DEEPAA
-from jaxaug.ops.registry import color
+from jaxaug.ops.registry import color_op
 
 
-@color("Identity", source=DEEPAA)
-def _identity(backend: Backend, image: jax.Array, value: jax.Array) -> jax.Array:
+@color_op("Identity", source=DEEPAA)
+def _identity(backend: Backend, image: Array, value: Array) -> Array:
     return image

@@ -9,8 +9,8 @@ from helpers.settings import GOLDEN
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from jaxaug.augment.functional import apply_op
 from jaxaug.ops import uint8
+from jaxaug.ops.functional import apply_op
 from jaxaug.ops.registry import OPS
 
 SCHEDULERS = ("map", "fused")
@@ -57,7 +57,7 @@ def test_golden_operations(scheduler):
 
 
 def odd_images(channels=3):
-    """Two real photos, noise, few levels, one colour: 30 x 47."""
+    """Two real photos, noise, few levels, one color: 30 x 47."""
     rng = np.random.default_rng(0)
     photos = [photo[100:160:2, 200:294:2] for photo in load_sample_images().images]
     noise = rng.integers(0, 256, (30, 47, 3))

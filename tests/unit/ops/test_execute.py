@@ -140,7 +140,7 @@ def test_visible_share(exact):
     random = rng.random((COUNT, 2, 4)).astype(np.float32)
     random = np.floor(random * SIDE) / SIDE  # holes of whole pixels in both number systems
     share = after(drawn(names, values, random), exact=exact)[1]
-    unrounded = types.SimpleNamespace(pixels=np.multiply, whole=np.multiply, turn=float64.turn)
+    unrounded = types.SimpleNamespace(xp=np, pixels=np.multiply, whole=np.multiply, turn=float64.turn)
     for row in range(COUNT):
         kept = names[row] != "Identity"
         case = names[row][kept], values[row][kept], random[row][kept]

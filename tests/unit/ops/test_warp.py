@@ -23,7 +23,11 @@ from jaxaug.policies import autodo
 HEIGHT, WIDTH, COUNT, LAYERS = 9, 14, 24, 4
 MOVES = [name for name, op in OPS.items() if op.kind == "geometric" and op.fill == "black" and name != "RandFlip"]
 NAMES = ("Identity", *MOVES)
-UNROUNDED = types.SimpleNamespace(pixels=np.multiply, whole=np.multiply, turn=float64.turn, longer=float64.longer)
+UNROUNDED = types.SimpleNamespace(
+    xp=np, pixels=np.multiply, whole=np.multiply, turn=float64.turn, longer=float64.longer
+)
+    xp=np, pixels=np.multiply, whole=np.multiply, turn=float64.turn, longer=float64.longer
+)
 CHOICES = [("map", "fill"), ("fused", "edge")]
 
 
@@ -110,7 +114,7 @@ def test_the_centre_stays():
 
 
 def test_what_folds():
-    """Only moves, only smooth numbers, no gate, one colour for what they uncover."""
+    """Only moves, only smooth numbers, no gate, one color for what they uncover."""
     some = drawn([["Rotate", "ShearX"]], [[3, 0.1]])
     assert folds(settings(), some)
     assert not folds(settings(), some.replace(gate=jnp.ones((1, 2))))

@@ -21,7 +21,7 @@ from jaxaug.policies.sampling import sample, value_table
 PRESETS = presets.every()
 SIZES = {  # (sub-policies, layers, most branches)
     **{"randaugment": (1, 2, 14), "dada_space": (105, 2, 2)},
-    **{"uniformaugment": (1, 2, 15), "affine": (1, 7, 2), "autodo_rand": (1, 2, 11), "autodo_colour": (1, 2, 6)},
+    **{"uniformaugment": (1, 2, 15), "affine": (1, 7, 2), "autodo_rand": (1, 2, 11), "autodo_color": (1, 2, 6)},
     "trivialaugment_wide": (1, 1, 434),
     "trivialaugment_standard": (1, 1, 434),
     **dict.fromkeys(("autoaugment_cifar10", "autoaugment_svhn", "autoaugment_imagenet"), (25, 2, 2)),
@@ -32,7 +32,7 @@ SIZES = {  # (sub-policies, layers, most branches)
     **dict.fromkeys(("deepaa_cifar_1", "deepaa_cifar_2"), (1, 6, 139)),
     **dict.fromkeys(("deepaa_imagenet_1", "deepaa_imagenet_2"), (1, 5, 139)),
 }
-DRAWN = ("uniformaugment", "affine", "autodo_rand", "autodo_colour")  # their values are not known beforehand
+DRAWN = ("uniformaugment", "affine", "autodo_rand", "autodo_color")  # their values are not known beforehand
 
 
 def published(file):
@@ -197,7 +197,7 @@ def test_a_policy_per_row():
 @pytest.mark.parametrize(
     ("make_it", "message"),
     [
-        (lambda: presets.named("randaugmnet"), "did you mean 'randaugment'"),
+        (lambda: presets.get("randaugmnet"), "did you mean 'randaugment'"),
         (lambda: presets.randaugment(2, 40), "magnitude in 0..30"),
         (lambda: presets.deepaa("cifar_3"), "did you mean"),
         (lambda: make_policy([[[("Shear", 0.5, 1)]]]), "did you mean 'ShearY' or 'ShearX'"),

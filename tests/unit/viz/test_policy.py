@@ -24,7 +24,7 @@ SHAPES = {  # layers, ops, levels
 
 @pytest.mark.parametrize(("name", "shape"), SHAPES.items())
 def test_distribution_of_presets(name, shape):
-    names, operation, level = distribution(presets.named(name))
+    names, operation, level = distribution(presets.get(name))
     assert (*operation.shape, level.shape[-1]) == shape
     assert len(names) == shape[1]
     np.testing.assert_allclose(operation.sum(axis=1), 1.0)
@@ -82,7 +82,7 @@ def overlapping(boxes):
 @pytest.mark.parametrize("name", ["autoaugment_cifar10", "trivialaugment_wide", "deepaa_cifar_2"])
 def test_policy_figure(name, tmp_path):
     layers, ops, _ = SHAPES[name]
-    figure = plot_policy(presets.named(name), tmp_path / "policy.png")
+    figure = plot_policy(presets.get(name), tmp_path / "policy.png")
     assert Image.open(tmp_path / "policy.png").size[0] > 400
     panels = [axis for axis in figure.axes if axis.get_title().startswith("layer")]
     assert len(panels) == layers
