@@ -30,7 +30,7 @@ ALL = ("all",)
 @register("augment")
 def policy(
     preset: str | Policy = "randaugment",
-    layers: int = 2,
+    num_layers: int = 2,
     magnitude: int = 9,
     file: str = "",
     exact: bool = True,
@@ -43,7 +43,7 @@ def policy(
 
     Args:
       preset: the name of a preset (`policies.list()`), or a `Policy`.
-      layers: of the presets that have a number of layers.
+      num_layers: of the presets that have a number of layers.
       magnitude: of the presets that have one.
       file: a policy that `Policy.save` wrote, instead of a preset.
       exact: PIL's results in uint8, else differentiable float32.
@@ -57,7 +57,7 @@ def policy(
     Raises:
       UsageError: words that are none of these, and what exact results cannot do.
     """
-    found = preset if isinstance(preset, Policy) else presets.get(preset, layers, magnitude)
+    found = preset if isinstance(preset, Policy) else presets.get(preset, num_layers, magnitude)
     found = Policy.load(file) if file else found
     settings, counted = execution_settings(found, exact, scheduler, border), softening_ops(softens)
     if learned and exact:
