@@ -26,8 +26,6 @@ NAMES = ("Identity", *MOVES)
 UNROUNDED = types.SimpleNamespace(
     xp=np, pixels=np.multiply, whole=np.multiply, turn=float64.turn, longer=float64.longer
 )
-    xp=np, pixels=np.multiply, whole=np.multiply, turn=float64.turn, longer=float64.longer
-)
 CHOICES = [("map", "fill"), ("fused", "edge")]
 
 
