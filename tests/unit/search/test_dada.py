@@ -19,7 +19,7 @@ from jaxaug.ops.records import Sample
 from jaxaug.ops.warp import visibility_after
 from jaxaug.policies import presets
 from jaxaug.policies.learnable import initial_offsets, learned_policy
-from jaxaug.policies.policy import Policy
+from jaxaug.policies.policy import Policy, make_policy
 from jaxaug.policies.sampling import sample_from
 from jaxaug.runs.workdir import Workdir
 from jaxaug.train import trainer
@@ -32,12 +32,12 @@ OPS = ("Rotate", "Invert", "Brightness", "Solarize")
 def pairs_of(ops, shares=None, chance=0.5, level=0.7):
     gates = [[(op, level, chance), ("Identity", 0.0, 1 - chance)] for op in ops]
     pairs = [list(pair) for pair in itertools.combinations(gates, 2)]
-    return presets.make(pairs, shares=shares, signed=presets.GEOMETRIC, noise=("sign",), cover=(0.0,))
+    return make_policy(pairs, shares=shares, signed=presets.GEOMETRIC, noise=("sign",), cover=(0.0,))
 
 
 def test_space():
     """All pairs of the family, none preferred; every sub-policy that DADA published is one of them."""
-    space = presets.named("dada_space")
+    space = presets.get("dada_space")
     share, probability = space.probabilities()
     np.testing.assert_allclose(share, np.full(105, 1 / 105))
     np.testing.assert_allclose(probability, 0.5)

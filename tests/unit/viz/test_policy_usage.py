@@ -46,7 +46,7 @@ def test_policy_usage_by_class():
 
 
 def test_policy_usage_of_a_shared_policy():
-    random = presets.named("randaugment")
+    random = presets.get("randaugment")
     figure = viz.policy_usage(random, {n: np.asarray(o) for n, o in initial_offsets(random).items()}, None, ())
     times, level = images_of(figure)
     np.testing.assert_allclose(times, np.full((14, 2), 2 / 14), rtol=1e-6)
