@@ -35,13 +35,14 @@ def check_sources(name: str, size: float, *, validation: bool, test: bool) -> No
         )
 
 
-def rows_to_cut(size: float, rows: int, name: str = "rows_to_cut") -> int:
-    """How many rows a `validation_size` asks for.
+def rows_to_cut(size: float, rows: int, name: str = "rows_to_cut", option: str = "validation_size") -> int:
+    """How many rows an option such as `validation_size` asks for.
 
     Args:
       size: below 1 a share of `rows`, from 1 on a whole number of them.
       rows: training rows there are.
       name: what a message starts with, the name of the set.
+      option: what the size is called in a message.
 
     Raises:
       UsageError: a negative or broken size, or one that leaves no training row.
@@ -49,7 +50,7 @@ def rows_to_cut(size: float, rows: int, name: str = "rows_to_cut") -> int:
     wanted = round(size * rows) if 0 < size < 1 else size
     if not (0 <= wanted < max(rows, 1) and wanted == int(wanted)):
         raise UsageError(
-            f"{name}: validation_size={size} must be smaller than the {rows} training rows: a whole number of rows, "
+            f"{name}: {option}={size} must be smaller than the {rows} training rows: a whole number of rows, "
             "or a share between 0 and 1"
         )
     return int(wanted)

@@ -77,7 +77,8 @@ class DeepAASearch(SearchMethod, Options):
         if not self.pool:
             self.pool_rows = data.train
             return data
-        kept, cut = stratified_split(data.train.label, rows_to_cut(self.pool, len(data.train)), seed)
+        count = rows_to_cut(self.pool, len(data.train), "deepaa", "pool")
+        kept, cut = stratified_split(data.train.label, count, seed)
         self.pool_rows = data.train.at(cut)
         return data.keep(kept)
 
