@@ -1,7 +1,24 @@
-"""Losses: a chain of transforms on logits, targets and weights, then one cross-entropy."""
+"""Losses: a chain of transforms on logits, targets and weights, then one cross-entropy.
 
+loss = losses.chain(losses.label_smoothing(0.1), losses.isda(strength=0.5, covariance="full"))
+loss_state = loss.init(num_classes=10, num_features=640)
+value, loss_state = losses.apply(
+    loss, loss_state, features=f, logits=z, kernel=w, labels=y, progress=step / total
+)
+"""
+
+from jaxaug.core.types import LossInputs, LossTransform, MetaParams
+from jaxaug.losses._arrays import apply, check_labels
+from jaxaug.losses._feature_statistics import FeatureStatistics
 from jaxaug.losses._isda import isda
-from jaxaug.losses._targets import kl_divergence, label_smoothing, learned_targets, mixed_targets, soft_targets
+from jaxaug.losses._targets import (
+    confidence,
+    kl_divergence,
+    label_smoothing,
+    learned_targets,
+    mixed_targets,
+    soft_targets,
+)
 from jaxaug.losses._weights import focal, learned_weights
 from jaxaug.losses.base import (
     chain,
@@ -16,7 +33,14 @@ from jaxaug.losses.base import (
 )
 
 __all__ = [
+    "FeatureStatistics",
+    "LossInputs",
+    "LossTransform",
+    "MetaParams",
+    "apply",
     "chain",
+    "check_labels",
+    "confidence",
     "create",
     "cross_entropy",
     "cross_entropy_inputs",
@@ -34,3 +58,7 @@ __all__ = [
     "soft_targets",
     "stateless",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,13 +1,13 @@
 """Running mean and covariance of the features of every class (ISDA, section 3.2 and its appendix A).
 
-One update with a batch, for every class c with n rows in the batch and N rows before (w = n / (n + N)):
+One update with a batch, for every class c with n examples in it and N before (w = n / (n + N)):
 
     covariance <- (1 - w) covariance + w V + w (1 - w) (mean - m)(mean - m)^T
     mean       <- (1 - w) mean + w m
     count      <- N + n
 
-m and V are the mean and the biased covariance of the class's rows. Since step 0 this equals the mean and covariance of
-all rows ever seen. A class without rows keeps its state.
+m and V are the mean and the biased covariance of the class's examples in the batch. Since step 0 this equals the mean
+and covariance of all examples ever seen. A class without examples keeps its state.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ ROWS_PER_BLOCK = 16
 
 
 class FeatureStatistics(flax.struct.PyTreeNode):
-    """count [K], mean [K D], covariance [K D D] (full) or [K D] (its diagonal)."""
+    """What is known of the features of each class.
+
+    Attributes:
+      count: [K] how many examples were seen, fewer where old ones are forgotten.
+      mean: [K D].
+      covariance: [K D D], or [K D] for its diagonal.
+    """
 
     count: jax.Array
     mean: jax.Array
@@ -29,7 +35,7 @@ class FeatureStatistics(flax.struct.PyTreeNode):
 
 
 def init_statistics(num_classes: int, num_features: int, *, full: bool) -> FeatureStatistics:
-    """Statistics of no rows: all zero, so that an unseen class is not augmented."""
+    """Statistics of no example: all zero, so that an unseen class is not augmented; float32, float64 under x64."""
     shape = (num_classes, num_features)
     return FeatureStatistics(
         jnp.zeros(num_classes), jnp.zeros(shape), jnp.zeros((*shape, num_features) if full else shape)
@@ -39,21 +45,24 @@ def init_statistics(num_classes: int, num_features: int, *, full: bool) -> Featu
 def update_statistics(
     statistics: FeatureStatistics, features: jax.Array, labels: jax.Array, keep: float = 1.0
 ) -> FeatureStatistics:
-    """Add a batch: features [B D], labels [B] int (-1: the row does not count).
+    """Add a batch. Only its classes are read and written: B D numbers and, for full covariances, D^2 for each class.
 
-    keep in (0, 1]: every update first multiplies the old counts by it; 1 averages over all rows ever seen (as
-    released), less forgets exponentially with a memory of about 1 / (1 - keep) steps. A class whose rows are not all
-    finite, or overflow when squared, keeps what it had and spoils no other class. No gradient flows through
-    the statistics.
+    A class whose examples are not all finite, or overflow when squared, keeps what it had and spoils no other class. No
+    gradient flows through the statistics.
 
-    Only the classes of the batch are read and written: B D numbers and, for full covariances, D^2 per class.
+    Args:
+      statistics: of the examples before.
+      features: [B D], in any precision; the statistics keep theirs.
+      labels: [B] int, below K; an example of -1 does not count.
+      keep: what the old counts are multiplied by first, in (0, 1]; 1 averages over all examples ever seen (as
+        released), less forgets exponentially with a memory of about 1 / (1 - keep) steps.
     """
     features = jax.lax.stop_gradient(features).astype(statistics.mean.dtype)
     num_classes = statistics.count.shape[0]
     added = jnp.zeros(num_classes, features.dtype).at[labels].add(labels >= 0)
 
-    # From here on P = min(B, K) groups of rows, one for each class of the batch, the last ones empty where it has
-    # fewer; group P takes the rows that do not count, and is cut off. Reads of an empty group are clipped to some
+    # From here on P = min(B, K) groups of examples, one for each class of the batch, the last ones empty where it has
+    # fewer; group P takes those that do not count, and is cut off. Reads of an empty group are clipped to some
     # class, its writes go to class K, which does not exist, and are dropped.
     size = min(num_classes, len(labels))
     classes, number = present_classes(added)
@@ -89,7 +98,27 @@ def present_classes(count: jax.Array) -> tuple[jax.Array, jax.Array]:
     return jnp.argsort(absent, stable=True).astype(jnp.int32), jnp.sum(~absent)
 
 
-def _full(covariance, centred, group, classes, rows, new, drift):
+def gather_examples(axis_name: str, features: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Features [B D] and labels [B] of all shards along a named axis, the same on each of them; "" keeps one's own."""
+
+    def of_all(x: jax.Array) -> jax.Array:
+        # A sum with zeros instead of an all-gather, after which shard_map would not know that all shards agree.
+        shards = jax.lax.psum(1, axis_name)
+        own = jnp.zeros((shards, *x.shape), x.dtype).at[jax.lax.axis_index(axis_name)].set(x)
+        return jax.lax.psum(own, axis_name).reshape(-1, *x.shape[1:])
+
+    return (of_all(jax.lax.stop_gradient(features)), of_all(labels)) if axis_name else (features, labels)
+
+
+def _full(
+    covariance: jax.Array,
+    centred: jax.Array,
+    group: jax.Array,
+    classes: jax.Array,
+    rows: jax.Array,
+    new: jax.Array,
+    drift: jax.Array,
+) -> jax.Array:
     """Rank-(n + 1) update of the covariance [K D D] of each class in classes [P] (K: none), in place.
 
     It costs 2 B D^2 operations and one pass over the matrices of those classes, whatever K is.
@@ -102,22 +131,22 @@ def _full(covariance, centred, group, classes, rows, new, drift):
     sizes = rows.astype(jnp.int32)
     wanted = jnp.argsort(sizes == 0, stable=True)
 
-    def block(p, number_of_block):
+    def block(p: jax.Array, number_of_block: jax.Array | int) -> jax.Array:
         offset = number_of_block * ROWS_PER_BLOCK
         part = jax.lax.dynamic_slice_in_dim(ordered, starts[p] + offset, ROWS_PER_BLOCK)
         return jnp.where((offset + jnp.arange(ROWS_PER_BLOCK) < sizes[p])[:, None], part, 0.0)
 
-    def one_class(i, covariance):
+    def one_class(i: jax.Array, covariance: jax.Array) -> jax.Array:
         p = wanted[i]
         w = new[p, 0]
         # sqrt puts the term of the means, w (1 - w) drift drift^T, among the rows, whose factor is w / n.
         last = jnp.sqrt((1.0 - w) * rows[p]) * drift[p]
         first = jnp.concatenate([block(p, 0), last[None]])
 
-        def one_tile(i, covariance):
+        def one_tile(i: jax.Array, covariance: jax.Array) -> jax.Array:
             at = tuple(jnp.asarray(x, jnp.int32) for x in (classes[p], i * tile, 0))
 
-            def product(block):
+            def product(block: jax.Array) -> jax.Array:
                 left = jax.lax.dynamic_slice_in_dim(block, i * tile, tile, axis=1)
                 return jnp.matmul(left.T, block, precision=jax.lax.Precision.HIGHEST)
 

@@ -17,7 +17,13 @@ from jaxaug.losses.base import learned_or_initial, stateless
 def focal(gamma: float = 2.0) -> LossTransform:
     """Focal loss: weight *= (1 - p)^gamma, p = sum_k targets_k softmax(logits)_k (Lin et al. 2017, equation 4).
 
-    gamma >= 0; 0 changes nothing. The gradient flows through the weight, as in the paper.
+    The gradient flows through the weight, as in the paper.
+
+    Args:
+      gamma: how fast a sure example loses weight, at least 0; 0 changes nothing.
+
+    Raises:
+      UsageError: gamma is out of range.
     """
     if gamma < 0:
         raise UsageError(f"focal: gamma must be at least 0, got {gamma}")
@@ -30,18 +36,24 @@ def focal(gamma: float = 2.0) -> LossTransform:
         miss = jnp.clip(1.0 - probability, jnp.finfo(probability.dtype).tiny, 1.0)
         return inputs.replace(weight=inputs.weight * miss**gamma)
 
-    return stateless(apply)
+    return stateless(apply, name="focal")
 
 
 @register("loss")
 def learned_weights(normalise: str = "batch") -> LossTransform:
-    """AutoDO's weight of every training row (Gudovskiy et al., CVPR 2021): weight *= `learned` of own["weight"] [].
+    """AutoDO's weight of every training row (Gudovskiy et al., CVPR 2021): weight *= softplus(raw) / log 2.
 
-    It starts at 0, which is w = 1. normalise="batch" divides w by its mean over the rows of the batch that have a
-    label, and the gradient flows through the mean: what would only scale all weights gets none, so that they cannot
-    act as a learning rate. "none" leaves w as it is (as released). Rows without a label stay 0. Before
-    `targets.mixed` each label counts with the weight of its own row, after it a row's weight counts for both.
-    Raises UsageError for another normalise.
+    raw is per_example["weight"] [], which a search changes; it starts at 0, where the weight is 1. Examples without a
+    label stay 0. Before `mixed_targets` each label counts with the weight of its own row, after it a row's weight
+    counts for both.
+
+    Args:
+      normalise: "batch" divides by the mean over the examples of the batch that have a label, through which the
+        gradient flows: what would only scale all weights gets none, so that they cannot act as a learning rate; "none"
+        leaves the weights (as released).
+
+    Raises:
+      UsageError: another normalise.
     """
     if normalise not in ("batch", "none"):
         raise UsageError(f"learned_weights: normalise must be 'batch' or 'none', got {normalise!r}")
@@ -50,7 +62,7 @@ def learned_weights(normalise: str = "batch") -> LossTransform:
         return MetaParams(per_example={"weight": jnp.zeros(())})
 
     def apply(inputs: LossInputs) -> LossInputs:
-        known = inputs.batch.label >= 0
+        known = inputs.batch.labelled
         raw = learned_or_initial(inputs.batch.per_example, "weight", meta(inputs.targets.shape[-1]).per_example)
         w = jnp.where(known, learned_weight(jnp.where(known, raw, 0.0).astype(inputs.weight.dtype)), 0.0)
         if normalise == "batch":
@@ -59,7 +71,12 @@ def learned_weights(normalise: str = "batch") -> LossTransform:
             w = w / jnp.where(mean > 1e-12, mean, 1.0)
         return inputs.replace(weight=inputs.weight * w)
 
-    return stateless(apply, meta)
+    def results(meta: MetaParams, labels: jax.Array, num_classes: int) -> dict[str, jax.Array]:
+        """{"weight": [B]}, 1 at the start, not normalised."""
+        raw = meta.per_example.get("weight")
+        return {} if raw is None else {"weight": learned_weight(raw)}
+
+    return stateless(apply, meta, name="learned_weights", results=results)
 
 
 def learned_weight(raw: jax.Array) -> jax.Array:

@@ -1,0 +1,445 @@
+"""The losses on plain arrays: what they take, what they refuse, and where they run."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+from helpers.settings import double_precision
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from jaxaug import losses
+from jaxaug.core.errors import UsageError
+from jaxaug.core.types import Batch, ModelOutput, Progress
+
+B, K, D = 8, 5, 6
+
+
+@functools.cache
+def arrays(rows=B, classes=K, depth=D, seed=0):
+    """The keyword arguments of one batch, without a bias."""
+    rng = np.random.default_rng(seed)
+    features, kernel = (rng.normal(size=shape).astype(np.float32) for shape in ((rows, depth), (depth, classes)))
+    return {
+        "features": features,
+        "logits": features @ kernel,
+        "kernel": kernel,
+        "labels": rng.integers(0, classes, rows).astype(np.int32),
+        "progress": 0.5,
+    }
+
+
+def value(loss=None, state=None, **given):
+    loss = loss or losses.chain()
+    state = loss.init(num_classes=K, num_features=D) if state is None else state
+    return losses.apply(loss, state, **{**arrays(), **given})[0]
+
+
+ISDA = {
+    f"{kind}, K={classes}": (losses.isda(2.0, covariance=kind), classes)
+    for kind in ("full", "diagonal")
+    for classes in (3, 20)
+}
+
+
+def test_face():
+    """`dir` shows the public names and no module; the registered transforms are among them."""
+    from jaxaug.core.registry import list_names
+
+    assert dir(losses) == sorted(losses.__all__)
+    assert all(callable(getattr(losses, name)) for name in losses.__all__)
+    own = {name for name in list_names("loss") if hasattr(losses, name)}
+    assert {"isda", "label_smoothing", "soft_targets", "learned_weights"} <= own <= set(losses.__all__)
+
+
+def test_same_as_the_records():
+    """`apply` gives what the trainer computes from its records, value, gradient and state."""
+    loss = losses.chain(losses.label_smoothing(0.1), losses.isda(0.5), losses.focal(1.0))
+    given, state = arrays(), loss.init(K, D)
+    bias = jnp.linspace(0.0, 1.0, K)
+
+    def with_records(kernel):
+        out = ModelOutput(given["features"], given["features"] @ kernel + bias, kernel, bias)
+        batch = Batch(given["features"], given["labels"], given["labels"])
+        inputs = losses.cross_entropy_inputs(out, batch, {}, Progress(jnp.asarray(0.5), jnp.asarray(0.5)))
+        after, inputs = loss.apply(state, inputs)
+        return losses.mean_loss(inputs), after
+
+    def with_arrays(kernel):
+        given_now = {**given, "logits": given["features"] @ kernel + bias, "kernel": kernel, "bias": bias}
+        return losses.apply(loss, state, **given_now)
+
+    (expected, after), gradient = jax.value_and_grad(with_records, has_aux=True)(jnp.asarray(given["kernel"]))
+    (actual, after_arrays), actual_gradient = jax.value_and_grad(with_arrays, has_aux=True)(given["kernel"])
+    np.testing.assert_allclose(actual, expected, rtol=1e-6)
+    np.testing.assert_allclose(actual_gradient, gradient, rtol=1e-5, atol=1e-6)
+    jax.tree.map(np.testing.assert_array_equal, after_arrays, after)
+
+
+@pytest.mark.parametrize("name", ISDA)
+def test_bias_is_not_needed(name):
+    """With and without a bias: the same loss and gradients, where logits = features @ kernel + bias."""
+    transform, classes = ISDA[name]
+    given, bias = arrays(classes=classes), np.linspace(0.0, 1.0, classes, dtype=np.float32)
+
+    def loss_of(with_bias, features, kernel):
+        logits = features @ kernel + bias
+        more = {"logits": logits, "features": features, "kernel": kernel, "bias": bias if with_bias else None}
+        return losses.apply(transform, transform.init(classes, D), **{**given, **more})
+
+    both = [
+        jax.value_and_grad(functools.partial(loss_of, known), (0, 1), has_aux=True)(given["features"], given["kernel"])
+        for known in (True, False)
+    ]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *both)
+
+
+def test_logits_made_otherwise():
+    """Without a bias ISDA adds its shift to whatever logits there are: here of a head with a temperature."""
+    given = arrays(classes=20)
+    transform = losses.isda(2.0, "diagonal")
+    state = transform.init(20, D)
+    plain = losses.apply(transform, state, **given, per_example=True)[0]
+    shifted = losses.apply(transform, state, **{**given, "logits": given["logits"] + 7.0}, per_example=True)[0]
+    np.testing.assert_allclose(shifted, plain, rtol=1e-5)
+
+
+def test_mean_and_per_example():
+    """The mean is the sum of the parts over the number of labels; weights multiply the parts alone."""
+    labels, weights = np.array([0, 1, -1, 2, 3, -7, K, 255]), np.arange(8.0, dtype=np.float32)
+    parts = value(labels=labels, weights=weights, per_example=True)
+    log_p = jax.nn.log_softmax(arrays()["logits"])
+    expected = [-weights[i] * log_p[i, labels[i]] if 0 <= labels[i] < K else 0.0 for i in range(B)]
+    np.testing.assert_allclose(parts, expected, rtol=1e-5)
+    np.testing.assert_allclose(value(labels=labels, weights=weights), sum(expected) / 4, rtol=1e-5)
+    assert value(labels=np.full(B, -1)) == 0
+
+
+@pytest.mark.parametrize("name", ISDA)
+@pytest.mark.parametrize("none", [-1, -100, "K", 255])
+def test_no_label_is_the_same_everywhere(name, none):
+    """Statistics, divisor, loss and gradients are those of the other examples, even if these hold NaN."""
+    transform, classes = ISDA[name]
+    given = arrays(classes=classes)
+    labels = given["labels"].copy()
+    labels[5:] = classes if none == "K" else none
+    loss = losses.chain(transform, losses.focal(1.0))
+    state = loss.init(classes, D)
+
+    def gradient(given):
+        def loss_of(features, kernel):
+            now = {**given, "features": features, "kernel": kernel, "logits": features @ kernel}
+            return losses.apply(loss, state, **now)
+
+        return jax.value_and_grad(loss_of, (0, 1), has_aux=True)(given["features"], given["kernel"])
+
+    few = {name: x[:5] if np.ndim(x) and len(x) == B else x for name, x in given.items()}
+    broken = np.where(np.arange(B)[:, None] < 5, given["features"], np.nan)
+    expected, actual = gradient(few), gradient({**given, "labels": labels, "features": given["features"]})
+    compared = (actual[0], (actual[1][0][:5], actual[1][1]))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), compared, expected)
+    np.testing.assert_array_equal(actual[1][0][5:], 0)
+    with_nan = losses.apply(
+        loss, state, **{**given, "labels": labels, "features": broken, "logits": broken[:, :1] + given["logits"]}
+    )
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(with_nan))
+
+
+def test_soft_labels():
+    """One-hot floats are the labels; zeros are none; a mixture is the mixture of the losses."""
+    given, one_hot = arrays(), np.eye(K, dtype=np.float32)[arrays()["labels"]]
+    loss = losses.isda(2.0)
+    state = loss.init(K, D)
+    hard = losses.apply(loss, state, **given)
+    soft = losses.apply(loss, state, **{**given, "labels": one_hot})
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), soft, hard)
+    some = np.where(np.arange(B)[:, None] < 5, one_hot, 0)
+    none = np.where(np.arange(B) < 5, given["labels"], -1)
+    left, right = (losses.apply(loss, state, **{**given, "labels": labels}) for labels in (some, none))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), left, right)
+    mixed = 0.7 * one_hot + 0.3 * np.roll(one_hot, 1, axis=1)
+    parts = [value(labels=np.roll(one_hot, by, axis=1)) for by in (0, 1)]
+    np.testing.assert_allclose(value(labels=mixed), 0.7 * parts[0] + 0.3 * parts[1], rtol=1e-5)
+    whole = value(labels=mixed.astype(np.float16))
+    assert whole.dtype == jnp.float32
+
+
+@pytest.mark.parametrize("name", ISDA)
+def test_pixels(name):
+    """Any leading axes: value, parts and statistics are those of all pixels in a row, void ones left out."""
+    transform, classes = ISDA[name]
+    flat = arrays(rows=24, classes=classes)
+    flat = {**flat, "labels": np.where(np.arange(24) % 5 == 0, 255, flat["labels"])}
+    pixels = {name: x.reshape(2, 3, 4, *x.shape[1:]) if np.ndim(x) and len(x) == 24 else x for name, x in flat.items()}
+    loss = losses.chain(losses.label_smoothing(), transform)
+    state = loss.init(classes, D)
+    for per_example in (False, True):
+        expected = losses.apply(loss, state, **flat, per_example=per_example)
+        actual = losses.apply(loss, state, **pixels, per_example=per_example)
+        assert actual[0].shape == ((2, 3, 4) if per_example else ())
+        np.testing.assert_array_equal(actual[0].ravel(), expected[0].ravel())
+        jax.tree.map(np.testing.assert_array_equal, actual[1], expected[1])
+
+
+def test_visible_and_mixed():
+    """Soft and mixed targets from plain arrays: by example, or by pixel of its image."""
+    rng = np.random.default_rng(1)
+    visible = rng.uniform(0.2, 1.0, B).astype(np.float32)
+    p = np.asarray(losses.confidence(visible, K))
+    hard = np.eye(K, dtype=np.float32)[arrays()["labels"]]
+    soft = p[:, None] * hard + (1 - p[:, None]) * (1 - hard) / (K - 1)
+    each = -(soft * jax.nn.log_softmax(arrays()["logits"])).sum(-1) * p
+    np.testing.assert_allclose(value(losses.soft_targets(), visible=visible), each.mean(), rtol=1e-5)
+    by_pixel = np.broadcast_to(visible[:, None, None], (B, 2, 2))
+    np.testing.assert_allclose(value(losses.soft_targets(), visible=by_pixel), each.mean(), rtol=1e-5)
+    parts = [value(labels=np.roll(arrays()["labels"], by)) for by in (0, 1)]
+    for ratio in (0.3, np.full(B, 0.3, np.float32)):
+        mixed = value(losses.mixed_targets(), mix_ratio=ratio)
+        np.testing.assert_allclose(mixed, 0.3 * parts[0] + 0.7 * parts[1], rtol=1e-5)
+
+
+def test_only_what_is_needed():
+    """Logits and labels are enough for all but ISDA, which asks for the rest and for the progress."""
+    loss = losses.chain(losses.label_smoothing(), losses.kl_divergence(), losses.focal())
+    state = loss.init(num_classes=K)
+    few = {"logits": arrays()["logits"], "labels": arrays()["labels"]}
+    assert np.isfinite(losses.apply(loss, state, **few)[0])
+    transform = losses.isda()
+    with pytest.raises(UsageError, match="isda: needs features"):
+        losses.apply(transform, transform.init(K, D), **few, progress=0.5)
+    with pytest.raises(UsageError, match="isda: schedule='epoch' needs progress"):
+        losses.apply(transform, transform.init(K, D), **{**arrays(), "progress": None})
+    constant = losses.isda(schedule="constant")
+    assert np.isfinite(losses.apply(constant, constant.init(K, D), **{**arrays(), "progress": None})[0])
+
+
+def test_meta():
+    """What a search may change arrives by name, for every example and for all."""
+    loss = losses.chain(losses.learned_weights("none"), losses.isda(0.5, "diagonal", learned=True))
+    state, raw = loss.init(K, D), jnp.linspace(-1.0, 1.0, B)
+    meta = losses.MetaParams({"weight": raw}, {"strength": jnp.log(2.0)})
+    fixed = losses.isda(1.0, "diagonal")
+    expected = losses.apply(fixed, fixed.init(K, D), **arrays(), weights=np.log1p(np.exp(raw)) / np.log(2))[0]
+    np.testing.assert_allclose(losses.apply(loss, state, **arrays(), meta=meta)[0], expected, rtol=1e-5)
+    with pytest.raises(UsageError, match=r"apply: meta.per_example must begin with axes \[8\], got \[3\]"):
+        losses.apply(loss, state, **arrays(), meta=losses.MetaParams({"weight": raw[:3]}))
+
+
+MISTAKES = {
+    "labels [B, 1]": (
+        {"labels": np.zeros((B, 1), int)},
+        r"integers \[8\] or floats \[8, 5\].*give labels\[\.\.\., 0\]",
+    ),
+    "one-hot integers": ({"labels": np.eye(B, K, dtype=int)}, "apply: .*give one-hot labels as floats"),
+    "float labels": ({"labels": np.zeros(B, np.float32)}, r"apply: .*labels must be integers.*got float32 \[8\]"),
+    "bool labels": ({"labels": np.zeros(B, bool)}, r"apply: .*got bool \[8\]"),
+    "soft labels of other classes": ({"labels": np.zeros((B, 4), np.float32)}, r"apply: .*got float32 \[8, 4\]"),
+    "transposed kernel": (
+        {"kernel": np.zeros((K, D), np.float32)},
+        r"apply: kernel must be \[D K\], \[6, 5\], got \[5, 6\]: .*transpose",
+    ),
+    "kernel of other classes": ({"kernel": np.zeros((D, 4), np.float32)}, r"apply: kernel .*\[6, 5\], got \[6, 4\]$"),
+    "kernel with one axis": ({"kernel": np.zeros(D, np.float32)}, r"apply: kernel .*got \[6\]"),
+    "bias": ({"bias": np.zeros(4, np.float32)}, r"apply: bias must be \[5\], got \[4\]"),
+    "integer logits": ({"logits": np.zeros((B, K), int)}, r"apply: logits must be floats, got int"),
+    "integer features": ({"features": np.zeros((B, D), int)}, r"apply: features must be floats, got int"),
+    "no array": ({"logits": "many"}, r"apply: logits must be an array, got str"),
+    "a single number": ({"logits": 1.0}, r"apply: logits must be \[\.\.\. K\]"),
+    "fewer features": ({"features": np.zeros((B - 1, D), np.float32)}, r"apply: features .*got \[7, 6\] and \[8, 5\]"),
+    "classes first": ({"logits": np.zeros((2, K, 3, 3), np.float32)}, "apply: features .*classes and features last"),
+    "weights": ({"weights": np.ones((B, 1), np.float32)}, r"apply: weights must be \[8\], got \[8, 1\]"),
+    "visible": ({"visible": np.ones(3, np.float32)}, r"apply: visible must be \[8\], got \[3\]"),
+    "mix_ratio": ({"mix_ratio": np.ones(3, np.float32)}, r"apply: mix_ratio must be \[8\], got \[3\]"),
+    "steps as progress": ({"progress": 5}, r"apply: progress is the share .*0\.\.1, got 5"),
+    "negative progress": ({"progress": jnp.asarray(-0.1)}, "apply: progress is the share"),
+    "progress of each": ({"progress": np.ones(B)}, r"apply: progress must be one number, got an array \[8\]"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+@pytest.mark.parametrize("jitted", [False, True])
+def test_mistakes(name, jitted):
+    """One message, eagerly and when traced."""
+    changed, message = MISTAKES[name]
+    run = functools.partial(value, losses.isda(), **changed)
+    with pytest.raises(UsageError, match=message):
+        (jax.jit(run) if jitted else run)()
+
+
+def test_mixing_of_pixels_is_refused():
+    pixels = {"logits": np.zeros((2, 3, 3, K), np.float32), "labels": np.zeros((2, 3, 3), int)}
+    with pytest.raises(UsageError, match=r"apply: mix_ratio is for examples \[B\]"):
+        losses.apply(losses.chain(), {}, **pixels, mix_ratio=0.5)
+
+
+@pytest.mark.parametrize(
+    ("loss", "state", "message"),
+    [
+        (
+            losses.isda(),
+            losses.isda().init(100, D),
+            r"isda: .*init\(num_classes=100, num_features=6\).* 5 classes and 6",
+        ),
+        (losses.isda(), losses.isda().init(K, 64), r"isda: .*num_features=64.* 5 classes and 6 features"),
+        (losses.isda(), losses.isda(covariance="diagonal").init(K, D), "isda: covariance is 'full'"),
+        (losses.isda(), (), "isda: its state must be the FeatureStatistics"),
+        (
+            losses.chain(losses.isda()),
+            losses.isda().init(K, D),
+            r"chain: its state .*\['isda'\], got FeatureStatistics",
+        ),
+        (losses.chain(losses.isda()), {}, r"chain: its state .*\['isda'\], got \[\]"),
+    ],
+)
+def test_state_of_something_else(loss, state, message):
+    with pytest.raises(UsageError, match=message):
+        value(loss, state)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"num_classes": 0, "num_features": 3}, "num_classes must be a whole number of at least 1, got 0"),
+        ({"num_classes": 2.5, "num_features": 3}, "num_classes must be a whole number of at least 1, got 2.5"),
+        ({"num_classes": 3, "num_features": 0}, "isda: num_features must be a whole number of at least 1, got 0"),
+        ({"num_classes": 3, "num_features": 2, "class_counts": np.ones(4)}, r"class_counts must be \[3\], got \[4\]"),
+    ],
+)
+def test_sizes(sizes, message):
+    with pytest.raises(UsageError, match=message):
+        losses.chain(losses.isda()).init(**sizes)
+
+
+def test_check_labels():
+    losses.check_labels(np.array([-1, 0, 4]), K)
+    losses.check_labels(np.array([255, 0, 4], np.uint8), K, no_label=(255,))
+    with pytest.raises(UsageError, match=r"3 of 4 labels are outside 0\.\.4: -2, 5"):
+        losses.check_labels(np.array([1, 5, 5, -2]), K)
+    with pytest.raises(UsageError, match="must be integers, got float64"):
+        losses.check_labels(np.zeros(3), K)
+    with pytest.raises(UsageError, match="outside jit"):
+        jax.jit(lambda x: losses.check_labels(x, K))(jnp.zeros(3, int))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int64", "uint32"])
+def test_integer_types_of_labels(dtype):
+    """The number of classes need not fit the type of the labels."""
+    labels = np.array([0, 1, 2, 3, 100, 1, 1, 1]).astype(dtype)
+    logits = np.random.default_rng(0).normal(size=(B, 300)).astype(np.float32)
+    only = {"logits": logits, "labels": labels}
+    expected = -jax.nn.log_softmax(logits)[np.arange(B), labels.astype(int)].mean()
+    np.testing.assert_allclose(losses.apply(losses.chain(), {}, **only)[0], expected, rtol=1e-6)
+    with double_precision():
+        np.testing.assert_allclose(losses.apply(losses.chain(), {}, **only)[0], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ISDA)
+def test_jit_vmap_and_scan(name):
+    """Several heads at once are each as alone; steps in a scan are the steps one by one; one example needs no batch."""
+    transform, classes = ISDA[name]
+    loss, given = losses.chain(losses.label_smoothing(), transform), arrays(classes=classes)
+    state = loss.init(classes, D)
+
+    @jax.jit
+    def step(kernel, state):
+        now = {**given, "kernel": kernel, "logits": given["features"] @ kernel}
+        return losses.apply(loss, state, **now)
+
+    kernels = jnp.stack([given["kernel"], 2 * given["kernel"]])
+    alone = [step(kernel, state) for kernel in kernels]
+    together = jax.vmap(step, in_axes=(0, None))(kernels, state)
+    jax.tree.map(lambda x, *y: np.testing.assert_allclose(x, jnp.stack(y), rtol=1e-5, atol=1e-6), together, *alone)
+    scanned, values = jax.lax.scan(lambda state, kernel: step(kernel, state)[::-1], state, kernels)
+    first, after = alone[0]
+    second, after = step(kernels[1], after)
+    np.testing.assert_allclose(values, [first, second], rtol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), scanned, after)
+
+
+def test_vmap_over_examples():
+    """Inside vmap an example has no leading axis: the parts are the same as in a batch."""
+    loss = losses.chain(losses.label_smoothing(), losses.focal())
+
+    def one(logits, label):
+        return losses.apply(loss, loss.init(K), logits=logits, labels=label)[0]
+
+    each = jax.vmap(one)(arrays()["logits"], arrays()["labels"])
+    np.testing.assert_allclose(each, value(loss, loss.init(K), per_example=True), rtol=1e-6)
+
+
+def two_devices():
+    return jax.make_mesh((2,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:2])
+
+
+def of_kernel(loss, given, state, kernel):
+    return losses.apply(loss, state, **{**given, "kernel": kernel, "logits": given["features"] @ kernel})
+
+
+@pytest.mark.parametrize("name", ISDA)
+def test_sharded_arrays(name):
+    """Under jit with rows spread over devices, and the statistics by class: value, gradient and state as on one."""
+    transform, classes = ISDA[name]
+    classes = classes + classes % 2  # so that two devices share them
+    given, mesh = arrays(classes=classes), two_devices()
+    state = transform.init(classes, D)
+    gradient = jax.jit(jax.value_and_grad(functools.partial(of_kernel, transform), argnums=2, has_aux=True))
+    expected = gradient(given, state, given["kernel"])
+    by_row = {
+        k: jax.device_put(x, NamedSharding(mesh, P("data"))) if np.ndim(x) and len(x) == B else x
+        for k, x in given.items()
+    }
+    by_class = jax.device_put(state, NamedSharding(mesh, P("data")))
+    for begun in (state, by_class):
+        actual = gradient(by_row, begun, given["kernel"])
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), actual, expected)
+
+
+@pytest.mark.parametrize("name", ISDA)
+@pytest.mark.parametrize("checked", [True, False])
+def test_shard_map(name, checked):
+    """With an axis name the statistics are those of all shards, as on one device; without, each shard has its own."""
+    transform, classes = ISDA[name]
+    given, over_all = arrays(classes=classes), losses.isda(2.0, name.split(",")[0], axis_name="data")
+    kernel, state = given["kernel"], transform.init(classes, D)
+    rows = {key: given[key] for key in ("features", "labels")}
+    shard_map = functools.partial(jax.shard_map, mesh=two_devices(), check_vma=checked)
+
+    def gradient(loss, kernel, rows, state):
+        return jax.value_and_grad(lambda k: of_kernel(loss, {**given, **rows}, state, k), has_aux=True)(kernel)
+
+    @jax.jit
+    @functools.partial(shard_map, in_specs=(P(), P("data"), P()), out_specs=P())
+    def together(kernel, rows, state):
+        (value, after), slope = gradient(over_all, kernel, rows, state)
+        # shard_map sums the gradients of what all shards share by itself if it checks what they share.
+        return jax.lax.pmean(value, "data"), slope / 2 if checked else jax.lax.pmean(slope, "data"), after
+
+    @jax.jit
+    @functools.partial(shard_map, in_specs=(P(), P("data"), P("data")), out_specs=P("data"))
+    def alone(kernel, rows, states):
+        results = gradient(transform, kernel, rows, jax.tree.map(lambda x: x[0], states))[0]
+        return jax.tree.map(lambda x: x[None], results)
+
+    (value, after), slope = gradient(transform, kernel, rows, state)
+    equal = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
+    jax.tree.map(equal, together(kernel, rows, state), (value, slope, after))
+    halves = [
+        gradient(transform, kernel, {k: x[at] for k, x in rows.items()}, state)[0] for at in np.split(np.arange(B), 2)
+    ]
+    both = alone(kernel, rows, jax.tree.map(lambda x: jnp.stack([x, x]), state))
+    jax.tree.map(lambda x, *y: equal(x, jnp.stack(y)), both, *halves)
+
+
+def test_state_is_saved(tmp_path):
+    """orbax saves the state of a chain and gives it back."""
+    loss = losses.chain(losses.label_smoothing(), losses.isda(), losses.isda(covariance="diagonal"))
+    state = losses.apply(loss, loss.init(K, D), **arrays())[1]
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(tmp_path / "loss", state)
+        checkpointer.wait_until_finished()
+        restored = checkpointer.restore(tmp_path / "loss", loss.init(K, D))
+    jax.tree.map(np.testing.assert_array_equal, restored, state)
+    assert jax.tree.structure(restored) == jax.tree.structure(state)
