@@ -49,7 +49,7 @@ def hypergradient(
     Raises:
       UsageError: params or meta hold anything but floating-point arrays, or params nothing.
     """
-    params, meta = _floats("params", params), _floats("meta", meta)
+    params, meta = _floats("hypergradient: params", params), _floats("hypergradient: meta", meta)
     if not jax.tree.leaves(params):
         raise UsageError("hypergradient: params hold no array")
 
@@ -102,7 +102,7 @@ def finite_difference(
     """
     if not epsilon > 0:
         raise UsageError(f"finite_difference: epsilon must be above 0, got {epsilon}")
-    params, meta = _floats("params", params), _floats("meta", meta)
+    params, meta = _floats("finite_difference: params", params), _floats("finite_difference: meta", meta)
     size = tree_norm(v)
     step = epsilon / jnp.where(size > 0, size, 1.0)
     slope = jax.grad(train_loss, argnums=1)
@@ -157,5 +157,5 @@ def _floats(what: str, tree: Tree) -> Tree:
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
             name = what + jax.tree_util.keystr(path)
-            raise UsageError(f"hypergradient: {name} must be floating-point numbers, got {jnp.result_type(leaf)}")
+            raise UsageError(f"{name} must be floating-point numbers, got {jnp.result_type(leaf)}")
     return jax.tree.map(jnp.asarray, tree)

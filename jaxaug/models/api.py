@@ -189,7 +189,7 @@ def _head_of(name: str, params: Tree) -> Tree:
     return head
 
 
-def _mode(model: nn.Module, train: bool) -> dict[str, bool]:
+def _mode(model: nn.Module, train: bool) -> dict[str, Any]:
     """What a Linen module is told about training: nothing if it does not ask."""
     return {"train": train} if takes(type(model).__call__, "train") else {}
 

@@ -63,8 +63,9 @@ class NNXModel:
         self.options = options
 
     def __eq__(self, other: object) -> bool:
-        same = isinstance(other, NNXModel) and self.constructor == other.constructor
-        return same and self.options == other.options
+        if not isinstance(other, NNXModel):
+            return NotImplemented
+        return (self.constructor, self.options) == (other.constructor, other.options)
 
     def __hash__(self) -> int:
         return hash((self.constructor, tuple(sorted(self.options))))
@@ -156,7 +157,7 @@ def takes(function: Callable[..., Any], name: str) -> bool:
     return name in inspect.signature(function.__init__ if inspect.isclass(function) else function).parameters
 
 
-def _split(module: nnx.Module) -> tuple[Any, Any, Any, Any]:
+def _split(module: nnx.Module) -> tuple[Any, ...]:
     """(graphdef, parameters, random streams, all other state)."""
     return nnx.split(module, nnx.Param, nnx.RngState, ...)
 
