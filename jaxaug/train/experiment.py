@@ -105,7 +105,7 @@ def build_experiment(config: ConfigDict) -> Experiment:
     with at("config.optim"):
         tx, schedule = optim.create(**config.optim.to_dict(), **counts)
     with at("config.robustness"):
-        protocols = robustness.create(config.robustness, data)
+        protocols = robustness.create(config.robustness, data, directory=config.data.directory)
     if search is not None:
         with at("config.search"):
             search.setup(_context(parts, data, mesh, config.seed, meta))
