@@ -1,6 +1,8 @@
 """The figures of a run from its folder, or why there is none."""
 
+import dataclasses
 import json
+import types
 
 import numpy as np
 import pytest
@@ -58,6 +60,16 @@ def test_a_run_without_its_data(tmp_path):
     assert told["learning.png"] == "no epoch has been evaluated yet"
     assert "lost" in told["confusion.png"]
     assert RunFigures(tmp_path).class_names() == tuple("01234")
+
+
+def test_label_maps_have_no_class_for_each_row(finished):
+    run = RunFigures(finished[0])
+    data = run.experiment.data
+    maps = dataclasses.replace(data.test, label=np.zeros((len(data.test.label), 8, 8), np.int32))
+    run._built = dataclasses.replace(run.experiment, data=types.SimpleNamespace(test=maps))
+    for draw in (run.confusion, run.tsne):
+        with pytest.raises(UsageError, match="labels are maps"):
+            draw()
 
 
 def test_learned_policy_of_a_config():
