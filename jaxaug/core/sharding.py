@@ -39,7 +39,7 @@ def initialize_distributed(coordinator: str = "", processes: int = 0, process: i
             jax.distributed.initialize()
         except (RuntimeError, ValueError) as error:
             raise UsageError(
-                f"JAXAUG_DISTRIBUTED=1 asks for the cluster's own environment, of which JAX finds none ({error}): start "
+                f"JAXAUG_DISTRIBUTED=1 asks for the cluster's own environment; JAX finds none ({error}): start "
                 "under Slurm, Open MPI or on a Cloud TPU, or give --coordinator, --num_processes and --process_id"
             ) from None
 

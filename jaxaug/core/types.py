@@ -48,7 +48,7 @@ class Batch(flax.struct.PyTreeNode):
         Transforms that soften targets transport it (None: nothing was hidden).
     mix_ratio: [B] float32 or None: the share of a row's own label where it was mixed with the row before it, as
         `jnp.roll(x, 1, axis=0)` brings them together (None: not mixed).
-    per_example: {name: tree of [B ...]}: what a search may change about each row (`MetaParams.per_example`; None: nothing).
+    per_example: {name: tree of [B ...]}: what a search may change about each row (None: nothing).
     """
 
     image: jax.Array

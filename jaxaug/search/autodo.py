@@ -73,7 +73,7 @@ class BilevelSearch(SearchMethod):
         self.rule, self._tx = create_meta_optimizer(
             slot_name(self.optim), per_pass=unit, passes=-(-total // unit), **slot_options(self.optim)
         )
-        self.step = make_search_step(  # type: ignore[method-assign]
+        self._step = make_search_step(
             context.problem(tuple(self.part)),
             self.rule,
             self._tx,
@@ -81,6 +81,10 @@ class BilevelSearch(SearchMethod):
             part=tuple(self.part),
             fisher=pick("curvature", self.curvature, CURVATURES),
         )
+
+    def step(self, state: TrainState, batch: Batch, validation: Batch) -> tuple[TrainState, Totals]:
+        """One step along the hypergradient."""
+        return self._step(state, batch, validation)
 
     def make_solver(self) -> IHVPSolver:
         """What gives the direction of the derivative."""

@@ -72,8 +72,10 @@ class Classification:
         }
 
     def summarize(self, totals: Totals) -> dict[str, float]:
-        """The means, and `ece`: sum over 10 equal bins (a, b] of confidence of |accuracy - confidence| x the bin's share
-        (Guo et al. 2017)."""
+        """The means, and `ece`, the expected calibration error (Guo et al. 2017).
+
+        ece = sum over 10 equal bins (a, b] of confidence of |accuracy - confidence| x the bin's share.
+        """
         found = totals.means()
         if "calibration" in totals.sums:
             total, count = jax.device_get(totals.sums["calibration"])

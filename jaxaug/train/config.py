@@ -227,17 +227,13 @@ def load_config_file(argument: str) -> ConfigDict:
     The folder of the file becomes importable, so that a component of one's own may lie beside the config.
 
     Args:
-      argument: for example "configs/isda_cifar.py:resnet-110".
+      argument: for example "configs/isda_cifar.py:resnet-110", or "isda_cifar:resnet-110".
 
     Raises:
       UsageError: no such file, one without get_config, or a mistake in it.
     """
     file, _, word = argument.partition(":")
-    path = pathlib.Path(file)
-    if not path.is_file():
-        raise UsageError(
-            f"there is no config {file}: --config is a Python file with get_config(), such as those in configs/"
-        )
+    path = _config_path(file)
     folder = str(path.resolve().parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -254,6 +250,19 @@ def load_config_file(argument: str) -> ConfigDict:
         raise UsageError(f"{file}: {error}") from None
     except Exception as error:
         raise UsageError(f"{file} cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _config_path(file: str) -> pathlib.Path:
+    """The file itself, else one of jaxaug's own: beside the package in a checkout, below `share` where installed."""
+    own = [pathlib.Path(__file__).parents[2] / "configs", pathlib.Path(sys.prefix) / "share" / "jaxaug" / "configs"]
+    candidates = [pathlib.Path(file), *(folder / f"{file}.py" for folder in own)]
+    for path in candidates:
+        if path.is_file():
+            return path
+    names = sorted({path.stem for folder in own if folder.is_dir() for path in folder.glob("*.py")})
+    raise UsageError(
+        f"there is no config {file}: --config is a Python file with get_config(), or a name; {hint(file, names)}"
+    )
 
 
 def _complete_slot(address: str, family: str, slot: Any, common: Callable[..., Any] | None = None) -> dict[str, Any]:

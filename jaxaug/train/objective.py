@@ -94,7 +94,7 @@ def make_per_example_inputs(parts: Parts, chain: LossTransform | None) -> PerExa
 
 
 def make_bilevel_problem(parts: Parts, part: tuple[str, ...]) -> BilevelProblem:
-    """The objective for a part of the parameters: a path such as ("head",) or ("head", "kernel"); () for all of them."""
+    """The objective for a part of the parameters: a path such as ("head",) or ("head", "kernel"); () for all."""
     split = HeadSplit(parts, part)
 
     def features(meta: MetaParams, state: TrainState, batch: Batch, key: jax.Array):

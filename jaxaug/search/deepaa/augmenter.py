@@ -37,8 +37,8 @@ class SearchItem(flax.struct.PyTreeNode):
 class PolicyAugmenter(NamedTuple):
     """What a policy under search makes of images.
 
-    space: one layer of R branches, which all layers have; softens: names of the ops that hide (`Batch.visibility`); exact:
-    PIL's numbers, with uint8 images between the layers. nearest [R]: where levels are learned the level of each branch
+    space: one layer of R branches, which all layers have; softens: names of the ops that hide (`Batch.visibility`);
+    exact: PIL's numbers, with uint8 images between the layers. nearest [R]: where levels are learned the level of each branch
     that changes nothing, that of the space being the one that changes most.
     """
 

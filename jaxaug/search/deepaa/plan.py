@@ -42,7 +42,7 @@ class DeepAASearch(SearchMethod, Options):
       images: training images of an update, each an item; the devices divide it.
       validation: validation images of an item, of its class.
       copies: of an image before the layer under search, each seen under all branches.
-      factor: the gradient of an image under the policy is the mean of `factor` times as many draws as there are branches.
+      factor: the gradient of an image under the policy is the mean of this many times as many draws as branches.
       chunk: copies in the network at once.
       learning_rate: of Adam.
       identity: the logit that Identity begins with, others at 0.
@@ -75,7 +75,6 @@ class DeepAASearch(SearchMethod, Options):
     def prepare_data(self, data: Dataset, seed: int) -> Dataset:
         """The rows to train on; `pool` of them are kept for the search."""
         if not self.pool:
-            self.pool_rows = data.train
             return data
         count = rows_to_cut(self.pool, len(data.train), "deepaa", "pool")
         kept, cut = stratified_split(data.train.label, count, seed)
@@ -102,8 +101,8 @@ class DeepAASearch(SearchMethod, Options):
             context.train_inputs, context.val_inputs, self.augmenter, tuple(self.part), self.chunk, self.factor
         )
         self.update_functions: Mapping[str, Update] = make_updates(pieces, self, solver, fisher, self.mesh)
-        pool = context.data.train if self.pool_rows is None else self.pool_rows
-        self.chosen = _chooser(self, pool, self.validation_rows, context.seed)
+        self.item_rows = data.train if self.pool_rows is None else self.pool_rows
+        self.chosen = _chooser(self, self.item_rows, self.validation_rows, context.seed)
 
     def _space(self, shape: tuple[int, ...]) -> Policy:
         return search_space.make_search_space(shape, tuple(self.ops), self.levels, tuple(self.cover))

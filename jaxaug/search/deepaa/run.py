@@ -68,7 +68,7 @@ class _Search:
         self._state: PolicyState = begin(key) if restored is None else restored
         # Nothing of the optimiser takes part in a search.
         self._net = run.state.replace(opt_state=())
-        self._loaders = [Loader(split, search.mesh, run.place) for split in (search.pool_rows, search.validation_rows)]
+        self._loaders = [Loader(split, search.mesh, run.place) for split in (search.item_rows, search.validation_rows)]
         total = search.num_layers * search.updates + search.refine
         self._bar = run.progress(f"{run.title}, policy", total, int(self._state.step))
         self._cosines: list[jax.Array] = []

@@ -1,8 +1,9 @@
 """DeepAA (Zheng et al., ICLR 2022): a deep augmentation policy, layer by layer, by matching gradients.
 
 For an item, a training image and validation images of its class, the cosine between the gradient of the image under the
-policy and that of the validation images has a derivative in the probability of every branch (`bilevel.gradient_matching`). The logits of
-the layer climb along its mean over items, less its standard deviation from the second layer on, by Adam.
+policy and that of the validation images has a derivative in the probability of every branch
+(`bilevel.gradient_matching`). The logits of the layer climb along its mean over items, less its standard deviation from
+the second layer on, by Adam.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Options:
       images: training images of an update, each an item.
       validation: validation images of an item, of its class.
       copies: of an image before the layer under search, each seen under all branches.
-      factor: the gradient of an image under the policy is the mean of `factor` times as many draws as there are branches.
+      factor: the gradient of an image under the policy is the mean of this many times as many draws as branches.
       chunk: copies in the network at once.
       learning_rate: of Adam.
       identity: the logit that Identity begins with, others at 0.

@@ -71,7 +71,8 @@ def make_updates(
     """{"first", "later", "all"}: updates of the first layer, of a later one, of the layers up to `layer` together.
 
     solver: None for the cosine's, whose gradients are summed piece by piece; others see one sum of as many draws as
-    there are branches. derivative: for each item, a `BranchDerivative` [N R]; for "all" that by the logits of all layers [N L R].
+    there are branches. derivative: for each item, a `BranchDerivative` [N R]; for "all" by the logits of all layers
+    [N L R].
     Items are spread over the mesh.
     """
     one_by_one = mesh.size == 1 and jax.default_backend() == "cpu"
