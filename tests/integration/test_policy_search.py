@@ -1,33 +1,33 @@
 """A search for a policy inside a run: what it leaves, that it can be stopped, its options, its mistakes."""
 
 import json
+import signal
 
 import jax
 import numpy as np
 import pytest
 from helpers.settings import tiny_config
 
-from jaxaug.core.errors import UsageError
+from jaxaug.core.errors import Interrupted, UsageError
 from jaxaug.policies import presets, search_space
 from jaxaug.policies.policy import Policy
 from jaxaug.runs.workdir import POLICY
+from jaxaug.search.deepaa.run import _Search
 from jaxaug.train import trainer
 from jaxaug.train.experiment import build_experiment
-from jaxaug.train.hooks.preemption import Interrupted
-from jaxaug.train.policy_search import _Search
 
 OPS = ("TranslateX", "Invert")
 
 
 def config_of(**options):
     config = tiny_config()
-    config.loss.chain, config.augment.train = (), ()
-    config.model = {"name": "linear", "kw": {}}
+    config.loss, config.augment.train = (), ()
+    config.model = {"name": "linear"}
     config.data.validation_size, config.log_every = 0.2, 3
-    config.search.update(name="deepaa", direction="matching.cosine", part=(), pool=300)
-    config.search.space.update(ops=OPS, levels=3)
-    config.search.deepaa.update(layers=2, updates=4, images=2, validation=8, copies=2, factor=2, chunk=1)
-    config.search.deepaa.update(options)
+    config.search = {"name": "deepaa", "solver": {"name": "cosine"}, "part": (), "pool": 300}
+    config.search.update(ops=OPS, levels=3)
+    config.search.update(num_layers=2, updates=4, images=2, validation=8, copies=2, factor=2, chunk=1)
+    config.search.update(options)
     return config
 
 
@@ -62,8 +62,7 @@ def test_a_run_leaves_its_policy(searched):
 
 def test_the_policy_trains(searched, tmp_path):
     config = tiny_config()
-    config.augment.train = ("policy.policy",)
-    config.augment.policy.file = str(searched[0] / "policy.json")
+    config.augment.train = ({"name": "policy", "file": str(searched[0] / "policy.json")},)
     assert trainer.train_and_evaluate(config, tmp_path)["test_top1"] > 0.1
 
 
@@ -72,7 +71,8 @@ def test_stopped_and_resumed_is_the_same_search(searched, at, tmp_path, monkeypa
     update = _Search._update
 
     def interrupted(self, name, layer):
-        self._requests.stop = int(self._state.step) + 1 == at
+        if int(self._state.step) + 1 == at:
+            signal.raise_signal(signal.SIGTERM)
         return update(self, name, layer)
 
     monkeypatch.setattr(_Search, "_update", interrupted)
@@ -85,17 +85,17 @@ def test_stopped_and_resumed_is_the_same_search(searched, at, tmp_path, monkeypa
     assert steps == sorted(set(steps))
 
 
-def test_from_a_checkpoint(searched, tmp_path):
+def test_with_the_network_of_another_run(searched, tmp_path):
     config = config_of()
-    config.search.checkpoint = str(searched[0])
+    config.search.network = str(searched[0])
     result = trainer.train_and_evaluate(config, tmp_path)
     assert "test_top1" not in result
     np.testing.assert_array_equal(logits_in(tmp_path), logits_in(searched[0]))
 
 
 def test_the_end_and_all_layers_together(searched, tmp_path):
-    config = config_of(layers=3, stop=0.5, refine=2, identity=1.5)  # probable, but not all that is drawn
-    config.search.checkpoint = str(searched[0])
+    config = config_of(num_layers=3, stop=0.5, refine=2, identity=1.5)  # probable, but not all that is drawn
+    config.search.network = str(searched[0])
     trainer.train_and_evaluate(config, tmp_path)
     records = [json.loads(line) for line in (tmp_path / "search.jsonl").read_text().splitlines()]
     assert [record["stage"] for record in records] == ["first", "first", "all"]
@@ -106,16 +106,16 @@ def test_the_end_and_all_layers_together(searched, tmp_path):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"search": {"direction": "directions.conjugate_gradient", "part": ("head",)}},
-        {"search": {"space": {"levels": 0, "exact": False, "ops": ("Rotate", "Brightness")}}},
-        {"search": {"direction": "directions.identity", "curvature": "hessian"}},
-        {"search": {"space": {"exact": False, "softens": ("TranslateX",)}}, "loss": {"chain": ("targets.soften",)}},
+        {"search": {"solver": {"name": "conjugate_gradient"}, "part": ("head",)}},
+        {"search": {"levels": 0, "exact": False, "ops": ("Rotate", "Brightness")}},
+        {"search": {"solver": {"name": "identity"}, "curvature": "hessian"}},
+        {"search": {"exact": False, "softens": ("TranslateX",)}, "loss": ("soft_targets",)},
     ],
     ids=["conjugate gradient", "learned levels", "identity", "softened targets"],
 )
 def test_beyond_the_paper(changes, searched, tmp_path):
-    config = config_of(layers=1, updates=2)
-    config.search.checkpoint = str(searched[0])
+    config = config_of(num_layers=1, updates=2)
+    config.search.network = str(searched[0])
     config.update(changes)
     trainer.train_and_evaluate(config, tmp_path)
     found = logits_in(tmp_path)
@@ -127,7 +127,7 @@ def test_beyond_the_paper(changes, searched, tmp_path):
 def test_images_sent_from_the_host(searched, tmp_path):
     """The same policy; the same network, which is not trained again."""
     config = config_of()
-    config.search.checkpoint, config.data.place = str(searched[0]), "host"
+    config.search.network, config.place = str(searched[0]), "host"
     trainer.train_and_evaluate(config, tmp_path)
     np.testing.assert_array_equal(logits_in(tmp_path), logits_in(searched[0]))
 
@@ -136,20 +136,33 @@ def change(**changes):
     return lambda config: config.search.update(changes)
 
 
+def other_search(config):
+    config.search = {"name": "autodo", "pool": 300}
+
+
 MISTAKES = {
-    "learned levels of PIL": (change(space={"levels": 0}), "needs exact=False"),
-    "unknown op": (change(space={"ops": ("Turn",)}), "unknown operation 'Turn'"),
-    "one level": (change(space={"levels": 1}), "levels must be 0 or at least 2"),
-    "items and devices": (change(deepaa={"images": 3}), "cannot be divided among 2 devices"),
-    "no such option": (change(deepaa={"items": 3}), "unknown option of config.search.deepaa 'items'"),
-    "chunk": (change(deepaa={"chunk": 3}), "does not divide"),
-    "no updates": (change(deepaa={"updates": 0}), "updates must be at least 1"),
-    "no rate": (change(deepaa={"learning_rate": 0.0}), "learning_rate must be above 0"),
-    "unknown direction": (change(direction="matching.cosines"), "unknown search name 'matching.cosines'"),
-    "no validation": (lambda config: config.data.update(validation_size=0.0), "validation_size"),
-    "pool too large": (change(pool=5000), "validation_size=5000"),
-    "a pool for another search": (change(name=""), "are for config.search.name='deepaa'"),
-    "no such part": (change(part=("heads",)), "no part 'heads'"),
+    "learned levels of PIL": (change(levels=0), r"config\.search: .*needs exact=False"),
+    "unknown op": (change(ops=("Turn",)), r"config\.search: unknown operation 'Turn'"),
+    "one level": (change(levels=1), r"config\.search: .*levels must be 0 or at least 2"),
+    "items and devices": (change(images=3), r"config\.search: .*cannot be divided among 2 devices"),
+    "no such option": (change(imges=3), r"config\.search: unknown option 'imges' of search 'deepaa': .*'images'"),
+    "chunk": (change(chunk=3), r"config\.search: deepaa: chunk 3 does not divide"),
+    "no updates": (change(updates=0), r"config\.search: deepaa: updates must be at least 1"),
+    "no rate": (change(learning_rate=0.0), r"config\.search: deepaa: learning_rate must be above 0"),
+    "unknown solver": (
+        change(solver={"name": "cosines"}),
+        r"config\.search\.solver: unknown solver 'cosines': did you mean 'cosine'",
+    ),
+    "no validation": (
+        lambda config: config.data.update(validation_size=0.0),
+        r"config\.search: .*needs validation rows .*validation_size",
+    ),
+    "pool too large": (
+        change(pool=5000),
+        r"config\.search: deepaa: pool=5000 must be smaller than the 1078 training rows",
+    ),
+    "a pool for another search": (other_search, r"config\.search: unknown option 'pool' of search 'autodo'"),
+    "no such part": (change(part=("heads",)), r"config\.search: .*no part 'heads'"),
 }
 
 
@@ -164,8 +177,8 @@ def test_mistakes(name):
 
 def test_checkpoint_of_another_model(searched, tmp_path):
     config = config_of()
-    config.search.checkpoint = str(searched[0])
-    config.model = {"name": "convnet", "kw": {"widths": (4, 4)}}
+    config.search.network = str(searched[0])
+    config.model = {"name": "convnet", "widths": (4, 4)}
     with pytest.raises(UsageError, match="not the one of"):
         trainer.train_and_evaluate(config, tmp_path)
 
@@ -182,7 +195,7 @@ def test_the_space_is_that_of_the_published_policies(shape, name):
 
 
 def test_seeds_differ_and_repeat():
-    chosen = [build_experiment(config).plan.chosen for config in (config_of(), config_of())]
+    chosen = [build_experiment(config_of()).search.chosen for _ in range(2)]
     for step in (0, 5):
         assert all(jax.tree.leaves(jax.tree.map(np.array_equal, chosen[0](step), chosen[1](step))))
     assert not np.array_equal(chosen[0](0).validation, chosen[0](1).validation)

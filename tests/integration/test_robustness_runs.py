@@ -6,17 +6,15 @@ import signal
 import numpy as np
 import pytest
 from helpers.one_pixel_classifier import PIXEL, classifier, images_of, small
+from helpers.published_data import register, write_archives
 from helpers.settings import tiny_config
 
-from jaxaug import robustness
-from jaxaug.core.errors import UsageError
-from jaxaug.train import robustness_eval, sweep, trainer
+from jaxaug import robustness, viz
+from jaxaug.core.errors import Interrupted, UsageError
+from jaxaug.train import figures, robustness_eval, sweep, trainer
 from jaxaug.train.experiment import build_experiment
 from jaxaug.train.hooks.console import ProgressBar
-from jaxaug.train.hooks.preemption import Interrupted
 from jaxaug.train.robustness_eval import _curve, _measure
-from jaxaug.viz import evaluation
-from jaxaug.viz.evaluation import robustness_curves, save_figures
 
 
 def write_corruptions(folder, names, rows=20):
@@ -32,11 +30,12 @@ def write_corruptions(folder, names, rows=20):
 
 
 def cifar(folder, **options):
-    """(data, config) that ask for corruptions of a small stand-in of CIFAR-10."""
-    config = tiny_config(robustness=("corruptions",))
-    config.data.dir = str(folder)
-    config.protocol.corruptions.update(options)
-    return small("cifar10", (32, 32, 3), 30), config
+    """(slots, data, their directory) that ask for corruptions of a small stand-in of CIFAR-10."""
+    return ({"name": "corruptions", **options},), small("cifar10", (32, 32, 3), 30), str(folder)
+
+
+def build(slots, data, directory=""):
+    return robustness.create(slots, data, directory=directory)
 
 
 class Asked:
@@ -46,8 +45,8 @@ class Asked:
 def test_corruptions(tmp_path):
     """A tenth of the rows is wrong for each severity: 10 % to 50 %, the plain mean 30 %."""
     write_corruptions(tmp_path / "CIFAR-10-C", ("fog", "snow"))
-    built, config = cifar(tmp_path, names=("fog", "snow"))
-    (protocol,) = robustness.build(config, built).values()
+    slots, built, directory = cifar(tmp_path, names=("fog", "snow"))
+    (protocol,) = build(slots, built, directory).values()
     one = classifier(build_experiment(tiny_config()), eval_batch_size=8, data=built)
     found = _measure(one, None, protocol, Asked(), "test")
     assert [(level["line"], level["severity"]) for level in found["levels"]] == [
@@ -60,30 +59,44 @@ def test_corruptions(tmp_path):
 
 def test_corruptions_that_are_missing(tmp_path):
     """Before training: what to fetch, and where to put it."""
-    with pytest.raises(UsageError, match=r"published for cifar10 and cifar100, not for 'digits'"):
+    published = r"config\.robustness: corruptions: .*published for cifar10 and cifar100, not for 'digits'"
+    with pytest.raises(UsageError, match=published):
         build_experiment(tiny_config(robustness=("corruptions",)))
-    built, config = cifar(tmp_path)
+    asked = cifar(tmp_path)
     with pytest.raises(UsageError, match=r"(?s)CIFAR-10-C is not on.*curl -L .*CIFAR-10-C.tar.*tar -xf - -C"):
-        robustness.build(config, built)
+        build(*asked)
     write_corruptions(tmp_path / "cifar10" / "CIFAR-10-C", ("fog",))
     with pytest.raises(UsageError, match=r"lacks gaussian_noise.npy.*Unpack"):
-        robustness.build(config, built)
-    built, config = cifar(tmp_path, names=("fog",))
-    assert len(robustness.build(config, built)["corruptions"].levels) == 5
+        build(*asked)
+    asked = cifar(tmp_path, names=("fog",))
+    assert len(build(*asked)["corruptions"].levels) == 5
     np.save(tmp_path / "cifar10" / "CIFAR-10-C" / "fog.npy", np.zeros((100, 28, 32, 3), np.uint8))
     with pytest.raises(UsageError, match=r"needs uint8 \(100, 32, 32, 3\)"):
-        robustness.build(config, built)
+        build(*asked)
     np.save(tmp_path / "cifar10" / "CIFAR-10-C" / "labels.npy", np.full(100, 7))
     with pytest.raises(UsageError, match=r"0\.\.1"):
-        robustness.build(config, built)
+        build(*asked)
     (tmp_path / "cifar10" / "CIFAR-10-C" / "labels.npy").write_text("no array")
     with pytest.raises(UsageError, match="cannot be read"):
-        robustness.build(config, built)
+        build(*asked)
+
+
+def test_corruptions_lie_where_the_data_sets_of_the_config_lie(tmp_path, monkeypatch):
+    """A run looks for them in config.data.directory."""
+    folder = tmp_path / "cifar10"
+    write_archives("cifar10", folder)
+    register(monkeypatch, "cifar10", folder)
+    write_corruptions(folder / "CIFAR-10-C", ("fog",))
+    config = tiny_config(robustness=({"name": "corruptions", "names": ("fog",)},), batch_size=50)
+    config.data.update(name="cifar10", directory=str(tmp_path))
+    assert len(build_experiment(config).protocols["corruptions"].levels) == 5
 
 
 OWN = """
-from jaxaug.robustness.base import Level, Protocol
-def protocol(data, config, figure="darkness_error", severity=0.5):
+from jaxaug.robustness import Level, Protocol
+
+
+def dim(data, *, figure="darkness_error", severity=0.5):
     return Protocol("darkness", figure, (Level("dim", severity),), lambda key, image, strength: image // 2)
 """
 
@@ -91,23 +104,18 @@ def protocol(data, config, figure="darkness_error", severity=0.5):
 def test_names(tmp_path, monkeypatch):
     """A protocol of one's own by its address, and every mistake in naming one."""
     (tmp_path / "own_project").mkdir()
-    (tmp_path / "own_project" / "dim.py").write_text(OWN)
+    (tmp_path / "own_project" / "protocols.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
-    config = tiny_config(robustness=("occlusion", "own_project.dim"))
-    assert list(robustness.build(config, small())) == ["occlusion", "dim"]
-    with config.protocol.unlocked():
-        config.protocol.dim = {"figure": "occluded_error"}
+    own = "own_project.protocols.dim"
+    assert list(build(("occlusion", own), small())) == ["occlusion", "dim"]
     with pytest.raises(UsageError, match="a name of its own, ending in '_error'"):
-        robustness.build(config, small())
-    config.protocol.dim.figure, config.robustness = "dim_error", ("own_project.dim",)
-    with config.protocol.unlocked():
-        config.protocol.dim.severity = 0.0
+        build(("occlusion", {"name": own, "figure": "occluded_error"}), small())
     with pytest.raises(UsageError, match="nothing to tell"):
-        robustness.build(config, small())
+        build(({"name": own, "figure": "dim_error", "severity": 0.0},), small())
     for names, message in (
-        (("occlusions",), "did you mean 'occlusion'"),
-        (("fills",), "'fills' is not a module with protocol"),
-        (("occlusion", "occlusion"), "'occlusion' twice"),
+        (("occlusions",), r"config\.robustness: unknown robustness 'occlusions': did you mean 'occlusion'"),
+        (("fills",), r"config\.robustness: unknown robustness 'fills': valid names are corruptions, occlusion, trans"),
+        (("occlusion", "occlusion"), r"config\.robustness: occlusion: is asked for twice"),
     ):
         with pytest.raises(UsageError, match=message):
             build_experiment(tiny_config(robustness=names))
@@ -150,26 +158,14 @@ def test_a_run_with_robustness(tmp_path, monkeypatch):
 
 
 def test_a_sweep_draws_variants_side_by_side(tmp_path, monkeypatch, capsys):
-    config = tiny_config(seeds=2, robustness=("translation",))
-    config.loss.chain = ()
-    config.variants.unlock()
-    config.variants = {"mean": {}, "black": {"protocol": {"translation": {"fill": "black"}}}}
-    drawn = []
-    draw = robustness_curves
-    monkeypatch.setattr(
-        evaluation, "robustness", lambda path, curves: drawn.append((path, curves)) or draw(path, curves)
-    )
+    config = tiny_config(seeds=2, robustness=("translation",), loss=())
+    config.variants = {"mean": {}, "black": {"robustness": ({"name": "translation", "fill": "black"},)}}
+    drawn, draw = [], viz.robustness_curves
+    monkeypatch.setattr(figures.viz, "robustness_curves", lambda curves: drawn.append(curves) or draw(curves))
     results = sweep.run(config, tmp_path)
     assert "translated error %" in capsys.readouterr().out
     assert json.loads((tmp_path / "table.json").read_text())["results"] == results
-    path, curves = drawn[-1]
-    assert path == tmp_path / "robustness.png"
-    assert {name: len(runs) for name, runs in curves.items()} == {"mean": 2, "black": 2}
+    assert {name: len(runs) for name, runs in drawn[-1].items()} == {"mean": 2, "black": 2}
+    assert (tmp_path / "robustness.png").exists()
     assert (tmp_path / "reliability.png").exists()
     assert (tmp_path / "mean" / "seed_1" / "robustness.png").exists()
-
-
-def test_results_of_an_older_version(tmp_path):
-    """They hold neither bins nor curves, and nothing is drawn of them."""
-    save_figures(tmp_path, {"old": [{"test_top1": 0.5}]})
-    assert not list(tmp_path.iterdir())

@@ -65,9 +65,7 @@ def test_stopped_and_resumed_is_the_same_run(straight, tmp_path, monkeypatch, nu
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 3
 
 
-@pytest.mark.parametrize(
-    ("changes", "tolerance"), [({"steps_per_dispatch": 4}, 2e-4), ({"place": "host"}, 0.0)]
-)
+@pytest.mark.parametrize(("changes", "tolerance"), [({"steps_per_dispatch": 4}, 2e-4), ({"place": "host"}, 0.0)])
 def test_other_ways_to_the_same_run(straight, tmp_path, changes, tolerance):
     """Several steps in one call, an epoch that they do not divide included; rows sent from the host, bitwise."""
     config = tiny_config(epochs=3, **changes)

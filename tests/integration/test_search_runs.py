@@ -5,25 +5,23 @@ import signal
 
 import numpy as np
 import pytest
-from helpers.run_state import assert_same, final_state
+from helpers.run_state import assert_same, final_state, stop_at
 from helpers.settings import tiny_config
-from test_runs import stop_at
 
-from jaxaug.core.errors import UsageError
+from jaxaug.core.errors import Interrupted, UsageError
 from jaxaug.data.corruption import same_rows
 from jaxaug.train import trainer
 from jaxaug.train.experiment import build_experiment
-from jaxaug.train.hooks.preemption import Interrupted
 
-LEARNED = ("targets.learned_targets", "weights.learned_weights")
+LEARNED = ("learned_targets", "learned_weights")
 
 
 def config_of(**search):
     """A linear model on digits with wrong labels: 19 steps an epoch; 9 search steps before epochs 1 and 2."""
     config = tiny_config(epochs=3)
-    config.model, config.augment.train, config.loss.chain = {"name": "linear", "kw": {}}, (), LEARNED
+    config.model, config.augment.train, config.loss = {"name": "linear"}, (), LEARNED
     config.data.update(validation_size=130, noise=0.2)
-    config.search.update({"name": "autodo", "start": 1, "batch_size": 128, "validation_batch_size": 64, **search})
+    config.search = {"name": "autodo", "start": 1, "batch_size": 128, "validation_batch_size": 64, **search}
     return config
 
 
@@ -41,7 +39,7 @@ def test_what_a_search_leaves_behind(straight):
     assert 0 < records[2]["search_loss"] < 1
     assert 0 <= records[2]["search_residual"] < 1
     assert records[2]["search_indefinite"] == 0
-    data, found = build_experiment(config).data, np.load(workdir / "findings.npz")
+    data, found = build_experiment(config).data, np.load(workdir / "per_example.npz")
     np.testing.assert_array_equal(found["index"], data.train.index)
     np.testing.assert_array_equal(found["given"], data.train.label)
     wrong = found["clean"] != found["given"]
@@ -54,9 +52,9 @@ def test_what_a_search_leaves_behind(straight):
 def test_the_state_counts_the_steps(straight):
     workdir, config, _ = straight
     state = final_state(workdir, config)
-    assert state[".search.step"] == 2 * (len(build_experiment(config).data.train) // 128)
-    assert len(state[".search.ids"]) % 2 == 0  # rows are added until two devices divide them
-    assert state[".meta.per_example['soft']"].shape == (len(state[".search.ids"]), 10)
+    assert state[".search_state.step"] == 2 * (len(build_experiment(config).data.train) // 128)
+    assert len(state[".search_state.ids"]) % 2 == 0  # rows are added until two devices divide them
+    assert state[".meta.per_example['soft']"].shape == (len(state[".search_state.ids"]), 10)
 
 
 @pytest.mark.parametrize("step", [20, 37])
@@ -82,11 +80,11 @@ def test_when_steps_are_due(start, every, expected):
 
 def test_passes_see_every_row_once():
     search = build_experiment(config_of()).search
-    rows, trusted = zip(*(search.batch(n) for n in range(9)), strict=True)
+    rows, trusted = zip(*(search.rows(n) for n in range(9)), strict=True)
     assert len(np.unique(np.concatenate(rows))) == 9 * 128
     assert len(np.unique(np.concatenate(trusted[:2]))) == 2 * 64
-    np.testing.assert_array_equal(search.batch(4)[0], rows[4])
-    assert not np.array_equal(search.batch(9)[0], rows[0])
+    np.testing.assert_array_equal(search.rows(4)[0], rows[4])
+    assert not np.array_equal(search.rows(9)[0], rows[0])
 
 
 def test_other_rows_are_refused(straight):
@@ -101,25 +99,43 @@ def test_other_rows_are_refused(straight):
 
 
 def unset(config):
-    config.loss.chain = ()
+    config.loss = ()
+
+
+def of_solver(**options):
+    return lambda config: config.search.update(solver={"name": "conjugate_gradient", **options})
 
 
 MISTAKES = {
-    "no trusted rows": (lambda c: c.data.update(validation_size=0), "validation_size"),
-    "nothing to learn": (unset, "nothing to learn"),
-    "unknown search": (lambda c: c.search.update(name="autodoo"), "did you mean 'autodo'"),
-    "unknown direction": (
-        lambda c: c.search.update(direction="directions.newman"),
-        "did you mean 'directions.neumann'",
+    "no trusted rows": (lambda c: c.data.update(validation_size=0), r"config\.search: .*set validation_size"),
+    "nothing to learn": (unset, r"config\.search: there is nothing to learn"),
+    "unknown search": (lambda c: c.search.update(name="autodoo"), r"config\.search: .*did you mean 'autodo'"),
+    "unknown option": (lambda c: c.search.update(strat=1), r"unknown option 'strat' of search 'autodo': .*'start'"),
+    "unknown solver": (
+        lambda c: c.search.update(solver="newman"),
+        r"config\.search\.solver: unknown solver 'newman': did you mean 'neumann'",
     ),
-    "unknown part": (lambda c: c.search.update(part=("heads",)), "no part 'heads'.*head"),
-    "unknown curvature": (lambda c: c.search.update(curvature="hesian"), "did you mean 'hessian'"),
-    "too late": (lambda c: c.search.update(start=3), "nothing is searched"),
-    "batch and devices": (lambda c: c.search.update(batch_size=65), "divided among 2 devices"),
+    "option of another solver": (
+        lambda c: c.search.update(solver={"name": "neumann", "damping": 0.1}),
+        r"config\.search\.solver: unknown option 'damping' of solver 'neumann'",
+    ),
+    "unknown part": (lambda c: c.search.update(part=("heads",)), r"config\.search: .*no part 'heads'.*head"),
+    "unknown curvature": (
+        lambda c: c.search.update(curvature="hesian"),
+        r"config\.search: unknown curvature 'hesian': did you mean 'hessian'",
+    ),
+    "too late": (lambda c: c.search.update(start=3), r"config\.search: .*nothing is searched"),
+    "batch and devices": (lambda c: c.search.update(batch_size=65), r"config\.search: .*divided among 2 devices"),
     "batch too large": (lambda c: c.search.update(batch_size=5000), "1217 training rows"),
-    "damping": (lambda c: c.search.conjugate_gradient.update(damping=-1.0), "damping"),
-    "unknown optimiser": (lambda c: c.search.optim.update(name="sgd"), "rmsprop"),
-    "rate": (lambda c: c.search.optim.update(learning_rate=0.0), "learning_rate"),
+    "damping": (of_solver(damping=-1.0), r"config\.search: .*damping"),
+    "unknown optimiser": (
+        lambda c: c.search.update(optim={"name": "sgd"}),
+        r"config\.search\.optim: unknown meta_optimizer 'sgd': .*rmsprop",
+    ),
+    "rate": (
+        lambda c: c.search.update(optim={"name": "rmsprop", "learning_rate": 0.0}),
+        r"config\.search: .*learning_rate must be above 0",
+    ),
 }
 
 
@@ -135,7 +151,7 @@ def test_mistakes(name):
 def test_non_finite_gradient(tmp_path):
     """The message comes at the next record, and names what to lower."""
     config = config_of()
-    config.search.optim.learning_rate = 1e38
+    config.search.optim = {"name": "rmsprop", "learning_rate": 1e38}
     with pytest.raises(UsageError, match="not finite"):
         trainer.train_and_evaluate(config, tmp_path)
 
@@ -144,12 +160,11 @@ def test_all_four_in_one_run(tmp_path):
     """A soft crop with a learned exponent, ISDA with a learned strength, a learned policy, weights per row."""
     config = config_of(start=0)
     config.epochs = 1
-    config.augment.train = ("policy.policy", "soft_crop.soft_crop")
-    config.augment.policy.update(preset="affine", exact=False, border="edge", learned="shared")
-    config.augment.soft_crop.update(sigma=0.2, relative=True, fill="zero", closing=0.0)
-    config.loss.chain = ("targets.soften", "isda.isda", "weights.learned_weights")
-    config.loss.soften.learned = config.loss.isda.learned = True
-    config.loss.isda.update(schedule="constant", covariance="diagonal")
+    policy = {"name": "policy", "preset": "affine", "exact": False, "border": "edge", "learned": "shared"}
+    soft_crop = {"name": "soft_crop", "sigma": 0.2, "relative": True, "fill": "zero", "closing": 0.0}
+    config.augment.train = (policy, soft_crop)
+    isda = {"name": "isda", "learned": True, "strength": 0.5, "schedule": "constant", "covariance": "diagonal"}
+    config.loss = ({"name": "soft_targets", "learned": True}, isda, "learned_weights")
     trainer.train_and_evaluate(config, tmp_path)
     state = final_state(tmp_path, config)
     names = ["softening']", "strength']", "policy']['level']", "policy']['logits']"]
