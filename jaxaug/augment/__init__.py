@@ -2,6 +2,7 @@
 
 from jaxaug.augment.affine import affine
 from jaxaug.augment.basic import cutout, flip, pad_and_crop
+from jaxaug.augment.collate import Collate
 from jaxaug.augment.color import color_jitter, gaussian_blur, grayscale
 from jaxaug.augment.compose import (
     Augmented,
@@ -14,6 +15,7 @@ from jaxaug.augment.compose import (
 )
 from jaxaug.augment.crops import random_erasing, random_resized_crop
 from jaxaug.augment.functional import apply_policy
+from jaxaug.augment.host_transform import Transform
 from jaxaug.augment.mixing import cutmix, mixup
 from jaxaug.augment.policy_transform import policy
 from jaxaug.augment.soft_crop import soft_crop
@@ -22,8 +24,10 @@ from jaxaug.augment.transform import BatchTransform, LearnedTransform
 __all__ = [
     "Augmented",
     "BatchTransform",
+    "Collate",
     "LearnedTransform",
     "Pipeline",
+    "Transform",
     "affine",
     "apply_policy",
     "build_pipeline",

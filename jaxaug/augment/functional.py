@@ -11,14 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxaug.augment.arguments import as_key, check_images, check_policy
-from jaxaug.augment.policy_transform import begin_sample, execution_settings
-from jaxaug.core.errors import UsageError
+from jaxaug.augment.policy_transform import execution_settings
 from jaxaug.ops.execute import execute
-from jaxaug.ops.records import ExecutionSettings, SampledOps
-from jaxaug.ops.registry import OPS, check_op, find_op
+from jaxaug.ops.records import ExecutionSettings, SampledOps, begin_sample
+from jaxaug.ops.registry import OPS, check_op
 from jaxaug.ops.warp import visibility_after
 from jaxaug.policies.policy import Array, Policy
-from jaxaug.policies.sampling import fixed_point_of, sample, value_table
+from jaxaug.policies.sampling import sample, value_table
 
 
 def apply_policy(key: jax.Array, images: Array, policy: Policy, *, exact: bool = True) -> tuple[jax.Array, jax.Array]:
@@ -55,27 +54,6 @@ def apply_policy(key: jax.Array, images: Array, policy: Policy, *, exact: bool =
     on_cpu = jax.default_backend() == "cpu" and not spread
     settings = execution_settings(policy, exact, "map" if on_cpu else "fused")
     return _execute(settings, drawn, images) if traced or not on_cpu else _on_every_core(settings, drawn, images)
-
-
-def apply_op(name: str, images: Array, value: Array, *, exact: bool = True) -> jax.Array:
-    """One op on images [B H W C] with physical values [B] (degrees, fractions, factors, bits: `OPS[name].unit`).
-
-    exact: uint8, bit for bit what PIL gives; else float32, differentiable in the images and the values. Ops with chance
-    of their own (RandCrop ...) take the middle of it; use a policy to draw. Raises UsageError for an unknown op, shape
-    or dtype.
-    """
-    check_images("apply_op", images, exact)
-    op = find_op(name)
-    check_op(name, tuple(images.shape[1:]))
-    if jnp.shape(value) != (len(images),):
-        raise UsageError(f"value must have one number per image, shape ({len(images)},), got {jnp.shape(value)}")
-    fixed = None
-    if exact and op.signed and not isinstance(value, jax.Array):
-        fixed = jnp.asarray(fixed_point_of(op, value, *images.shape[1:3]))[:, None]
-    value = jnp.asarray(value, jnp.float32)[:, None]
-    drawn = SampledOps(jnp.zeros(value.shape, jnp.int32), value, jnp.full((*value.shape, 4), 0.5), fixed)
-    scheduler = "map" if jax.default_backend() == "cpu" else "fused"
-    return _execute(ExecutionSettings((name,), exact=exact, scheduler=scheduler), drawn, images)[0]
 
 
 @functools.partial(jax.jit, static_argnums=2)

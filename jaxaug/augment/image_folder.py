@@ -1,4 +1,4 @@
-"""A policy applied to a folder of images: what `python -m jaxaug.augment` does."""
+"""A policy applied to a folder of images."""
 
 from __future__ import annotations
 
@@ -31,21 +31,27 @@ BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.Decomp
 
 
 class Form(NamedTuple):
-    """What the images of one batch share: rows, columns, and the mode "L" (grey) or "RGB"."""
+    """What the images of one batch share: rows, columns, and the mode "L" (gray) or "RGB"."""
 
     height: int
     width: int
     mode: str
 
 
-def load_policy(name: str, layers: int = 2, magnitude: int = 9) -> Policy:
+def load_policy(name: str, num_layers: int = 2, magnitude: int = 9) -> Policy:
     """The policy in the file `name` if it ends in .json or is there, else the preset of that name.
 
-    layers, magnitude: of the presets that have them. Raises UsageError with the nearest names.
+    Args:
+      name: of a file or of a preset.
+      num_layers: of the presets that have a number of layers.
+      magnitude: of the presets that have one.
+
+    Raises:
+      UsageError: there is neither, with the nearest names.
     """
     if name.endswith(".json") or pathlib.Path(name).is_file():
         return Policy.load(name)
-    return presets.get(name, layers, magnitude)
+    return presets.get(name, num_layers, magnitude)
 
 
 def augment_folder(
@@ -59,17 +65,29 @@ def augment_folder(
     batch_size: int = 64,
     overwrite: bool = False,
 ) -> dict[str, float]:
-    """{file: visible share}: writes `<name>_<copy>.png` for each image and copy, sub-folders kept, and `visible.csv`.
+    """Write `<name>_<copy>.png` for each image and copy, sub-folders kept, and `visible.csv`.
 
-    images: a folder with images of any size, as Pillow reads them: turned as their EXIF data say, grey ones kept grey
-    (16 bits rounded to 8), all others as RGB, without transparency. Images of one size share a batch; each size is
-    compiled once. exact: PIL's numbers, else the differentiable ones, rounded. The same seed, folder and batch_size
-    give the same files.
-    overwrite: write into a folder that has something in it; nothing is ever deleted from it.
+    Images of one size share a batch; each size is compiled once. The same seed, folder and batch_size give the same
+    files.
 
-    Raises UsageError for a missing or empty folder, an image that cannot be read or has grey levels of unknown range
-    (Pillow's modes I and F), a filled `out` without overwrite, folders one of which contains the other, copies or
-    batch_size below 1.
+    Args:
+      policy: what may happen to an image.
+      images: a folder with images of any size, as Pillow reads them: turned as their EXIF data say, gray ones kept gray
+        (16 bits rounded to 8), all others as RGB, without transparency.
+      out: the folder to write into.
+      copies: augmented versions of each image.
+      seed: of everything random.
+      exact: PIL's results, else the differentiable ones, rounded.
+      batch_size: images of one size at a time.
+      overwrite: write into a folder that has something in it; nothing is ever deleted from it.
+
+    Returns:
+      {file: share of the image that is still seen, in 0..1}.
+
+    Raises:
+      UsageError: a missing or empty folder, an image that cannot be read or has gray levels of unknown range (Pillow's
+        modes I and F), a filled `out` without overwrite, folders one of which contains the other, copies or batch_size
+        below 1.
     """
     images, out = pathlib.Path(images), pathlib.Path(out)
     if copies < 1 or batch_size < 1:
@@ -102,14 +120,14 @@ def augment_folder(
 
 def _check_folders(images: pathlib.Path, out: pathlib.Path, overwrite: bool) -> None:
     if not images.is_dir():
-        raise UsageError(f"there is no folder {images}: say with --images where the images are")
+        raise UsageError(f"there is no folder {images}: images must be a folder with images in it")
     if out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is a file: --out must be a folder")
+        raise UsageError(f"{out} is a file: out must be a folder")
     whole = images.resolve(), out.resolve()
     if whole[0].is_relative_to(whole[1]) or whole[1].is_relative_to(whole[0]):
-        raise UsageError(f"{out} and {images} contain one another: choose another folder for --out")
+        raise UsageError(f"{out} and {images} contain one another: choose another folder for out")
     if out.exists() and any(out.iterdir()) and not overwrite:
-        raise UsageError(f"{out} is not empty: choose another folder, or --overwrite to write into it")
+        raise UsageError(f"{out} is not empty: choose another folder, or overwrite to write into it")
 
 
 def _found(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -136,7 +154,7 @@ def _form(path: pathlib.Path) -> Form:
     except BROKEN as error:
         raise _unreadable(path, error) from None
     if not known:
-        raise UsageError(f"the grey levels of {path} have no known range: save it with 8 or 16 bits, or remove it")
+        raise UsageError(f"the gray levels of {path} have no known range: save it with 8 or 16 bits, or remove it")
     return Form(width, height, mode) if turned else Form(height, width, mode)
 
 
@@ -154,7 +172,7 @@ def _read(path: pathlib.Path, form: Form) -> np.ndarray:
 
 
 def _has_16_bits(image: Image.Image) -> bool:
-    """Is it grey with levels 0..65535? Pillow's `convert` would cut them off at 255."""
+    """Is it gray with levels 0..65535? Pillow's `convert` would cut them off at 255."""
     # "I;16" or a byte order of it; "I" for PNG files in older Pillows, and for PGM files, scaled to the whole range.
     return image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from jaxaug.augment.learned_transform import learned_policy_transform
 from jaxaug.augment.transform import MOVES, VISIBILITY, BatchTransform, visibility_of
@@ -14,12 +13,11 @@ from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import register
 from jaxaug.core.types import Batch, Progress, Tree
 from jaxaug.ops.execute import execute
-from jaxaug.ops.records import ExecutionSettings, Sample, SampledOps
+from jaxaug.ops.records import ExecutionSettings, SampledOps, begin_sample
 from jaxaug.ops.registry import OPS, check_op, find_op
-from jaxaug.ops.uint8 import rounded
 from jaxaug.ops.warp import visibility_after
 from jaxaug.policies import presets
-from jaxaug.policies.policy import Array, Policy
+from jaxaug.policies.policy import Policy
 from jaxaug.policies.sampling import sample, value_table
 
 SCHEDULERS = ("auto", "map", "fused")
@@ -140,13 +138,3 @@ def apply_sampled(drawn: SampledOps, batch: Batch, settings: ExecutionSettings, 
         batch = batch.replace(visibility=visibility)
     batch = batch if label is None else batch.replace(label=sample.label)
     return batch.replace(image=sample.image.transpose(0, 2, 3, 1))
-
-
-def begin_sample(images: Array, settings: ExecutionSettings, label: jax.Array | None = None) -> Sample:
-    """Images [B H W C] as a sample, in the dtype that the settings want."""
-    images = jnp.asarray(images)
-    if settings.exact and images.dtype != jnp.uint8:
-        images = rounded(images)
-    images = images.astype(jnp.uint8 if settings.exact else jnp.float32)
-    # Plane by plane: on CPUs half the time of a transpose.
-    return Sample(jnp.stack([images[..., c] for c in range(images.shape[3])], axis=1), label)

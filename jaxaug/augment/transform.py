@@ -37,7 +37,7 @@ class BatchTransform:
       apply: (key, batch, shared, progress) -> Batch, pure; shared: what a search may change for all rows by name
         (`MetaParams.shared`), progress: how far the training is.
       name: under which messages speak of it, and a config chooses it.
-      scale: "levels" if its arithmetic is that of grey levels 0..255, so that it has no place after normalization,
+      scale: "levels" if its arithmetic is that of gray levels 0..255, so that it has no place after normalization,
         else "any".
       reads: fields of the batch it looks at or moves along, of "image", "visibility", "mix_ratio" and "label_map".
       writes: fields that it changes, or that exist from then on; "visibility" only where it writes down what it hid,
@@ -96,7 +96,7 @@ def as_transform(transform: Any) -> BatchTransform:
 
 
 def check_scale(after: list[BatchTransform]) -> None:
-    """Raises UsageError for a transform of grey levels among those that run after normalization."""
+    """Raises UsageError for a transform of gray levels among those that run after normalization."""
     for one in after:
         if one.scale == "levels":
             raise UsageError(f"{one.name}: works on the 0..255 scale: put it into `train`, not into `after`")

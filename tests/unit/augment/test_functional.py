@@ -8,12 +8,13 @@ from helpers import pil_oracle
 from helpers.settings import double_precision
 
 from jaxaug.augment import build_pipeline, functional
-from jaxaug.augment.functional import apply_op, apply_policy
+from jaxaug.augment.functional import apply_policy
 from jaxaug.augment.policy_transform import augment_batch, execution_settings
 from jaxaug.augment.policy_transform import policy as policy_transform
 from jaxaug.core.errors import UsageError
 from jaxaug.core.sharding import make_mesh, sharded_along
 from jaxaug.core.types import Batch, Progress
+from jaxaug.ops import apply_op
 from jaxaug.policies import presets
 from jaxaug.policies.policy import Policy, make_policy
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from jaxaug.augment import apply_policy, image_folder
-from jaxaug.cli.augment import main
+from jaxaug.cli.main import main
 from jaxaug.core.errors import UsageError
 from jaxaug.policies.policy import make_policy
 
@@ -49,7 +49,9 @@ def read(root):
 
 def run(tmp_path, images, policy, out="out", *flags):
     policy.save(tmp_path / "policy.json")
-    return main([f"--policy={tmp_path / 'policy.json'}", f"--images={images}", f"--out={tmp_path / out}", *flags])
+    return main(
+        ["augment", f"--policy={tmp_path / 'policy.json'}", f"--images={images}", f"--out={tmp_path / out}", *flags]
+    )
 
 
 def test_files_and_table(tmp_path, images):
@@ -173,7 +175,7 @@ def test_images_that_cannot_be_read(tmp_path):
         (root / name).unlink()
     for mode in ("I", "F"):
         Image.new(mode, (8, 6)).save(root / "map.tif")
-        with pytest.raises(UsageError, match=r"grey levels of .*map\.tif have no known range"):
+        with pytest.raises(UsageError, match=r"gray levels of .*map\.tif have no known range"):
             image_folder.augment_folder(NOTHING, root, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -183,13 +185,13 @@ def test_overwrite_deletes_nothing(tmp_path, images, capsys):
     out.mkdir()
     (out / "mine.txt").write_text("keep")
     assert run(tmp_path, images, HALVED) == 2
-    assert "is not empty: choose another folder, or --overwrite" in capsys.readouterr().err
+    assert "is not empty: choose another folder, or overwrite" in capsys.readouterr().err
     assert run(tmp_path, images, HALVED, "out", "--overwrite") == 0
     assert (out / "mine.txt").read_text() == "keep"
 
 
 def test_plot_alone(tmp_path):
-    assert main(["--policy=trivialaugment_wide", f"--plot={tmp_path / 'policy.png'}"]) == 0
+    assert main(["augment", "--policy=trivialaugment_wide", f"--plot={tmp_path / 'policy.png'}"]) == 0
     assert Image.open(tmp_path / "policy.png").size[0] > 300
 
 
@@ -214,6 +216,6 @@ def test_mistakes(tmp_path, capsys, arguments, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "a.png").write_text("no image")
-    assert main([argument.format(tmp_path) for argument in arguments]) == 2
+    assert main(["augment", *(argument.format(tmp_path) for argument in arguments)]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
