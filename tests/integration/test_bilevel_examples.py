@@ -11,7 +11,7 @@ EXAMPLE = ROOT / "docs" / "examples" / "bilevel_label_weights.py"
 def test_wrong_labels_lose_their_weight(capsys):
     found = runpy.run_path(str(EXAMPLE))
     meta, wrong = np.asarray(found["meta"]), found["wrong"]
-    assert np.mean((meta < 0) == wrong) > 0.9
+    assert np.mean((meta < 0) == wrong) > 0.85
     assert meta[wrong].mean() < -1 < 0.5 < meta[~wrong].mean()
     assert found["accuracy"] > 0.86
     first, *_, last = [
