@@ -85,7 +85,7 @@ class PixelBackend(Backend, Protocol):
         """What `take` takes for a displacement."""
 
     def located(self, columns: Array, rows: Array, height: int, width: int, /) -> tuple[Array, ...]:
-        """What `take` takes for the places columns, rows [H W] float, counted from the centre of the first pixel."""
+        """What `take` takes for the places columns, rows [H W] float, counted from the center of the first pixel."""
 
     def stepped(self, columns: Array, rows: Array, /) -> tuple[Array, Array]:
         """The places columns, rows in the backend's own form: of the nearest pixel, or as they are."""

@@ -25,11 +25,16 @@ NOTES = {
 
 
 def distribution(policy: Policy) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
-    """(names [O], operation [L O], level [L O M]): what a policy draws, its sub-policies (and rows) averaged.
+    """What a policy draws, its sub-policies (and rows) averaged.
 
-    operation: probability of each op in each layer. level: probability of the levels i / (M - 1) where that op is
-    drawn, 0 where it never is. M is that of the grid on which most of the levels lie, 10 to 31; other levels go to the
-    nearest one. With uniform noise: of M equal stretches of 0..1. Names are in the order of `OPS`.
+    Args:
+      policy: of NumPy's or JAX's arrays.
+
+    Returns:
+      (names [O], operation [L O], level [L O M]). Names are in the order in which ops are registered. operation: the
+      probability of each op in each layer. level: the probability of the levels i / (M - 1) where that op is drawn, 0
+      where it never is. M is that of the grid on which most of the levels lie, 10 to 31; other levels go to the nearest
+      one. With uniform noise: of M equal stretches of 0..1.
     """
     share, probability = policy.probabilities()
     weight = share[..., None, None] * probability / (len(share) if share.ndim == 2 else 1)
@@ -49,11 +54,20 @@ def distribution(policy: Policy) -> tuple[tuple[str, ...], np.ndarray, np.ndarra
 
 
 def plot_policy(policy: Policy, path: str | pathlib.Path | None = None) -> Any:
-    """The Figure of a policy: above the probability of each op in each layer, below that of each level of an op.
+    """Draw a policy: above the probability of each op in each layer, below that of each level of an op.
 
     The form of DeepAA's figures (Zheng et al. 2022): one column of panels a layer, sub-policies averaged by their
-    shares. The range of an op's values, from level 0 to level 1, stands behind its name. path: where to save it.
-    Raises UsageError for a path that cannot be written.
+    shares. The range of an op's values, from level 0 to level 1, stands behind its name.
+
+    Args:
+      policy: what is drawn.
+      path: where to save the figure besides; its ending is the format.
+
+    Returns:
+      The matplotlib Figure.
+
+    Raises:
+      UsageError: a path that cannot be written.
     """
     names, operation, level = distribution(policy)
     layers = len(operation)
@@ -80,11 +94,21 @@ def plot_batch(
     names: Any = None,
     path: str | pathlib.Path | None = None,
 ) -> Any:
-    """The Figure of images [B H W C] before and after, C 1 or 3, uint8 or float on the 0..255 scale, eight in a row.
+    """Draw images before and after an augmentation, eight in a row.
 
-    visible: [B] in 0..1, the share still seen, written above each image after. target: [B K], the targets; the
-    greatest of a row is written as "class: target". names: [K] what the classes are called. path: where to save it.
-    Raises UsageError for shapes that do not fit, and for a path that cannot be written.
+    Args:
+      before: [B H W C], C 1 or 3, uint8 or float on the 0..255 scale.
+      after: likewise.
+      visible: [B] in 0..1, the share still seen, written above each image after.
+      target: [B K], the targets; the greatest of a row is written as "class: target".
+      names: [K], what the classes are called.
+      path: where to save the figure besides; its ending is the format.
+
+    Returns:
+      The matplotlib Figure.
+
+    Raises:
+      UsageError: shapes that do not fit, and a path that cannot be written.
     """
     before, after = _pixels(before), _pixels(after)
     count = len(before)
@@ -168,7 +192,7 @@ def _notes(policy: Policy, rare: bool) -> str:
     signed = [name for name in policy.signed if name in policy.names]
     fewer = len(signed) <= 5
     told = [NOTES[n].format(signed=", ".join(signed) if fewer else f"{len(signed)} ops") for n in policy.noise]
-    return "\n".join([*told, *["Grey: the operation is (almost) never drawn in that layer."] * rare])
+    return "\n".join([*told, *["Gray: the operation is (almost) never drawn in that layer."] * rare])
 
 
 def _caption(i: int, visible: Any, target: Any, names: Any) -> str:
