@@ -32,9 +32,9 @@ class ConvNet(nn.Module):
     dtype: Any = "float32"
 
     def __post_init__(self) -> None:
-        layers.check_common(self.num_classes, self.dtype, self.dropout_rate)
+        layers.check_common("convnet", self.num_classes, self.dtype, self.dropout_rate)
         valid = len(self.widths) > 0 and all(isinstance(width, int) and width >= 1 for width in self.widths)
-        layers.require(valid, f"convnet widths must be one or more positive numbers (32, 64, 128), not {self.widths}")
+        layers.require(valid, f"convnet: widths must be one or more positive numbers (32, 64, 128), not {self.widths}")
         super().__post_init__()
 
     @nn.compact

@@ -68,20 +68,20 @@ class DenseNet(nn.Module):
     dtype: Any = "float32"
 
     def __post_init__(self) -> None:
-        layers.check_common(self.num_classes, self.dtype, self.dropout_rate)
+        layers.check_common("densenet", self.num_classes, self.dtype, self.dropout_rate)
         valid = self.depth >= 10 and self.depth % 6 == 4
-        layers.require(valid, f"densenet depth must be 6n+4 (10, 40, 100, 190, 250), not {self.depth}")
+        layers.require(valid, f"densenet: depth must be 6n+4 (10, 40, 100, 190, 250), not {self.depth}")
         for name in ("growth_rate", "bottleneck"):
             value = getattr(self, name)
-            layers.require(isinstance(value, int) and value >= 1, f"densenet {name} must be 1, 2, 3, ..., not {value}")
+            layers.require(isinstance(value, int) and value >= 1, f"densenet: {name} must be 1, 2, 3, ..., not {value}")
         valid = 0.0 < self.compression <= 1.0
-        layers.require(valid, f"densenet compression must be in (0, 1], not {self.compression}")
+        layers.require(valid, f"densenet: compression must be in (0, 1], not {self.compression}")
         super().__post_init__()
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
         height, width = image.shape[1:3]
-        layers.require(min(height, width) >= 4, f"densenet needs images of 4 x 4 or more, not {height} x {width}")
+        layers.require(min(height, width) >= 4, f"densenet: images must be 4 x 4 or more, not {height} x {width}")
         maps = layers.conv(2 * self.growth_rate, 3, dtype=self.dtype)(image)
         options = (self.growth_rate, self.bottleneck, self.dropout_rate, self.dtype)
         for stage in range(3):

@@ -24,15 +24,15 @@ def require(condition: bool, message: str) -> None:
         raise UsageError(message)
 
 
-def check_common(num_classes: int, dtype: Any, dropout_rate: float = 0.0) -> None:
+def check_common(name: str, num_classes: int, dtype: Any, dropout_rate: float = 0.0) -> None:
     """Raise `UsageError` unless num_classes >= 1, dropout in [0, 1) and dtype float32 or bfloat16."""
-    require(num_classes >= 1, f"num_classes must be at least 1, not {num_classes}")
-    require(0.0 <= dropout_rate < 1.0, f"dropout_rate must be in [0, 1), not {dropout_rate}")
+    require(num_classes >= 1, f"{name}: num_classes must be at least 1, not {num_classes}")
+    require(0.0 <= dropout_rate < 1.0, f"{name}: dropout_rate must be in [0, 1), not {dropout_rate}")
     try:
         known = jnp.dtype(dtype) in (jnp.float32, jnp.bfloat16)
     except TypeError:
         known = False
-    require(known, f"dtype must be 'float32' or 'bfloat16', not {dtype!r}")
+    require(known, f"{name}: dtype must be 'float32' or 'bfloat16', not {dtype!r}")
 
 
 def conv(

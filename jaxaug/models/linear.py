@@ -28,7 +28,7 @@ class Linear(nn.Module):
     dtype: Any = "float32"
 
     def __post_init__(self) -> None:
-        layers.check_common(self.num_classes, self.dtype, self.dropout_rate)
+        layers.check_common("linear", self.num_classes, self.dtype, self.dropout_rate)
         super().__post_init__()
 
     @nn.compact

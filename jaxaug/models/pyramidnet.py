@@ -102,14 +102,14 @@ class PyramidNet(nn.Module):
     dtype: Any = "float32"
 
     def __post_init__(self) -> None:
-        layers.check_common(self.num_classes, self.dtype)
+        layers.check_common("pyramidnet", self.num_classes, self.dtype)
         valid = self.depth >= 11 and self.depth % 9 == 2
-        layers.require(valid, f"pyramidnet depth must be 9n+2 (11, 110, 164, 200, 272), not {self.depth}")
-        layers.require(self.alpha > 0, f"pyramidnet alpha must be positive (48, 84, 200, 270), not {self.alpha}")
-        layers.require(0.0 <= self.drop_rate < 1.0, f"drop_rate must be in [0, 1), not {self.drop_rate}")
+        layers.require(valid, f"pyramidnet: depth must be 9n+2 (11, 110, 164, 200, 272), not {self.depth}")
+        layers.require(self.alpha > 0, f"pyramidnet: alpha must be positive (48, 84, 200, 270), not {self.alpha}")
+        layers.require(0.0 <= self.drop_rate < 1.0, f"pyramidnet: drop_rate must be in [0, 1), not {self.drop_rate}")
         for name, known in (("gate_per", GATE_PER), ("factor_per", FACTOR_PER)):
             value = getattr(self, name)
-            layers.require(value in known, f"pyramidnet {name} must be one of {', '.join(known)}, not {value!r}")
+            layers.require(value in known, f"pyramidnet: {name} must be one of {', '.join(known)}, not {value!r}")
         super().__post_init__()
 
     @nn.compact

@@ -33,10 +33,10 @@ class Plan(NamedTuple):
 
 def plan(depth: int, stem: str = "small") -> Plan:
     """Say what network `depth` names, or raise `UsageError`. He et al. 2016, table 1 and section 4.2."""
-    layers.require(stem in STEMS, f"resnet stem must be one of {STEMS}, not {stem!r}")
+    layers.require(stem in STEMS, f"resnet: stem must be one of {STEMS}, not {stem!r}")
     if stem == "imagenet":
         known = ", ".join(map(str, IMAGENET_STAGES))
-        layers.require(depth in IMAGENET_STAGES, f"resnet depth with ImageNet's stem must be {known}, not {depth}")
+        layers.require(depth in IMAGENET_STAGES, f"resnet: depth with ImageNet's stem must be {known}, not {depth}")
         bottleneck, blocks = IMAGENET_STAGES[depth]
         return Plan(bottleneck, blocks, 64, layers.HE_FAN_OUT)
     if depth in WIDE_STAGES:
@@ -46,7 +46,7 @@ def plan(depth: int, stem: str = "small") -> Plan:
     bottleneck = depth == 164 or (depth % 6 != 2 and depth % 9 == 2)
     layers.require(
         depth >= 8 and (bottleneck or depth % 6 == 2),
-        f"resnet depth must be 18, 34, 50, 101, 152 (64 to 512 channels), or 6n+2 as 20, 32, 44, 56, 110, "
+        f"resnet: depth must be 18, 34, 50, 101, 152 (64 to 512 channels), or 6n+2 as 20, 32, 44, 56, 110, "
         f"1202 (basic blocks), or 164, 1001, another 9n+2 that is not 6n+2 (bottleneck blocks), not {depth}",
     )
     return Plan(bottleneck, 3 * ((depth - 2) // (9 if bottleneck else 6),), 16, layers.HE_FAN_OUT)
@@ -104,7 +104,7 @@ class ResNet(nn.Module):
     dtype: Any = "float32"
 
     def __post_init__(self) -> None:
-        layers.check_common(self.num_classes, self.dtype, self.dropout_rate)
+        layers.check_common("resnet", self.num_classes, self.dtype, self.dropout_rate)
         plan(self.depth, self.stem)
         super().__post_init__()
 

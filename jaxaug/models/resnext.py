@@ -33,13 +33,13 @@ class ResNeXt(nn.Module):
     dtype: Any = "float32"
 
     def __post_init__(self) -> None:
-        layers.check_common(self.num_classes, self.dtype)
+        layers.check_common("resnext", self.num_classes, self.dtype)
         valid = self.depth >= 11 and self.depth % 9 == 2
-        layers.require(valid, f"resnext depth must be 9n+2 (11, 20, 29, 38), not {self.depth}")
+        layers.require(valid, f"resnext: depth must be 9n+2 (11, 20, 29, 38), not {self.depth}")
         for name in ("cardinality", "base_width"):
             value = getattr(self, name)
             valid = isinstance(value, int) and value >= 1
-            layers.require(valid, f"resnext {name} must be 1, 2, 3, ... (8 or 16 groups of 64), not {value}")
+            layers.require(valid, f"resnext: {name} must be 1, 2, 3, ... (8 or 16 groups of 64), not {value}")
         super().__post_init__()
 
     @nn.compact

@@ -92,11 +92,11 @@ class ShakeShake(nn.Module):
     dtype: Any = "float32"
 
     def __post_init__(self) -> None:
-        layers.check_common(self.num_classes, self.dtype)
+        layers.check_common("shake_shake", self.num_classes, self.dtype)
         valid = self.depth >= 8 and self.depth % 6 == 2
-        layers.require(valid, f"shake_shake depth must be 6n+2 (8, 14, 20, 26), not {self.depth}")
+        layers.require(valid, f"shake_shake: depth must be 6n+2 (8, 14, 20, 26), not {self.depth}")
         valid = isinstance(self.width, int) and self.width >= 2 and self.width % 2 == 0
-        layers.require(valid, f"shake_shake width must be even and positive (32, 64, 96, 112), not {self.width}")
+        layers.require(valid, f"shake_shake: width must be even and positive (32, 64, 96, 112), not {self.width}")
         super().__post_init__()
 
     @nn.compact

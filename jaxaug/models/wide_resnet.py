@@ -61,11 +61,11 @@ class WideResNet(nn.Module):
     dtype: Any = "float32"
 
     def __post_init__(self) -> None:
-        layers.check_common(self.num_classes, self.dtype, self.dropout_rate)
+        layers.check_common("wide_resnet", self.num_classes, self.dtype, self.dropout_rate)
         valid = self.depth >= 10 and self.depth % 6 == 4
-        layers.require(valid, f"wide_resnet depth must be 6n+4 (10, 16, 22, 28, 40), not {self.depth}")
+        layers.require(valid, f"wide_resnet: depth must be 6n+4 (10, 16, 22, 28, 40), not {self.depth}")
         valid = isinstance(self.widen_factor, int) and self.widen_factor >= 1
-        layers.require(valid, f"wide_resnet widen_factor must be 1, 2, 3, ... (8 or 10), not {self.widen_factor}")
+        layers.require(valid, f"wide_resnet: widen_factor must be 1, 2, 3, ... (8 or 10), not {self.widen_factor}")
         super().__post_init__()
 
     @nn.compact

@@ -188,7 +188,7 @@ def test_resnet_18_starts_as_pytorch_does():
 
 @pytest.mark.parametrize(("module", "options", "message"), INVALID)
 def test_invalid_options_raise_usage_errors(module, options, message):
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(UsageError, match=f"^{module}: .*{message}"):
         build(module, options)
 
 
