@@ -136,9 +136,10 @@ def call(what: str, function: Callable[..., Any], *arguments: Any, options: Mapp
       what: how the function is called in the message.
     """
     check_options(what, function, options)
-    parameters = _parameters(function)
-    required = [p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY and p.default is _UNSET]
-    missing = [name for name in required if name not in options and name not in extra]
+    parameters = _parameters(function).values()
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    open_ones = [*positional[len(arguments) :], *(p for p in parameters if p.kind is p.KEYWORD_ONLY)]
+    missing = [p.name for p in open_ones if p.default is _UNSET and p.name not in options and p.name not in extra]
     if missing:
         raise UsageError(f"{what} needs a value for {', '.join(map(repr, missing))}")
     return function(*arguments, **extra, **options)
