@@ -129,6 +129,7 @@ def expand(config: ConfigDict) -> dict[str, ConfigDict]:
     for name, changes in (config.variants.to_dict() or {config.model.name: {}}).items():
         one = copy.deepcopy(config)
         one.variants, one.seeds = ConfigDict(), 1
+        _check_fields(f"config.variants.{name}", changes, config)
         try:
             one.update(changes)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
