@@ -2,14 +2,15 @@
 
 import jax
 import pytest
-from helpers.settings import ROOT
-from test_configs import SHAPES, module_of
+from helpers.settings import ROOT, SHAPES, module_of
 
 from jaxaug import losses
-from jaxaug.augment import compose
+from jaxaug.augment.compose import build_pipeline
 from jaxaug.core.errors import UsageError
+from jaxaug.core.registry import instantiate
 from jaxaug.core.types import merge_meta_params
-from jaxaug.train import autodo_methods, sweep
+from jaxaug.train import autodo_methods
+from jaxaug.train.config import complete, expand
 
 FILES = sorted(path.stem for path in (ROOT / "configs").glob("autodo_*.py"))
 METHODS = "all+SHA_SOFT+compat_SEP_BOTH+compat_NONE_WGHT"
@@ -25,32 +26,37 @@ OWN = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_methods(name):
-    configs = sweep.expand(module_of(name).get_config(METHODS.replace("all", autodo_methods.ALL)))
+    configs = expand(module_of(name).get_config(METHODS.replace("all", autodo_methods.ALL)))
     assert set(OWN) | {"plain", "RAND", "AUTO", "DADA", "SHA", "train_and_validation", "validation_only"} == set(
         configs
     )
     for method, config in configs.items():
-        channels = SHAPES[config.data.name][2]
-        _, augment_key = compose.build_pipeline(config.augment, (0.5,) * channels, (0.5,) * channels)
-        meta = merge_meta_params([augment_key, losses.build_chain(config.loss).meta(10)])
+        half, one = (0.5,) * SHAPES[config.data.name][2], complete(config)
+        train, after = ([instantiate("augment", slot) for slot in one.augment[name]] for name in ("train", "after"))
+        _, augment_meta = build_pipeline(train, after, mean=half, std=half)
+        meta = merge_meta_params([augment_meta, losses.create(one.loss).meta(10)])
         assert set(meta.per_example) == OWN.get(method, set())
         assert set(meta.shared) == ({"policy"} if method.startswith("SHA") else set())
-        assert config.search.name == ("autodo" if meta.per_example or meta.shared else "")
-        assert (config.search.direction == "directions.neumann") == method.startswith("compat")
+        assert one.search.name == ("autodo" if meta.per_example or meta.shared else "none")
+        solver = one.search.solver.name if "solver" in one.search else ""
+        assert (solver == "neumann") == method.startswith("compat")
 
 
 def test_compat_is_the_released_code():
-    config = sweep.expand(module_of("autodo_cifar").get_config("compat_SEP_BOTH"))["compat_SEP_BOTH"]
+    config = complete(expand(module_of("autodo_cifar").get_config("compat_SEP_BOTH"))["compat_SEP_BOTH"])
     assert config.search.part == ("head", "kernel")
-    assert config.search.neumann.to_dict() == {"steps": 5, "rate": 0.01, "scaled": False}
-    assert config.loss.chain == ("targets.learned_targets", "weights.learned_weights", "targets.divergence")
-    assert (config.loss.learned_targets.smoothing, config.loss.learned_weights.normalise) == (0.05, "none")
-    assert (config.augment.affine.geometry, config.augment.affine.upscale) == ("kornia_0.4.1", 4)
-    assert config.augment.train[-1] == "affine.affine"
+    assert config.search.curvature == "hessian"
+    assert config.search.solver.to_dict() == {"name": "neumann", "steps": 5, "rate": 0.01, "scaled": False}
+    targets, weights, divergence = config.loss
+    assert (targets["name"], targets["smoothing"]) == ("learned_targets", 0.05)
+    assert (weights["name"], weights["normalise"]) == ("learned_weights", "none")
+    assert (divergence["name"], divergence["symmetric"]) == ("kl_divergence", True)
+    affine = config.augment.train[-1]
+    assert (affine["name"], affine["geometry"], affine["upscale"]) == ("affine", "kornia_0.4.1", 4)
 
 
 def test_controls_differ_in_their_rows_alone():
-    found = autodo_methods.variants("SEP_BOTH", parts=("parts.flip",))
+    found = autodo_methods.variants("SEP_BOTH", transforms=("flip",))
     for name, rows in (("train_and_validation", "both"), ("validation_only", "validation")):
         assert found[name].pop("data") == {"rows": rows}
         assert found[name] == found["plain"]

@@ -11,7 +11,6 @@ from jaxaug.train.experiment import build_experiment
 
 def change(path, value):
     def apply(config):
-        config.unlock()
         *parents, last = path.split(".")
         node = config
         for parent in parents:
@@ -21,38 +20,97 @@ def change(path, value):
     return apply
 
 
-def policy_of(preset):
-    return {"train": ("policy.policy",), "after": (), "size": 0, "views": 1, "policy": {"preset": preset}}
-
-
+LEARNED = {"name": "policy", "preset": "affine", "exact": False, "learned": "shared"}
 MISTAKES = {
-    "unknown data set": (change("data.name", "digit"), "did you mean 'digits'"),
-    "unknown model": (change("model.name", "convnets"), "did you mean 'convnet'"),
-    "unknown model option": (change("model.kw.depths", 3), "unknown option of model 'convnet' 'depths'"),
-    "unknown loss": (change("loss.chain", ("isda.isd",)), "did you mean 'isda.isda'"),
-    "a module for a function": (change("loss.chain", ("isda",)), "did you mean 'isda.isda'"),
-    "a helper for a data set": (change("data.name", "cut"), "'cut' is not a module with load"),
-    "a helper for a model": (change("model.name", "layers"), "'layers' is not a module with a class Model"),
-    "a package that breaks": (change("loss.chain", ("broken_package.loss",)), "cannot be imported.*nowhere_at_all"),
-    "negative seed": (change("seed", -1), "seed must be at least 0"),
-    "warm-up too long": (change("optim.schedule.warmup", 1.0), "warmup is 1.0 epochs"),
-    "unknown part": (change("augment.train", ("parts.crop",)), "unknown augment name 'parts.crop'"),
-    "mixing before softening": (change("augment.after", ("mixing.mixup", "soft_crop.soft_crop")), "come before those"),
-    "unknown policy": (change("augment", policy_of("deepaa_cifar")), "did you mean 'deepaa_cifar_2'"),
-    "unknown protocol": (change("robustness", ("occlusions",)), "did you mean 'occlusion'"),
-    "too few rows": (change("data.train_size", 5000), "train_size=5000 must be in 0..1347"),
-    "unknown optimizer": (change("optim.name", "adam"), "did you mean 'adamw'"),
+    "unknown field": (change("epohcs", 3), r"unknown field config\.epohcs: did you mean 'epochs'"),
+    "unknown field of augment": (
+        change("augment.sise", 3),
+        r"unknown field config\.augment\.sise: did you mean 'size'",
+    ),
+    "unknown data set": (change("data.name", "digit"), r"config\.data: unknown data 'digit': did you mean 'digits'"),
+    "unknown data option": (
+        change("data.validation", 10),
+        r"config\.data: unknown option 'validation' of data 'digits': did you mean 'validation_size'",
+    ),
+    "unknown model": (change("model.name", "convnets"), r"config\.model: .*did you mean 'convnet'"),
+    "unknown model option": (
+        change("model.depths", 3),
+        r"config\.model: unknown option 'depths' of model 'convnet'",
+    ),
+    "unknown loss": (change("loss", ("isd",)), r"config\.loss: unknown loss 'isd': did you mean 'isda'"),
+    "unknown loss option": (
+        change("loss", ({"name": "isda", "strenght": 1.0},)),
+        r"config\.loss: unknown option 'strenght' of loss 'isda': did you mean 'strength'",
+    ),
+    "no slot": (change("loss", (3,)), r"config\.loss: a component is a name or \{'name': .*got 3"),
+    "a module for a function": (
+        change("loss", ("jaxaug.losses",)),
+        r"config\.loss: 'jaxaug\.losses' is not a function that returns a LossTransform",
+    ),
+    "a helper for a loss": (
+        change("loss", ("jaxaug.losses.create",)),
+        r"config\.loss: loss 'jaxaug\.losses\.create' needs a value for 'slots'",
+    ),
+    "a helper for a data set": (change("data.name", "splits"), r"config\.data: unknown data 'splits': valid names are"),
+    "a module for a data set": (
+        change("data.name", "jaxaug.data.splits"),
+        r"config\.data: 'jaxaug\.data\.splits' is not a function that returns a Dataset",
+    ),
+    "a helper for a model": (change("model.name", "layers"), r"config\.model: unknown model 'layers': valid names are"),
+    "a module for a model": (
+        change("model", {"name": "jaxaug.models.layers"}),
+        r"config\.model: 'jaxaug\.models\.layers' is not a Linen or NNX module",
+    ),
+    "a package that breaks": (
+        change("loss", ("helpers.broken_package.loss",)),
+        r"config\.loss: .*cannot be imported.*nowhere_at_all",
+    ),
+    "a package that is not there": (
+        change("loss", ("my_losses.margin",)),
+        r"config\.loss: unknown loss 'my_losses\.margin': there is no module 'my_losses'; it must lie beside",
+    ),
+    "unknown task": (
+        change("task.name", "clasification"),
+        r"config\.task: unknown task 'clasification': did you mean 'classification'",
+    ),
+    "negative seed": (change("seed", -1), r"config\.seed must be at least 0"),
+    "warm-up too long": (change("optim.schedule.warmup", 1.0), r"config\.optim: .*warmup of 1\.0 epochs"),
+    "unknown schedule": (
+        change("optim.schedule.name", "cosin"),
+        r"config\.optim\.schedule: unknown schedule 'cosin': did you mean 'cosine'",
+    ),
+    "unknown transform": (change("augment.train", ("crop",)), r"config\.augment\.train: unknown augment 'crop'"),
+    "mixing before softening": (
+        change("augment.after", ("mixup", "soft_crop")),
+        r"config\.augment: .*come before those",
+    ),
+    "gray levels after normalization": (
+        change("augment.after", ("policy",)),
+        r"config\.augment: policy: works on the 0\.\.255 scale",
+    ),
+    "two learned policies": (change("augment.train", (LEARNED, LEARNED)), r"config\.augment: there are 2 learned"),
+    "unknown policy": (
+        change("augment.train", ({"name": "policy", "preset": "deepaa_cifar"},)),
+        r"config\.augment\.train: .*did you mean 'deepaa_cifar_2'",
+    ),
+    "unknown protocol": (change("robustness", ("occlusions",)), r"config\.robustness: .*did you mean 'occlusion'"),
+    "too few rows": (
+        change("data.train_size", 5000),
+        r"config\.data: digits: train_size=5000 must be in 0\.\.1347",
+    ),
+    "unknown optimizer": (change("optim.name", "adam"), r"config\.optim: .*did you mean 'adamw'"),
+    "unknown place": (change("place", "devise"), r"config\.place: .*'device', 'host'\), got 'devise'"),
     "batch and devices": (change("batch_size", 63), "cannot be divided among 2 devices: use 62 or 64"),
-    "batch too large": (change("batch_size", 2000), "1347 training rows"),
-    "no training rows": (change("data.validation_size", 1347), "validation_size"),
-    "no epochs": (change("epochs", 0), "epochs must be at least 1"),
-    "no file": (lambda config: config.data.update(name="npz", path="nowhere.npz"), "nowhere.npz"),
+    "batch too large": (change("batch_size", 2000), r"config\.batch_size is 2000, but digits has 1347 training rows"),
+    "no training rows": (change("data.validation_size", 1347), r"config\.data: .*validation_size"),
+    "no epochs": (change("epochs", 0), r"config\.epochs must be at least 1"),
+    "no file": (lambda config: config.data.update(name="npz", path="nowhere.npz"), r"config\.data: .*nowhere\.npz"),
 }
 
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_mistakes(name):
-    """One clear message from `prepare`, which compiles nothing."""
+    """One clear message from `build_experiment`, which compiles nothing."""
     mistake, message = MISTAKES[name]
     config = tiny_config()
     mistake(config)
@@ -93,30 +151,35 @@ def test_bad_arrays(name, tmp_path):
         build_experiment(config)
 
 
-def test_variant_that_does_not_fit(tmp_path):
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"los": ()}, r"unknown field config\.variants\.plain\.los: did you mean 'loss'"),
+        ({"epochs": "many"}, r"config\.variants\.plain does not fit"),
+        ({"augment": {"trian": ()}}, r"unknown field config\.augment\.trian: did you mean 'train'"),
+        ({"model": {"name": "linear"}}, r"config\.model: unknown option .* of model 'linear'"),
+    ],
+)
+def test_variant_that_does_not_fit(tmp_path, changes, message):
     config = tiny_config()
-    config.variants.unlock()
-    config.variants = {"plain": {"los": {"chain": ()}}}
-    config.lock()
-    with pytest.raises(UsageError, match=r"config\.variants\.plain does not fit"):
+    config.variants = {"plain": changes}
+    with pytest.raises(UsageError, match=message):
         sweep.run(config, tmp_path)
 
 
 def test_a_mended_config_may_use_the_same_workdir(tmp_path):
     """A mistake leaves nothing behind that a corrected command would stumble over."""
-    config = tiny_config()
-    config.loss.chain = ("isda.isd",)
+    config = tiny_config(loss=("isd",))
     with pytest.raises(UsageError, match="did you mean"):
         trainer.train_and_evaluate(config, tmp_path)
-    config.loss.chain = ("isda.isda",)
+    config.loss = ("isda",)
     trainer.train_and_evaluate(config, tmp_path)
 
 
 def test_a_mistake_in_the_last_variant_shows_first(tmp_path, monkeypatch):
     config = tiny_config()
-    config.variants.unlock()
-    config.variants = {"good": {}, "worse": {"loss": {"chain": ("isda.isd",)}}}
-    monkeypatch.setattr(trainer, "run", None)
+    config.variants = {"good": {}, "worse": {"loss": ("isd",)}}
+    monkeypatch.setattr(sweep, "train_and_evaluate", None)
     with pytest.raises(UsageError, match="did you mean"):
         sweep.run(config, tmp_path)
 
@@ -127,6 +190,6 @@ def test_images_too_small_for_the_model(tmp_path):
     np.savez(tmp_path / "set.npz", **small)
     config = tiny_config(batch_size=4)
     config.data.update({"name": "npz", "path": str(tmp_path / "set.npz")})
-    change("model", {"name": "densenet", "kw": {"depth": 10}})(config)
+    change("model", {"name": "densenet", "depth": 10})(config)
     with pytest.raises(UsageError, match="densenet"):
         build_experiment(config)
