@@ -50,7 +50,7 @@ def losses_of(ours: Ours, everything: bool) -> tuple[Callable, Callable]:
     def logits(theta: Tree, state: State, image: jax.Array) -> jax.Array:
         params = theta if everything else {**state.params, "head": {**state.params["head"], "kernel": theta}}
         image = (image.astype(jnp.float32) / 255.0 - 0.5) / 0.25
-        return ours.model.apply({"params": params, "batch_stats": state.model_state}, image, train=False)[1]
+        return ours.parts.model.apply({"params": params, "batch_stats": state.model_state}, image, train=False)[1]
 
     def validation(theta: Tree, state: State, batch: Batch) -> jax.Array:
         return optax.softmax_cross_entropy_with_integer_labels(logits(theta, state, batch.image), batch.label).mean()

@@ -14,8 +14,8 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 TINY = {
-    "isda": {"epochs": 1, "seeds": 1, "rows": 300},
-    "augmentations": {"height": 32, "images": 3, "policies": ("randaugment",)},
+    "isda": {"epochs": 1, "seeds": 1, "rows": 300, "draws": 4},
+    "augmentations": {"height": 32, "images": 3, "operations": ("Rotate", "AutoContrast"), "policies": ("affine",)},
     "noisy_labels": {"epochs": 1, "seeds": 1, "shares": (0.8,), "compared": ("plain",)},
     "policies": {
         **{"shown": (), "layers": 1, "updates": 1, "search_epochs": 1, "ops": ("Rotate",)},
@@ -53,6 +53,8 @@ def kernel_of_this_interpreter(folder: pathlib.Path) -> AsyncKernelManager:
             "JAX_PLATFORMS": "cpu",
             "XLA_FLAGS": QUICK,
             "IPYTHONDIR": str(folder / "ipython"),
+            # Without it a notebook in an environment where jaxaug is not installed would install it.
+            "PYTHONPATH": str(ROOT),
             # What an earlier call of the tests compiled need not be compiled again.
             "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".pytest_cache" / "compiled"),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
