@@ -35,7 +35,7 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "robustness": ("jaxaug.robustness", "a function that returns a Protocol"),
     "optimizer": ("jaxaug.optim", "a function that returns an optax transformation"),
     "meta_optimizer": ("jaxaug.bilevel", "a function that returns (SparseRule, optax transformation)"),
-    "schedule": ("jaxaug.optim", "a function of progress that returns a factor"),
+    "schedule": ("jaxaug.optim", "a function that returns a rule (learning_rate, steps_per_epoch, epochs) -> schedule"),
 }
 Slot = str | Mapping[str, Any]  # "isda", or {"name": "isda", "strength": 0.25}
 _T = TypeVar("_T")
