@@ -7,7 +7,7 @@ from typing import Any
 from jaxaug.ops.backend import Array, Scalar
 
 
-def bicubic_weights(side: int, start: Scalar, length: Scalar, xp: Any) -> Array:
+def bicubic_weights(side: int, start: Scalar, length: Scalar, xp: Any, dtype: Any = None) -> Array:
     """How much of each source pixel goes into each pixel of the result.
 
     Keys' cubic (a = -1/2), widened where the image shrinks, cut at the edges of the interval and normalized.
@@ -17,13 +17,14 @@ def bicubic_weights(side: int, start: Scalar, length: Scalar, xp: Any) -> Array:
       start: where the interval that is resized to the whole side begins, in pixels.
       length: of the interval, in pixels.
       xp: the array functions, jax.numpy or numpy.
+      dtype: of the positions and so of the result; None for that of JAX's default.
 
     Returns:
       [side side].
     """
     scale = length / side
-    center = start + (xp.arange(side) + 0.5) * scale
-    position = xp.arange(side) + 0.5
+    position = xp.arange(side, dtype=dtype) + 0.5
+    center = start + position * scale
     weights = _cubic((position[None] - center[:, None]) / xp.maximum(scale, 1.0), xp)
     weights = xp.where((position >= start) & (position <= start + length), weights, 0.0)
     return weights / xp.sum(weights, axis=1, keepdims=True)

@@ -144,9 +144,10 @@ def _image_after(
 def _resized(planes: np.ndarray, box: Box) -> np.ndarray:
     """The box (top, left, rows, columns) as the whole image, by antialiased bicubic weights."""
     top, left, rows, columns = box
-    down = bicubic_weights(planes.shape[1], top, rows, np)
-    across = bicubic_weights(planes.shape[2], left, columns, np)
-    return backend.rounded(down @ backend.rounded(planes @ across.T))
+    down = bicubic_weights(planes.shape[1], top, rows, np, np.float32)
+    across = bicubic_weights(planes.shape[2], left, columns, np, np.float32)
+    wide = backend.rounded(planes.astype(np.float32) @ across.T)
+    return backend.rounded(down @ wide.astype(np.float32))
 
 
 def _visibility(steps: list[tuple[Op, _Place]], counted: Collection[str], size: tuple[int, int]) -> np.ndarray:
@@ -156,17 +157,19 @@ def _visibility(steps: list[tuple[Op, _Place]], counted: Collection[str], size: 
     visibility: np.ndarray = np.ones(size, np.float32)
     resizes = any(not _keeps_area(op) for op, _ in steps if op.name in counted)
     for op, place in reversed(steps):
-        counts, here = op.name in counted, (np.broadcast_to(y, size), np.broadcast_to(x, size))
+        counts = op.name in counted
         if place.box is not None and counts:
             visibility = visibility * (1.0 - backend.covered(place.box, x, y))
+        if place.field is None and place.coefficients is None:
+            continue
+        if counts and resizes:
+            visibility = visibility * _area(op, place, (y, x))
         if place.field is not None:
-            x, y = backend.stepped(*(plane[here] for plane in place.field))
+            x, y = backend.stepped(*(plane[y, x] for plane in place.field))
         elif place.coefficients is not None:
             x, y = backend.source(place.coefficients, x, y)
         if counts:
             visibility = visibility * backend.inside(x, y, height, width)
-        if counts and resizes:
-            visibility = visibility * _area(op, place, here)
         x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
     return visibility.astype(np.float32)
 

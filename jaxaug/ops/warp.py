@@ -82,8 +82,13 @@ def geometry(
             box = op.apply(settings.backend, drawn.value, drawn.random, height, width)
         return Geometry(_stack(coefficients, dtype), jnp.asarray(fill, jnp.float32), _stack(box, jnp.float32))
 
-    branches = [lambda op=op: of_op(op) for op in settings.ops]
+    branches = [lambda op=op: _as_drawn(of_op(op), drawn.op) for op in settings.ops]
     return jax.lax.switch(drawn.op, branches) if len(branches) > 1 else branches[0]()
+
+
+def _as_drawn(tree: Any, op: jax.Array) -> Any:
+    """The tree as it is, with the type of what follows from `op`: inside shard_map a constant is of another one."""
+    return jax.tree.map(lambda leaf: jnp.where(op < 0, leaf, leaf), tree)
 
 
 def folds(settings: ExecutionSettings, draw: SampledOps) -> bool:
@@ -104,7 +109,8 @@ def composed(settings: ExecutionSettings, drawn: SampledOps, shape: tuple[int, .
         return float32.chained(done, layer), None
 
     # Unrolled, its derivative takes twice as long to compile.
-    return jax.lax.scan(follow, tuple(jnp.zeros_like(layers[:, 0])), tuple(layers))[0]
+    nothing = _as_drawn(jnp.zeros_like(layers[:, 0]), drawn.op[0])
+    return jax.lax.scan(follow, tuple(nothing), tuple(layers))[0]
 
 
 def visibility_after(
@@ -203,7 +209,7 @@ def _field(settings: ExecutionSettings, drawn: SampledOps, size: tuple[int, int]
         columns, rows = (jnp.broadcast_to(place, size).astype(drawn.value.dtype) for place in places)
         return Field(columns, rows, jnp.ones_like(columns) if op.keeps_area else field_area(columns, rows, jnp))
 
-    branches = [lambda op=op: of_op(op) for op in settings.ops]
+    branches = [lambda op=op: _as_drawn(of_op(op), drawn.op) for op in settings.ops]
     return jax.lax.switch(drawn.op, branches) if len(branches) > 1 else branches[0]()
 
 
