@@ -5,11 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxaug import augment
 from jaxaug.augment import basic, build_pipeline
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import instantiate, list_names, resolve
+from jaxaug.core.sharding import make_mesh
 from jaxaug.core.types import Batch, Progress
 from jaxaug.ops import batched
+from jaxaug.policies.policy import make_policy
 
 HALF = Progress(jnp.asarray(0.5), jnp.asarray(0.5))
 # A policy rounds to uint8 by default and has a suite of its own.
@@ -159,3 +162,106 @@ def test_cut_to_the_middle():
 def test_mistakes(config, message):
     with pytest.raises(UsageError, match=message):
         pipeline_of(**config)
+
+
+PIPELINE = augment.compose(
+    augment.pad_and_crop(2, soften=True), augment.flip(), mean=(0.5, 0.4, 0.3), std=(0.1, 0.2, 0.3)
+)
+
+
+def test_plain_arrays_give_what_the_trainer_gets():
+    """The same pixels, labels and shares as `build_pipeline`; a seed is a key."""
+    batch = batch_of()
+    trainer, _ = build_pipeline(PIPELINE.transforms, mean=(0.5, 0.4, 0.3), std=(0.1, 0.2, 0.3))
+    expected = jax.jit(lambda batch: trainer(batch, {}, jax.random.key(7), HALF, train=True))(batch)
+    found = jax.jit(PIPELINE)(7, batch.image, batch.label)
+    np.testing.assert_array_equal(found.images, expected.image)
+    np.testing.assert_array_equal(found.labels, batch.label)
+    np.testing.assert_array_equal(found.visible, expected.visible_fraction)
+    assert found.mix_ratio is None
+    assert PIPELINE(7, np.asarray(batch.image)).labels is None
+    assert PIPELINE.writes == {"image", "label_map", "visibility"}
+
+
+def test_label_maps_and_policies():
+    """Maps move; a policy may stand for its transform; sizes are cut."""
+    maps = jnp.broadcast_to(jnp.arange(8), (64, 9, 8))
+    found = augment.compose(augment.flip(1.0), size=6)(0, batch_of().image, maps)
+    np.testing.assert_array_equal(found.labels, maps[:, :6, 6:0:-1])
+    assert found.images.shape == (64, 6, 6, 3)
+    nothing = make_policy([[[("Identity", 0.0, 1.0)]]])
+    np.testing.assert_array_equal(augment.compose(nothing)(0, batch_of().image).images, batch_of().image)
+
+
+def test_progress_and_mixing():
+    pipeline = jax.jit(augment.compose(augment.mixup(closing=0.1)))
+    image = batch_of().image
+    assert (np.asarray(pipeline(0, image).mix_ratio) < 1).all()
+    np.testing.assert_array_equal(pipeline(0, image, progress=0.95).images, image)
+
+
+def test_under_every_transformation():
+    """vmap over runs, scan over steps, shard_map over devices: what each gives alone; and a gradient."""
+    image, key = batch_of(rows=8).image, jax.random.key(3)
+    keys = jax.random.split(key, 2)
+    alone = jnp.stack([PIPELINE(one, image).images for one in keys])
+    np.testing.assert_array_equal(jax.vmap(lambda one: PIPELINE(one, image).images)(keys), alone)
+    scanned = jax.lax.scan(lambda carry, one: (carry, PIPELINE(one, image).images), 0, keys)[1]
+    np.testing.assert_array_equal(scanned, alone)
+    mesh = make_mesh()
+    spec = jax.sharding.PartitionSpec("data")
+    each = jax.shard_map(
+        lambda keys, images: PIPELINE(keys[0], images).images, mesh=mesh, in_specs=(spec, spec), out_specs=spec
+    )
+    expected = jnp.concatenate(
+        [PIPELINE(one, half).images for one, half in zip(keys, jnp.split(image, 2), strict=True)]
+    )
+    np.testing.assert_array_equal(jax.jit(each)(keys, image), expected)
+    slope = jax.grad(lambda x: PIPELINE(key, x).images.sum())(image.astype(jnp.float32))
+    assert np.isfinite(slope).all()
+    assert np.abs(slope).sum() > 0
+
+
+def test_a_policy_in_a_shard_map():
+    """Both forms of a policy, with a key for each device."""
+    policy = make_policy([[[("Rotate", 0.9, 0.5), ("Invert", 0, 0.5)]] * 2], noise=("sign",))
+    spec = jax.sharding.PartitionSpec("data")
+    image, keys = batch_of(rows=8).image, jax.random.split(jax.random.key(3), 2)
+    for exact in (True, False):
+
+        def one(key, images, exact=exact):
+            return augment.apply_policy(key, images, policy, exact=exact)
+
+        each = jax.shard_map(
+            lambda keys, images, one=one: one(keys[0], images), mesh=make_mesh(), in_specs=(spec, spec), out_specs=spec
+        )
+        halves = [one(key, half) for key, half in zip(keys, jnp.split(image, 2), strict=True)]
+        for found, parts in zip(jax.jit(each)(keys, image), zip(*halves, strict=True), strict=True):
+            np.testing.assert_allclose(found, jnp.concatenate(parts), atol=0 if exact else 1e-3)
+
+
+def test_a_learned_transform_in_a_pipeline():
+    """`meta` says what it begins with, and takes what was learned."""
+    pipeline = augment.compose(augment.affine(learned="shared"))
+    image, meta = batch_of(rows=4).image, pipeline.meta
+    run = jax.jit(lambda meta: pipeline(0, image, meta=meta).images)
+    begun = jax.jit(lambda: pipeline(0, image).images)()
+    np.testing.assert_allclose(run(meta), begun, atol=1e-3)
+    moved = jax.tree.map(lambda x: x + 3.0, meta)
+    assert (np.abs(run(moved) - begun).max(axis=(1, 2, 3)) > 1).any()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: augment.compose(mean=(0.5,)), "mean and std go together"),
+        (lambda: augment.compose(after=[augment.flip()]), "give mean and std"),
+        (lambda: augment.compose(size=-1), "size must be at least 0"),
+        (lambda: augment.compose(mean=[0], std=[1], after=[augment.grayscale()]), "put it into `train`"),
+        (lambda: augment.compose("flip"), "a transform is what a function such as"),
+        (lambda: augment.compose(augment.affine(), augment.affine()), "there are 2 learned policies"),
+    ],
+)
+def test_what_cannot_be_composed(make, message):
+    with pytest.raises(UsageError, match=message):
+        make()
