@@ -69,23 +69,15 @@ def direct_loss(kind, strength):
 def build(case, arm):
     """(jitted call, inputs): call(state, features, weight, bias, labels) -> (state, loss, gradients)."""
     import jax
-    import jax.numpy as jnp
 
     from jaxaug import losses
-    from jaxaug.core.types import Batch, ModelOutput, Progress
-    from jaxaug.losses import _feature_statistics
-    from jaxaug.losses._isda import isda
 
     rows, classes, depth, kind, strength = CASES[case]
-    transform = isda(strength, kind, schedule="constant") if arm == "jaxaug" else losses.chain()
+    transform = losses.chain() if arm == "cross_entropy" else losses.isda(strength, kind, schedule="constant")
 
     def ours(features, kernel, bias, labels, state):
-        out = ModelOutput(features, features @ kernel + bias, kernel, bias)
-        terms = losses.cross_entropy_inputs(
-            out, Batch(features, labels, labels), {}, Progress(jnp.zeros(()), jnp.zeros(()))
-        )
-        state, terms = transform.apply(state, terms)
-        return losses.mean_loss(terms), state
+        logits = features @ kernel + bias
+        return losses.apply(transform, state, features=features, logits=logits, kernel=kernel, bias=bias, labels=labels)
 
     loss = direct_loss(kind, strength) if arm == "direct" else ours
 
@@ -97,8 +89,7 @@ def build(case, arm):
 
     state = transform.init(classes, depth)
     if arm == "direct":
-        empty = _feature_statistics.init_statistics(classes, depth, full=kind == "full")
-        state = (empty.count, empty.mean, empty.covariance)
+        state = (state.count, state.mean, state.covariance)
     return jax.jit(call, donate_argnums=0), state, batches(rows, classes, depth, kernel_first=arm != "direct")
 
 

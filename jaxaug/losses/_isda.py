@@ -124,9 +124,9 @@ def augmented_logits(
 ) -> jax.Array:
     """logits + 1/2 sigma2, in the precision of the logits.
 
-    The form is chosen by shape: a [K K] table where that is smaller (K <= B) or the covariance is full; else two
-    products of [B D] and [D K], which is all that ISDA adds to a step (three where the bias is not known). No [B K D]
-    array and no [D D] gather for each example is made.
+    The form is chosen by shape: a table [K K] where that is smaller (K <= B), or one of the batch's classes where the
+    covariance is full; else two products of [B D] and [D K], which is all that ISDA adds to a step (three where the
+    bias is not known). No [B K D] array and no [D D] gather for each example is made.
 
     Args:
       inputs: logits [B K], features [B D], kernel [D K], and the bias [K] or None. A bias promises that
@@ -156,14 +156,19 @@ def augmented_logits(
         # The fused form starts from the features; it must not undo a transform that came before it.
         return logits if inputs.logits is out.logits else logits + (inputs.logits - out.logits)
     if given.ndim == 2:
-        table = _diagonal_table(weights.T, given)
+        table, row_of = _diagonal_table(weights.T, given), labels
     else:
         mass = jax.ops.segment_sum(known.astype(dtype), jnp.where(known, labels, columns), columns)
         classes, number = present_classes(mass if soft is None else jnp.ones(columns))
         classes = classes if soft is not None else classes[: min(rows, columns)]
         # Keeping the products of K classes takes K x K x D numbers: only where that is less than B x K x D.
-        table = _full_table(columns < rows, weights.T, given, classes, number)
-    shift = table[labels] if soft is None else _matmul(soft, table)
+        # As far as shard_map knows this zero differs between shards. So do all numbers in the loop then, and their
+        # derivatives are summed over the shards after it, not in a branch that some of them do not take.
+        zero = (0 * jnp.sum(labels)).astype(dtype)
+        table = _full_table(columns < rows, weights.T + zero, given, classes, number)
+        at = jnp.where(jnp.arange(len(classes)) < number, classes, columns)
+        row_of = jnp.zeros(columns, jnp.int32).at[at].set(jnp.arange(len(classes)), mode="drop")[labels]
+    shift = table[row_of] if soft is None else _matmul(soft, table)
     return inputs.logits + 0.5 * strength * jnp.where(known[:, None], shift, 0.0)
 
 
@@ -202,7 +207,7 @@ def _fused(out: ModelOutput, weights: jax.Array, centre: jax.Array, cross: jax.A
 def _full_table(
     kept: bool, weights: jax.Array, covariance: jax.Array, classes: jax.Array, number: jax.Array
 ) -> jax.Array:
-    """sigma2 / lambda [K K] for weights [K D], covariance [K D D]: rows classes[:number] of classes [P], others 0.
+    """sigma2 / lambda [P K] for weights [K D], covariance [K D D], in the order of classes [P]; 0 after their number.
 
     A loop over the classes does 2 K D^2 operations for each; differences are taken first, since the expanded square
     costs as much and cancels. kept: its P products [K D] are kept for the derivative, which otherwise repeats them.
@@ -212,18 +217,14 @@ def _full_table(
         return _squares(weights - weights[c], covariance[c])
 
     def absent(weights: jax.Array, c: jax.Array) -> jax.Array:
-        # Zeros that shard_map takes to differ between shards where `row` does.
-        return jnp.zeros_like(weights[:, 0]) + jnp.where(covariance[c, 0, 0] > 0, 0.0, 0.0).astype(weights.dtype)
+        return 0.0 * weights[:, 0]  # zeros of the same kind as those of `row`
 
     def one_class(weights: jax.Array, p: jax.Array) -> jax.Array:
         # The loop has a fixed length, as no derivative in reverse passes another; absent classes cost it nothing.
         return jax.lax.cond(p < number, row, absent, weights, classes[p])
 
     one_class = one_class if kept else jax.checkpoint(one_class)
-    size, columns = len(classes), len(weights)
-    rows = jax.lax.map(lambda p: one_class(weights, p), jnp.arange(size))
-    at = jnp.where(jnp.arange(size) < number, classes, columns)
-    return jnp.zeros((columns, columns), weights.dtype).at[at].set(rows, mode="drop")
+    return jax.lax.map(lambda p: one_class(weights, p), jnp.arange(len(classes)))
 
 
 @jax.custom_jvp

@@ -1,4 +1,4 @@
-"""Terms of batches whose images are partly hidden, and short ways through a chain; shared by the tests of targets."""
+"""Loss inputs of batches whose images are partly hidden, and short ways through a chain; shared by the tests of targets."""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ HALF = Progress(jnp.asarray(0.5), jnp.asarray(0.5))
 
 
 def inputs_of(logits, labels, visible=None, mix=None, features=None, kernel=None):
-    """Terms of a batch whose images show the share `visible` [B] in each pixel."""
+    """Loss inputs of a batch whose images show the share `visible` [B] in each pixel."""
     rows, classes = logits.shape
     visibility = None if visible is None else jnp.broadcast_to(jnp.asarray(visible)[:, None, None], (rows, 2, 2))
     batch = Batch(jnp.zeros((rows, 2, 2, 1)), jnp.asarray(labels, jnp.int32), jnp.arange(rows), visibility, mix)

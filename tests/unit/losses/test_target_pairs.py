@@ -58,7 +58,9 @@ def test_soften_then_isda(mix):
     covariance = np.einsum("kde,kfe->kdf", half, half)
     known = FeatureStatistics(jnp.ones(4), jnp.zeros((4, 3)), jnp.asarray(covariance, jnp.float32))
     transforms = (soft_targets(), mixed_targets(), isda(0.5, schedule="constant", order="use_then_update"))
-    loss, gradient, after = loss_and_gradient(inputs, *transforms, state=((), (), known))
+    loss, gradient, after = loss_and_gradient(
+        inputs, *transforms, state={"soft_targets": (), "mixed_targets": (), "isda": known}
+    )
     share = 1.0 if mix is None else mix
     weight = share * p + (1 - share) * np.roll(p, 1)
     targets = share * p[:, None] * soft + (1 - share) * np.roll(p[:, None] * soft, 1, axis=0)

@@ -1,0 +1,206 @@
+"""Every registered loss in every precision and at the edges of its sizes, against float64 NumPy."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers.settings import double_precision
+
+from jaxaug import losses
+from jaxaug.core.registry import list_names, resolve
+
+SIZES = {  # rows, classes, features
+    "one example": (1, 5, 4),
+    "one class": (6, 1, 4),
+    "two classes": (6, 2, 4),
+    "more classes than examples": (4, 9, 3),
+    "10,000 classes": (3, 10_000, 4),
+}
+DTYPES = ("float32", "bfloat16", "float16", "float64")
+MEMBERS = {name: {} for name in list_names("loss") if resolve("loss", name).__module__.startswith("jaxaug.")}
+FORMS = {
+    **MEMBERS,
+    "isda, diagonal": {"covariance": "diagonal"},
+    "isda, expected": {"labels": "expected", "covariance": "diagonal"},
+    "kl_divergence, symmetric": {"symmetric": True},
+    "label_smoothing, others": {"over": "others"},
+}
+PROGRESS = 0.5
+
+
+def softmax(logits):
+    p = np.exp(logits - logits.max(-1, keepdims=True))
+    return p / p.sum(-1, keepdims=True)
+
+
+def others(targets):
+    return (targets.sum(-1, keepdims=True) - targets) / max(targets.shape[-1] - 1, 1)
+
+
+def shift(features, kernel, labels, diagonal):
+    """1/2 lambda (w_j - w_y)^T Sigma_y (w_j - w_y), Sigma of the batch alone."""
+    rows = []
+    for y in labels:
+        centred = features[labels == y] - features[labels == y].mean(0)
+        sigma = centred.T @ centred / len(centred)
+        sigma = np.diag(np.diag(sigma)) if diagonal else sigma
+        difference = kernel.T - kernel.T[y]
+        rows.append(0.5 * (0.5 * PROGRESS) * ((difference @ sigma) * difference).sum(1))
+    return np.stack(rows)
+
+
+def expected(form, features, kernel, logits, labels, visible, mix):
+    """The mean loss of a form by its formula."""
+    t, weight, extra = np.eye(logits.shape[1])[labels], np.ones(len(labels)), 0.0
+    if form.startswith("isda"):
+        logits = logits + shift(features, kernel, labels, diagonal=form != "isda")
+    elif form in ("label_smoothing", "learned_targets"):
+        t = 0.9 * t + 0.1 / t.shape[1]
+    elif form == "label_smoothing, others":
+        t = 0.9 * t + 0.1 * others(t)
+    elif form == "soft_targets":
+        weight = 1 - (1 - 1 / t.shape[1]) * (1 - visible) ** 2
+        t = weight[:, None] * t + (1 - weight[:, None]) * others(t)
+    elif form == "mixed_targets":
+        t = mix[:, None] * t + (1 - mix[:, None]) * np.roll(t, 1, axis=0)
+    elif form == "focal":
+        weight = (1 - (t * softmax(logits)).sum(-1)) ** 2
+    elif form == "kl_divergence, symmetric":
+        p = softmax(logits)
+        reverse = (p * (np.log(p) - np.log(np.maximum(t, 1e-30)))).sum(-1)
+        extra = 0.5 * (reverse + (t * np.log(p)).sum(-1))
+    else:
+        assert form in ("kl_divergence", "learned_weights"), f"{form} needs its formula here"
+    return np.mean(weight * (-(t * np.log(softmax(logits))).sum(-1) + extra))
+
+
+@functools.cache
+def arrays(size, dtype):
+    """Floats rounded to the dtype, as float64: features, kernel, logits, visible, mix; and the labels."""
+    rows, classes, depth = SIZES[size]
+    rng = np.random.default_rng(rows)
+
+    def rounded(x):
+        return np.asarray(x).astype(jnp.dtype(dtype)).astype(np.float64)
+
+    features, kernel = rounded(rng.normal(size=(rows, depth))), rounded(rng.normal(size=(depth, classes)))
+    labels = rng.integers(0, classes, rows)
+    labels[-1] = labels[0]  # so that a class has a variance
+    floats = {
+        "features": features,
+        "kernel": kernel,
+        "logits": rounded(features @ kernel),
+        "visible": rounded(rng.uniform(0.2, 1.0, rows)),
+        "mix_ratio": rounded(rng.uniform(0.5, 1.0, rows)),
+    }
+    return floats, labels
+
+
+@functools.cache
+def results(size, dtype):
+    """{form: (loss, gradients of features, kernel and logits)}, all in one compilation."""
+    floats, labels = arrays(size, dtype)
+    transforms = {form: resolve("loss", form.split(",")[0])(**options) for form, options in FORMS.items()}
+    _, classes, depth = SIZES[size]
+
+    def loss_of(differentiated, others, transform):
+        state = transform.init(classes, depth)
+        return losses.apply(transform, state, **differentiated, **others, labels=labels, progress=PROGRESS)[0]
+
+    @jax.jit
+    def everything(floats):
+        names = ("features", "kernel", "logits")
+        parts = {n: floats[n] for n in names}, {n: x for n, x in floats.items() if n not in names}
+        return {form: jax.value_and_grad(loss_of)(*parts, transform) for form, transform in transforms.items()}
+
+    def run():
+        return everything({name: jnp.asarray(x, dtype) for name, x in floats.items()})
+
+    if dtype != "float64":
+        return run()
+    with double_precision():
+        return jax.device_get(run())
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_values(form, size, dtype):
+    """The arithmetic is float32 or better on what half precision holds; gradients have the precision of the arrays."""
+    floats, labels = arrays(size, dtype)
+    value, gradients = results(size, dtype)[form]
+    desired = expected(
+        form, floats["features"], floats["kernel"], floats["logits"], labels, floats["visible"], floats["mix_ratio"]
+    )
+    assert value.dtype == ("float64" if dtype == "float64" else "float32")
+    tolerance = 1e-11 if dtype == "float64" else 2e-5
+    np.testing.assert_allclose(value, desired, rtol=tolerance, atol=tolerance)
+    for name, gradient in gradients.items():
+        assert gradient.dtype == dtype
+        assert gradient.shape == floats[name].shape
+        assert np.isfinite(np.asarray(gradient, np.float64)).all()
+
+
+@pytest.mark.parametrize("kind", ["full", "diagonal"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("classes", [3, 20])
+def test_half_precision_is_close_to_single(dtype, kind, classes):
+    """With a bias, in every form of ISDA: loss and gradients within the arrays' rounding; the state stays float32."""
+    rng = np.random.default_rng(0)
+    features, kernel, bias = rng.normal(size=(8, 6)), rng.normal(size=(6, classes)), rng.normal(size=classes)
+    labels = rng.integers(0, classes, 8)
+    transform = losses.isda(1.0, kind, schedule="constant")
+
+    @jax.jit
+    def step(features, kernel, bias):
+        def loss_of(features, kernel):
+            return losses.apply(
+                transform, transform.init(classes, 6), features=features, logits=features @ kernel + bias,
+                kernel=kernel, bias=bias, labels=labels,
+            )  # fmt: skip
+
+        return jax.value_and_grad(loss_of, (0, 1), has_aux=True)(features, kernel)
+
+    (value, state), gradients = step(*(jnp.asarray(x, dtype) for x in (features, kernel, bias)))
+    (single, _), single_gradients = step(*(jnp.asarray(x, jnp.float32) for x in (features, kernel, bias)))
+    rounding = float(jnp.finfo(dtype).eps)
+    assert {x.dtype for x in jax.tree.leaves(state)} == {jnp.dtype("float32")}
+    np.testing.assert_allclose(value, single, rtol=4 * rounding)
+    for half, full in zip(gradients, single_gradients, strict=True):
+        assert half.dtype == dtype
+        np.testing.assert_allclose(np.asarray(half, np.float32), full, atol=8 * rounding * abs(full).max())
+
+
+@pytest.mark.parametrize("dtype", DTYPES[:3])
+@pytest.mark.parametrize("form", FORMS)
+def test_classes_that_are_ruled_out(form, dtype):
+    """Logits of -inf where the target is 0: finite loss and gradients, as of the other classes alone."""
+    if form.startswith(("label_smoothing", "learned_targets", "soft_targets", "mixed_targets")):
+        pytest.skip("these ask for some of every class, so that ruling one out costs infinitely much")
+    rng = np.random.default_rng(0)
+    features, kernel, labels = rng.normal(size=(6, 4)), rng.normal(size=(4, 5)), np.array([0, 1, 2, 0, 1, 2])
+    transform = resolve("loss", form.split(",")[0])(**FORMS[form])
+    ruled_out = jnp.asarray([0, 0, 0, 0, -jnp.inf], dtype)
+
+    def loss_of(logits):
+        state = transform.init(5, 4)
+        more = {"features": jnp.asarray(features, dtype), "kernel": jnp.asarray(kernel, dtype)}
+        return losses.apply(transform, state, logits=logits + ruled_out, labels=labels, progress=0.0, **more)[0]
+
+    value, gradient = jax.value_and_grad(loss_of)(jnp.asarray(features @ kernel, dtype))
+    assert np.isfinite(value)
+    assert np.isfinite(np.asarray(gradient, np.float32)).all()
+    if form in ("isda", "kl_divergence"):
+        kept = jnp.asarray(features @ kernel, dtype)[:, :4].astype(jnp.float32)
+        np.testing.assert_allclose(value, -jax.nn.log_softmax(kept)[np.arange(6), labels].mean(), rtol=1e-5)
+
+
+def test_cross_entropy_in_half_precision():
+    """By itself, too: float16 and -inf, value and both gradients."""
+    logits = jnp.asarray([[1.0, -jnp.inf, 2.0]], jnp.float16)
+    targets = jnp.asarray([[1.0, 0.0, 0.0]], jnp.float16)
+    value, gradients = jax.value_and_grad(lambda *x: losses.cross_entropy(*x).sum(), (0, 1))(targets, logits)
+    np.testing.assert_allclose(value, np.log1p(np.exp(1.0)), rtol=1e-6)
+    assert all(np.isfinite(np.asarray(x, np.float32)).all() and x.dtype == jnp.float16 for x in gradients)
