@@ -56,7 +56,16 @@ class Option:
 
 
 def register(family: str, name: str = "") -> Callable[[_T], _T]:
-    """A decorator that makes a function or class known under its own name, or under `name`."""
+    """A decorator that makes a function or class known under its own name, or under `name`.
+
+    Its keyword arguments with defaults are the options that a config may set; what each means is read from the `Args:`
+    (or `Attributes:`) of its docstring.
+
+    Args:
+      family: "loss", "augment", "model", "data", "solver", "search", "task", "robustness", "optimizer",
+        "meta_optimizer" or "schedule"; `FAMILIES` says what each has to return.
+      name: in configs; by default the function's own.
+    """
 
     def add(component: Any) -> Any:
         _TABLES[family][name or component.__name__] = component
@@ -107,18 +116,6 @@ def slot_options(slot: Slot) -> dict[str, Any]:
     return {} if isinstance(slot, str) else {key: value for key, value in slot.items() if key != "name"}
 
 
-def complete_slot(family: str, slot: Slot) -> dict[str, Any]:
-    """The slot with every option of its component, by default as the component has it.
-
-    Raises:
-      UsageError: an unknown name, or an option that the component does not take, with what is close.
-    """
-    name, given = slot_name(slot), slot_options(slot)
-    component = resolve(family, name)
-    check_options(f"{family} {name!r}", component, given)
-    return {"name": name, **defaults_of(component), **given}
-
-
 def instantiate(family: str, slot: Slot, *arguments: Any, **extra: Any) -> Any:
     """`component(*arguments, **extra, **options)` for the component that a slot names.
 
@@ -164,6 +161,15 @@ def options_of(component: Callable[..., Any]) -> list[Option]:
     """The options of a component with their defaults and, from the Args of its docstring, a line of meaning."""
     meanings = _meanings(inspect.getdoc(component) or "")
     return [Option(name, value, meanings.get(name, "")) for name, value in defaults_of(component).items()]
+
+
+def options(family: str, name: str) -> list[Option]:
+    """The options of a component by its name, for example `options("loss", "isda")`.
+
+    Raises:
+      UsageError: an unknown family or name, with what is close.
+    """
+    return options_of(resolve(family, name))
 
 
 def pick(what: str, name: str, choices: Mapping[str, Any]) -> Any:
