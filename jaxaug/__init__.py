@@ -5,7 +5,8 @@
     loss = ja.losses.chain(ja.losses.label_smoothing(0.1), ja.losses.isda(strength=0.5))
     images, visible = ja.augment.apply_policy(key, images, ja.policies.randaugment(num_layers=2, magnitude=9))
 
-Each package lists its public names under `dir`. Nothing is imported, JAX included, before it is used.
+Each package lists its public names under `dir`; `ja.list_names("model")` lists the components of a family that a config
+may choose, `ja.options("model", "wide_resnet")` what one can be told. Nothing is imported, JAX included, before it is used.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
         viz,
     )
     from jaxaug.core.errors import UsageError
-    from jaxaug.core.registry import register
+    from jaxaug.core.registry import list_names, options, register
 
 __version__ = "0.1.0"
 __all__ = [
@@ -41,10 +42,12 @@ __all__ = [
     "bilevel",
     "data",
     "label_errors",
+    "list_names",
     "losses",
     "models",
     "ops",
     "optim",
+    "options",
     "policies",
     "register",
     "robustness",
@@ -53,7 +56,10 @@ __all__ = [
     "train",
     "viz",
 ]
-_SYMBOLS = {"UsageError": "jaxaug.core.errors", "register": "jaxaug.core.registry"}
+_SYMBOLS = {
+    "UsageError": "jaxaug.core.errors",
+    **dict.fromkeys(("list_names", "options", "register"), "jaxaug.core.registry"),
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -29,7 +29,7 @@ from jaxaug.policies.policy import Policy
 from jaxaug.runs.history import read_history
 from jaxaug.runs.workdir import PER_EXAMPLE
 from jaxaug.train.experiment import Experiment, build_experiment
-from jaxaug.train.restore import load_config, load_state
+from jaxaug.train.finished_run import load_config, load_state
 from jaxaug.train.step import batch_of
 
 if TYPE_CHECKING:

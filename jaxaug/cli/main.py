@@ -30,4 +30,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Interrupted as stopped:
         print(f"\n{stopped}\nThe same command goes on from there.", file=sys.stderr)
     return 0
-

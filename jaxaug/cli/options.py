@@ -1,9 +1,9 @@
 """What a config may choose: the components of a family, or the options of one, each with default and meaning.
 
-    jaxaug options                 # the families and their components
-    jaxaug options loss            # the losses
-    jaxaug options loss isda       # the options of ISDA
-    jaxaug options config          # the fields of a config
+jaxaug options                 # the families and their components
+jaxaug options loss            # the losses
+jaxaug options loss isda       # the options of ISDA
+jaxaug options config          # the fields of a config
 """
 
 from __future__ import annotations

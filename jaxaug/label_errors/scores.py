@@ -75,12 +75,12 @@ def suggested_labels(probabilities: ArrayLike) -> np.ndarray:
 
 
 def precision(order: ArrayLike, wrong: ArrayLike, count: int) -> dict[str, float]:
-    """How many of the first suspects are wrong, where that is known.
+    """How many of the most suspicious rows are wrong, where that is known.
 
     Args:
       order: int [N], row numbers, the most suspicious first.
       wrong: bool [N], whether a row's label is wrong.
-      count: of suspects, 1 or more.
+      count: of the rows looked at, 1 or more.
 
     Returns:
       "precision", the share of wrong labels among the first `count`; "recall", that among as many as labels are wrong,

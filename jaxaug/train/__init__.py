@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jaxaug.train.config import apply_override, complete, default_config, load_config_file
     from jaxaug.train.experiment import Experiment, build_experiment
-    from jaxaug.train.restore import load_config, load_state
+    from jaxaug.train.finished_run import load_config, load_state
     from jaxaug.train.sweep import run
     from jaxaug.train.trainer import train_and_evaluate
 
@@ -19,9 +19,9 @@ _PLACES = {
     "build_experiment": "experiment",
     "complete": "config",
     "default_config": "config",
-    "load_config": "restore",
+    "load_config": "finished_run",
     "load_config_file": "config",
-    "load_state": "restore",
+    "load_state": "finished_run",
     "run": "sweep",
     "train_and_evaluate": "trainer",
 }

@@ -22,12 +22,12 @@ from jaxaug.train.config import complete
 from jaxaug.train.experiment import Experiment, build_experiment, step_batches
 from jaxaug.train.exports import export_per_example
 from jaxaug.train.figures import save_evaluation_figures
+from jaxaug.train.finished_run import load_network
 from jaxaug.train.hooks.checkpointing import CheckpointHook
 from jaxaug.train.hooks.console import ProgressBar
 from jaxaug.train.hooks.evaluation import EvaluationHook, Record
 from jaxaug.train.hooks.preemption import StopSignal
 from jaxaug.train.hooks.search import BilevelHook
-from jaxaug.train.restore import load_network
 from jaxaug.train.robustness_eval import evaluate_robustness
 from jaxaug.train.step import make_train_dispatch
 from jaxaug.viz.training_curves import training_curves

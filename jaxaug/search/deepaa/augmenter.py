@@ -1,4 +1,4 @@
-"""What a policy under search makes of images."""
+"""Images under a policy that is being searched: by draws, or under every branch of a layer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jaxaug.policies.sampling import choose_branch, sample_at_branches, value_ta
 
 
 class Layers(flax.struct.PyTreeNode):
-    """What is learned of a policy: logits [L R] of its branches, and of their levels or None (`Images.level_of`)."""
+    """What is learned of a policy: logits [L R] of its branches, and of their levels or None (`PolicyAugmenter.level_of`)."""
 
     logits: jax.Array
     level: jax.Array | None = None
@@ -38,8 +38,8 @@ class PolicyAugmenter(NamedTuple):
     """What a policy under search makes of images.
 
     space: one layer of R branches, which all layers have; softens: names of the ops that hide (`Batch.visibility`);
-    exact: PIL's numbers, with uint8 images between the layers. nearest [R]: where levels are learned the level of each branch
-    that changes nothing, that of the space being the one that changes most.
+    exact: uint8 arithmetic as PIL's, with uint8 images between the layers. nearest [R]: where levels are learned the
+    level of each branch that changes nothing, that of the space being the one that changes most.
     """
 
     space: Policy

@@ -54,9 +54,9 @@ class DeepAASearch(SearchMethod, Options):
       curvature: for other solvers, "fisher" or "hessian".
       ops: names of the operations; () for DeepAA's.
       levels: of each operation; 0 for levels that are learned by gradient, with exact=False.
-      cover: colour of cutouts and of what crops uncover, one number per channel or one for all.
+      cover: color of cutouts and of what crops uncover, one number per channel or one for all.
       softens: names of operations that hide what soft_targets counts, or ("all",).
-      exact: PIL's numbers.
+      exact: uint8 arithmetic, bit for bit PIL's; else float32.
       pool: rows, or a share below 1, kept from the training to search with; 0 for the training rows themselves.
       network: folder of a finished run whose network searches; "" for that of this run.
     """
