@@ -5,8 +5,8 @@
     loss = ja.losses.chain(ja.losses.label_smoothing(0.1), ja.losses.isda(strength=0.5))
     images, visible = ja.augment.apply_policy(key, images, ja.policies.randaugment(num_layers=2, magnitude=9))
 
-Each package lists its public names under `dir`; `ja.list_names("model")` lists the components of a family that a config
-may choose, `ja.options("model", "wide_resnet")` what one can be told. Nothing is imported, JAX included, before it is used.
+Each package lists its public names under `dir`; `ja.list_names("model")` lists the components that a config may choose,
+`ja.options("model", "wide_resnet")` what one can be told. Nothing is imported, JAX included, before it is used.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     d/dmeta < grad_params train_loss(params, meta), v >
 
-The searches differ in v alone, which a solver gives (`ihvp.py`, `gradient_matching.py`). Nothing here knows images; everything is a pytree, and
-the curvature of the training loss is met only as a map v -> A v.
+The searches differ in v alone, which a solver gives (`ihvp.py`, `gradient_matching.py`). Nothing here knows images;
+everything is a pytree, and the curvature of the training loss is met only as a map v -> A v.
 """
 
 from __future__ import annotations
@@ -140,8 +140,8 @@ def gauss_newton(outputs: Callable[[Tree], Tree], loss: Callable[[Tree], jax.Arr
 def softmax_fisher(logits: Callable[[Tree], jax.Array], weight: jax.Array, rows: jax.Array | float) -> Curvature:
     """Gauss-Newton of sum(weight * cross-entropy) / rows: for a row, H = weight (diag p - p p^T) / rows, p = softmax.
 
-    It is the Fisher matrix. Targets that sum to 1 do not enter: the cross-entropy with them and logsumexp(z) differ by what
-    is linear in z.
+    It is the Fisher matrix. Targets that sum to 1 do not enter: the cross-entropy with them and logsumexp(z) differ by
+    what is linear in z.
 
     Args:
       logits: params -> [B K].

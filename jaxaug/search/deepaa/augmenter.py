@@ -16,7 +16,7 @@ from jaxaug.policies.sampling import choose_branch, sample_at_branches, value_ta
 
 
 class Layers(flax.struct.PyTreeNode):
-    """What is learned of a policy: logits [L R] of its branches, and of their levels or None (`PolicyAugmenter.level_of`)."""
+    """What is learned of a policy: logits [L R] of its branches, and of their levels (`PolicyAugmenter.level_of`)."""
 
     logits: jax.Array
     level: jax.Array | None = None
