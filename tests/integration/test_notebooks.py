@@ -10,6 +10,7 @@ import pytest
 from helpers.settings import QUICK, ROOT
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_core.utils import run_sync
 from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -57,12 +58,21 @@ def kernel_of_this_interpreter(folder: pathlib.Path) -> AsyncKernelManager:
             "PYTHONPATH": str(ROOT),
             # What an earlier call of the tests compiled need not be compiled again.
             "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".pytest_cache" / "compiled"),
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         },
     }
     (folder / "tests").mkdir()
     (folder / "tests" / "kernel.json").write_text(json.dumps(spec))
     return AsyncKernelManager(kernel_name="tests", kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(folder)]))
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory):
+    """One for all notebooks: importing JAX, Flax and matplotlib takes as long as some of them do."""
+    manager = kernel_of_this_interpreter(tmp_path_factory.mktemp("kernel"))
+    yield manager
+    if manager.has_kernel:
+        run_sync(manager.shutdown_kernel)(now=True)
 
 
 def test_there_are_notebooks():
@@ -81,19 +91,14 @@ def test_notebook_is_stored_as_agreed(path):
 
 
 @each_notebook
-def test_notebook_runs(path, tmp_path):
+def test_notebook_runs(path, kernel):
     notebook = read(path)
     cell = parameters(notebook)
     values = assigned(cell.source) | TINY[path.stem]
     cell.source = "\n".join(f"{name} = {value!r}" for name, value in values.items())
-    client = NotebookClient(
-        notebook,
-        km=kernel_of_this_interpreter(tmp_path),
-        timeout=300,
-        resources={"metadata": {"path": str(path.parent)}},
-    )
-    # nbclient stops only the kernels that it made itself, unless told.
-    client.execute(cleanup_kc=True)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell("%reset -f"))  # no names of the notebook before
+    client = NotebookClient(notebook, km=kernel, timeout=300, resources={"metadata": {"path": str(path.parent)}})
+    client.execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert not [output for output in outputs if output.output_type == "error"]
     assert [output for output in outputs if "image/png" in output.get("data", {})]
