@@ -87,6 +87,8 @@ def isda(
 
     def apply(state: FeatureStatistics, inputs: LossInputs) -> tuple[FeatureStatistics, LossInputs]:
         _check(state, inputs, covariance)
+        if not len(inputs.logits):
+            return state, inputs
         dominant = jnp.where(inputs.batch.labelled, jnp.argmax(inputs.targets, axis=-1), -1)
         counted = gather_examples(axis_name, inputs.output.features, dominant)
         after = update_statistics(state, *counted, keep)
@@ -167,7 +169,9 @@ def augmented_logits(
         zero = (0 * jnp.sum(labels)).astype(dtype)
         table = _full_table(columns < rows, weights.T + zero, given, classes, number)
         at = jnp.where(jnp.arange(len(classes)) < number, classes, columns)
-        row_of = jnp.zeros(columns, jnp.int32).at[at].set(jnp.arange(len(classes)), mode="drop")[labels]
+        row_of = (
+            jnp.zeros(columns, jnp.int32).at[at].set(jnp.arange(len(classes), dtype=jnp.int32), mode="drop")[labels]
+        )
     shift = table[row_of] if soft is None else _matmul(soft, table)
     return inputs.logits + 0.5 * strength * jnp.where(known[:, None], shift, 0.0)
 

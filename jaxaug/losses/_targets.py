@@ -71,7 +71,7 @@ def label_smoothing(amount: float = 0.1, *, over: str = "all") -> LossTransform:
     """Label smoothing: move a part of each target away from what it says now. Examples without a label stay 0.
 
     Args:
-      amount: the part, in [0, 1).
+      amount: the part of a target that is moved, in [0, 1).
       over: "all" moves it to every class, the own included, amount / K each (Szegedy et al. 2016; PyTorch); "others" to
         the other classes only, amount / (K - 1) each, so that a one-hot target ends at exactly 1 - amount (the form in
         Soft Augmentation's released code).

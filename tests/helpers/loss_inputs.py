@@ -1,4 +1,4 @@
-"""Loss inputs of batches whose images are partly hidden, and short ways through a chain; shared by the tests of targets."""
+"""Loss inputs of batches whose images are partly hidden, and short ways through a chain, for the tests of targets."""
 
 import jax
 import jax.numpy as jnp

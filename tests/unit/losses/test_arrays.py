@@ -272,6 +272,16 @@ def test_mistakes(name, jitted):
         (jax.jit(run) if jitted else run)()
 
 
+@pytest.mark.parametrize("name", ISDA)
+def test_an_empty_batch(name):
+    """Its loss is 0, and the state stays."""
+    transform, classes = ISDA[name]
+    none = {key: x[:0] if np.ndim(x) and len(x) == B else x for key, x in arrays(classes=classes).items()}
+    value, after = losses.apply(transform, transform.init(classes, D), **none)
+    assert value == 0
+    jax.tree.map(np.testing.assert_array_equal, after, transform.init(classes, D))
+
+
 def test_mixing_of_pixels_is_refused():
     pixels = {"logits": np.zeros((2, 3, 3, K), np.float32), "labels": np.zeros((2, 3, 3), int)}
     with pytest.raises(UsageError, match=r"apply: mix_ratio is for examples \[B\]"):
