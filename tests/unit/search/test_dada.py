@@ -21,10 +21,9 @@ from jaxaug.policies import presets
 from jaxaug.policies.learnable import initial_offsets, learned_policy
 from jaxaug.policies.policy import Policy, make_policy
 from jaxaug.policies.sampling import sample_from
-from jaxaug.runs.workdir import Workdir
+from jaxaug.search.base import SearchRun
 from jaxaug.train import trainer
 from jaxaug.train.experiment import build_experiment
-from jaxaug.train.exports import export_per_example
 
 OPS = ("Rotate", "Invert", "Brightness", "Solarize")
 
@@ -44,7 +43,7 @@ def test_space():
     assert (space.level[..., 0] == 0.5).all()
     pairs = {tuple(space.names[op] for op in layers) for layers in space.op[..., 0]}
     assert len(pairs) == 105
-    published = json.loads((ROOT / "jaxaug" / "policies" / "dada_policies.json").read_text())
+    published = json.loads((ROOT / "jaxaug" / "policies" / "published" / "dada.json").read_text())
     found = [sub for subs in published.values() if isinstance(subs, list) for sub in subs]
     assert len(found) == 100
     assert {(first[0], second[0]) for first, second in found} <= pairs
@@ -119,15 +118,18 @@ def test_offsets_and_figures():
 
 def config_of(file, **search):
     """A linear model on 96 digits: three steps, each with one of the search before it."""
-    config = tiny_config(batch_size=32)
+    config = tiny_config(batch_size=32, loss=())
     config.data.update(validation_size=64, train_size=96)
-    config.model = {"name": "linear", "kw": {}}
-    config.loss.chain, config.augment.train = (), ("policy.policy",)
-    config.augment.policy.update(file=str(file), exact=False, learned="shared")
-    config.search.update({"name": "dada", "start": 0, "every": 1, "batch_size": 32, "validation_batch_size": 32})
-    config.search.optim.update(name="adam", learning_rate=0.05, b1=0.5)
+    config.model = {"name": "linear"}
+    config.augment.train = (policy_of(file, exact=False, learned="shared"),)
+    config.search = {"name": "dada", "start": 0, "every": 1, "batch_size": 32, "validation_batch_size": 32}
+    config.search.optim = {"name": "adam", "learning_rate": 0.05, "b1": 0.5}
     config.search.update(search)
     return config
+
+
+def policy_of(file, **options):
+    return {"name": "policy", "file": str(file), **options}
 
 
 @pytest.fixture(scope="module")
@@ -147,38 +149,52 @@ def test_from_a_config_to_a_policy_that_trains(space, tmp_path):
     for before, after in zip(begun.probabilities(), found.probabilities(), strict=True):
         assert 1e-3 < np.abs(before - after).max() < 0.2
     assert 1e-3 < np.abs(begun.level - found.level).max() < 0.2
-    assert not (tmp_path / "search" / "findings.npz").exists()
-    config.search.name = ""
-    config.augment.policy.update(file=str(tmp_path / "search" / "policy.json"), exact=True, learned="")
+    assert not (tmp_path / "search" / "per_example.npz").exists()
+    config.search.name = "none"
+    config.augment.train = (policy_of(tmp_path / "search" / "policy.json"),)
     assert 0 <= trainer.train_and_evaluate(config, tmp_path / "train")["test_top1"] <= 1
     assert not (tmp_path / "train" / "policy.json").exists()
 
 
 def test_autodo_leaves_its_shared_policy_too(space, tmp_path):
-    config = config_of(space, name="autodo", part=("head",))
-    prepared = build_experiment(config)
-    state = jax.eval_shape(prepared.init, prepared.key)
+    experiment = build_experiment(config_of(space, name="autodo", part=("head",)))
+    state = jax.eval_shape(experiment.init, experiment.key)
     zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), state.meta)
-    export_per_example(prepared, state.replace(meta=zeros), None, Workdir(tmp_path, config))
+    run = SearchRun(
+        state=state.replace(meta=zeros),
+        path=tmp_path,
+        title="",
+        key=experiment.key,
+        about=experiment.about,
+        place="device",
+        log_every=1,
+        stop=lambda: False,
+        progress=None,
+        learned=experiment.learned,
+    )
+    experiment.search.export(run)
     found, begun = (Policy.load(file).values()[..., 0] for file in (tmp_path / "policy.json", space))
     np.testing.assert_allclose(found, begun, rtol=1e-5)
 
 
 def test_steps_come_one_by_one(space):
-    """Before every second step; through all parameters, along the unrolled step, whatever AutoDO's fields say."""
+    """Before every second step; through all parameters, along the unrolled step, whatever AutoDO's options are."""
     search = build_experiment(config_of(space, every=2)).search
     assert [search.due(step) for step in range(4)] == [1, 1, 2, 2]
-    assert (search.part, search.fisher) == ((), False)
+    assert (search.part, search.solver, search.curvature) == ((), "unrolled", "hessian")
+    for option in ("part", "solver", "curvature"):
+        with pytest.raises(UsageError, match=f"config.search: unknown option '{option}' of search 'dada'"):
+            build_experiment(config_of(space, **{option: "x"}))
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"every": 0}, "every must be at least 1 for 'dada'"),
-        ({"every": -1}, "every must be at least 0"),
-        ({"unrolled": {"rate": 0.0}}, "rate must be above 0"),
-        ({"name": "dad"}, "did you mean 'dada'"),
-        ({"batch_size": 97}, "divided among 2 devices"),
+        ({"every": 0}, r"config\.search: every must be at least 1 for 'dada'"),
+        ({"every": -1}, r"config\.search: every must be at least 0"),
+        ({"rate": 0.0}, r"config\.search: .*rate must be above 0"),
+        ({"name": "dad"}, r"config\.search: unknown search 'dad': did you mean 'dada'"),
+        ({"batch_size": 97}, r"config\.search: .*divided among 2 devices"),
     ],
 )
 def test_mistakes(space, change, message):
@@ -188,6 +204,6 @@ def test_mistakes(space, change, message):
 
 def test_nothing_to_learn(space):
     config = config_of(space)
-    config.augment.policy.learned = ""
+    config.augment.train = (policy_of(space, exact=False),)
     with pytest.raises(UsageError, match="nothing to learn"):
         build_experiment(config)
