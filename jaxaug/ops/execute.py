@@ -101,8 +101,8 @@ def _stage(settings: ExecutionSettings, kinds: set[Kind], drawn: SampledOps, sam
             here = op.kind == "color" and not op.has_own_pass
             return op.apply(settings.backend, image, drawn.value).astype(dtype) if here else image
 
-        branches = [functools.partial(colored, op) for op in settings.ops]
-        sample = sample.replace(image=jax.lax.switch(drawn.op, branches) if len(branches) > 1 else branches[0]())
+        # What a switch becomes under vmap, but inside shard_map it fails where a branch holds a constant array.
+        sample = sample.replace(image=jax.lax.select_n(drawn.op, *map(colored, settings.ops)))
     after = erased(settings, sample, box_of(place)) if "erase" in kinds else sample
     return after.replace(image=after.image.astype(dtype))
 

@@ -240,6 +240,21 @@ def test_a_policy_in_a_shard_map():
             np.testing.assert_allclose(found, jnp.concatenate(parts), atol=0 if exact else 1e-3)
 
 
+@pytest.mark.parametrize("scheduler", ["map", "fused"])
+@pytest.mark.parametrize("preset", ["randaugment", "deepaa_cifar_1", "affine"])
+def test_every_operation_in_a_shard_map(preset, scheduler):
+    """Constants in their branches, and what varies over devices, fit together."""
+    pipelines = [augment.compose(augment.policy(preset, exact=exact, scheduler=scheduler)) for exact in (True, False)]
+    spec = jax.sharding.PartitionSpec("data")
+
+    def both(keys, images):
+        return tuple(pipeline(keys[0], images).images for pipeline in pipelines)
+
+    each = jax.shard_map(both, mesh=make_mesh(), in_specs=(spec, spec), out_specs=spec)
+    found = jax.eval_shape(each, jax.random.split(jax.random.key(0), 2), batch_of(rows=8).image)
+    assert [(x.shape, x.dtype) for x in found] == [((8, 9, 8, 3), np.uint8), ((8, 9, 8, 3), np.float32)]
+
+
 def test_a_learned_transform_in_a_pipeline():
     """`meta` says what it begins with, and takes what was learned."""
     pipeline = augment.compose(augment.affine(learned="shared"))
