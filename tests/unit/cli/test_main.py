@@ -1,0 +1,96 @@
+"""The commands: what they accept, and mistakes told in one line."""
+
+import sys
+
+import pytest
+
+from jaxaug.cli import main as module
+from jaxaug.cli.main import COMMANDS, main
+from jaxaug.core.errors import Interrupted, UsageError
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    """What a test makes importable is forgotten after it."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+
+@pytest.fixture
+def answering(monkeypatch):
+    """`answering(error)`: the command "results" raises it."""
+
+    def answer(error):
+        def run(chosen, others):
+            raise error
+
+        monkeypatch.setattr(COMMANDS["results"], "run", run)
+
+    return answer
+
+
+def test_a_mistake_is_one_line_and_status_2(answering, capsys):
+    answering(UsageError("do this instead"))
+    assert main(["results", "x"]) == module.MISTAKE == 2
+    assert capsys.readouterr().err == "error: do this instead\n"
+
+
+def test_a_stopped_run_is_no_mistake(answering, capsys):
+    answering(Interrupted("stopped as asked"))
+    assert main(["results", "x"]) == 0
+    assert capsys.readouterr().err == "\nstopped as asked\nThe same command goes on from there.\n"
+
+
+def test_other_errors_are_not_hidden(answering):
+    answering(ZeroDivisionError("ours"))
+    with pytest.raises(ZeroDivisionError, match="ours"):
+        main(["results", "x"])
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_its_help(name, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    assert ended.value.code == 0
+    assert COMMANDS[name].__doc__.split()[0] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["trian"]])
+def test_no_or_an_unknown_command(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "train" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["results", "x", "--fast"], "unknown arguments --fast: --help tells what there is"),
+        (["plots", "x", "--fast", "y"], "unknown arguments --fast y"),
+        (["options", "loss", "isda", "more"], "unknown arguments more"),
+        (["augment", "--policy=randaugment", "--image=x"], "unknown arguments --image=x"),
+        (["augment", "--policy=randaugment"], "say --images=FOLDER and --out=FOLDER, or --plot=FILE.png"),
+        (["augment", "--policy=randaugment", "--images=x"], "say --images=FOLDER and --out=FOLDER"),
+        (["augment", "--policy=randaugmen", "--plot=x.png"], "did you mean 'randaugment'"),
+        (["options", "losses"], "unknown family 'losses': did you mean 'loss'"),
+        (["options", "loss", "isd"], "unknown loss 'isd': did you mean 'isda'"),
+        (["results", "nowhere"], "nowhere"),
+        (["plots", "nowhere"], "nowhere is not the folder of a run"),
+        (["train", "--config=nowhere.py"], "there is no config nowhere.py"),
+    ],
+)
+def test_mistakes(arguments, message, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))  # else a command sets the one of users
+    assert main(arguments) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: ")
+    assert message in told
+
+
+def test_the_preset_drawn(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
+    file = tmp_path / "policy.png"
+    assert main(["augment", "--policy=randaugment", "--num_layers=1", f"--plot={file}"]) == 0
+    assert file.read_bytes().startswith(b"\x89PNG")
+    assert f"the policy is drawn in {file}" in capsys.readouterr().out

@@ -1,0 +1,66 @@
+"""What a config may choose, as the command lists it."""
+
+import sys
+
+import pytest
+
+from jaxaug.cli.main import main
+from jaxaug.core.registry import FAMILIES, list_names, options_of, resolve
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    """What a test makes importable is forgotten after it."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+
+@pytest.fixture
+def printed(capsys):
+    def of(*arguments):
+        assert main(["options", *arguments]) == 0
+        return capsys.readouterr().out
+
+    return of
+
+
+def test_families(printed):
+    lines = printed().splitlines()
+    assert len(lines) == len(FAMILIES)
+    for line, (family, (_, what)) in zip(lines, FAMILIES.items(), strict=True):
+        assert line.startswith(f"{family} ({what}): ")
+        assert line.endswith(", ".join(list_names(family)))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_components_of_a_family_with_their_first_lines(printed, family):
+    lines = printed(family).splitlines()
+    assert [line.partition(":")[0] for line in lines] == list_names(family)
+    assert all(line.partition(": ")[2] for line in lines)
+
+
+def test_the_options_of_a_component(printed):
+    text = printed("loss", "isda")
+    assert text.startswith("isda: ")
+    for option in options_of(resolve("loss", "isda")):
+        assert f"  {option.name} = {option.default!r}  {option.meaning}\n" in text
+
+
+@pytest.mark.parametrize(("family", "name", "shared"), [("data", "digits", "noise"), ("optimizer", "sgd", "clip")])
+def test_what_all_of_a_family_take_besides(printed, family, name, shared):
+    assert f"  {shared} = 0.0  " in printed(family, name)
+
+
+def test_the_fields_of_a_config(printed):
+    text = printed("config")
+    for field in ("epochs: 30", "batch_size: 64", "augment:", "label_issues: 0"):
+        assert field in text
+
+
+def test_a_component_of_ones_own(printed, tmp_path, monkeypatch):
+    (tmp_path / "own_loss_of_a_test.py").write_text(
+        'def margin(size=1.0):\n    """A margin.\n\n    Args:\n      size: of it.\n    """\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    text = printed("loss", "own_loss_of_a_test.margin")
+    assert text == "own_loss_of_a_test.margin: A margin.\n  size = 1.0  of it\n"
+    del sys.modules["own_loss_of_a_test"]

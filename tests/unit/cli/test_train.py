@@ -1,0 +1,90 @@
+"""The settings of `jaxaug train`, and where a run goes that says nothing of it."""
+
+import re
+import sys
+import textwrap
+
+import pytest
+
+from jaxaug.cli.main import main
+from jaxaug.cli.train import read_config
+from jaxaug.core import sharding
+from jaxaug.core.errors import UsageError
+from jaxaug.train import sweep
+
+CONFIG = """
+from jaxaug.train import default_config
+
+
+def get_config(word="digits"):
+    config = default_config()
+    config.data.name = word
+    config.loss = ("label_smoothing",)
+    return config
+"""
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    """What a test makes importable is forgotten after it."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "one.py"
+    path.write_text(textwrap.dedent(CONFIG))
+    return str(path)
+
+
+def test_settings_come_in_order(file):
+    settings = ["--config.loss=isda,label_smoothing", "--config.loss.isda.strength=0.25", "--config.epochs", "3"]
+    config = read_config(f"{file}:mnist", [*settings, "--config.epochs=4", "--config.data.directory=a=b"])
+    assert config.data.to_dict() == {"name": "mnist", "directory": "a=b"}
+    assert config.loss == ({"name": "isda", "strength": 0.25}, {"name": "label_smoothing"})
+    assert config.epochs == 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["epochs=3"], r"unknown argument 'epochs': settings look like --config\.epochs=10"),
+        (["--epochs=3"], r"unknown argument '--epochs': settings look like"),
+        (["--config.epochs"], r"--config\.epochs needs a value: --config\.epochs=\.\.\."),
+        (["--config.epohcs=3"], r"unknown setting config\.epohcs: did you mean 'epochs'"),
+        (["--config.loss.isda.strength=1"], r"config\.loss has no 'isda': it has label_smoothing; put it in with"),
+    ],
+)
+def test_mistakes(file, settings, message):
+    with pytest.raises(UsageError, match=message):
+        read_config(file, settings)
+
+
+@pytest.fixture
+def begun(monkeypatch, tmp_path):
+    """(config, workdir) of runs that would have begun, and how processes were to be joined."""
+    runs, joined = [], []
+    monkeypatch.setattr(sweep, "run", lambda config, workdir: runs.append((config, workdir)))
+    monkeypatch.setattr(sharding, "initialize_distributed", lambda *arguments: joined.append(arguments))
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
+    return runs, joined
+
+
+def test_a_default_folder_tells_settings_apart(file, begun):
+    runs, _ = begun
+    for settings in ([], ["--config.epochs=3"], ["--config.epochs=3"], ["--config.optim.momentum=0.5"]):
+        assert main(["train", f"--config={file}:digits", *settings]) == 0
+    folders = [workdir for _, workdir in runs]
+    assert all(re.fullmatch(r"runs/one-[0-9a-f]{6}", folder) for folder in folders)
+    assert folders[1] == folders[2]
+    assert len(set(folders)) == 3
+    assert runs[1][0].epochs == 3
+
+
+def test_a_folder_and_other_processes(file, begun):
+    runs, joined = begun
+    processes = ["--coordinator=host:1", "--num_processes=2", "--process_id=1"]
+    assert main(["train", f"--config={file}", "--workdir=x", *processes]) == 0
+    assert main(["train", f"--config={file}"]) == 0
+    assert runs[0][1] == "x"
+    assert joined == [("host:1", 2, 1), ("", 0, -1)]
