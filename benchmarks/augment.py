@@ -1,9 +1,9 @@
 """How fast RandAugment(2, 9) runs on uint8 batches on this machine's CPU: jaxaug beside PIL, kornia, torchvision,
 timm, albumentations, dm-pix, augmax and Keras.
 
-    python3 -m venv /tmp/peers
-    /tmp/peers/bin/pip install torch torchvision kornia timm albumentations augmax dm-pix keras pillow
-    python benchmarks/augment.py --python /tmp/peers/bin/python --output benchmarks/results/augment_cpu.json
+    python3 -m venv ~/peers
+    ~/peers/bin/pip install torch torchvision kornia timm albumentations augmax dm-pix keras pillow
+    python benchmarks/augment.py --python ~/peers/bin/python --output benchmarks/results/augment_cpu.json
 
 PIL and jaxaug run in the Python that runs this file, the others in that of --python; what does not import there is
 listed as absent, with the reason. Every contender lives in a process of its own. In each round the processes take
