@@ -49,7 +49,7 @@ def run(*arguments, **options):
 
 def smoke_config(**changes):
     config = module_of("smoke").get_config()
-    config.update({"model": {"widths": (8, 16)}, "data": {"validation_size": 0.0}, **changes})
+    config.update({"model": {"widths": (8, 16)}, "data": {"validation_size": 0}, **changes})
     return config
 
 

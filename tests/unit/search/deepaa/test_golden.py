@@ -1,13 +1,11 @@
 """An update of DeepAA's search against that of the released code, on its own images and network."""
 
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
-from helpers import wide_resnet_tf
+from helpers import settings, wide_resnet_tf
 
 from jaxaug import losses
 from jaxaug.core.types import Batch, ModelOutput, Progress, TrainState
@@ -17,7 +15,7 @@ from jaxaug.search.deepaa.gradients import BranchGradients
 from jaxaug.search.deepaa.state import Options, begin
 from jaxaug.search.deepaa.update import ItemIndices, make_updates
 
-GOLDEN = np.load(Path(__file__).parent / "golden" / "deepaa_search_step.npz")
+GOLDEN = np.load(settings.GOLDEN / "deepaa_search_step.npz")
 ITEMS, COPIES, BRANCHES = 2, 2, 139
 ONE_DEVICE = jax.make_mesh((1,), ("data",), devices=jax.devices()[:1], axis_types=(jax.sharding.AxisType.Auto,))
 STAGES = {"stage1": ("images_aug",), "stage2": ("images_aug_s", "images_aug_k")}
@@ -52,7 +50,7 @@ def images_of(stage, item):
 
 
 def inputs(params, net, batch):
-    flat = {**net.stats, **{"/".join(path): x for path, x in flatten_dict(params).items()}}
+    flat = {**net.model_state, **{"/".join(path): x for path, x in flatten_dict(params).items()}}
     said = wide_resnet_tf.logits(flat, batch.image)
     out = ModelOutput(jnp.zeros((len(said), 1)), said, jnp.zeros((1, 10)), jnp.zeros(10))
     return losses.cross_entropy_inputs(out, batch, {}, Progress(jnp.zeros(()), jnp.zeros(())))
@@ -71,7 +69,7 @@ def net():
 
 @pytest.mark.parametrize("stage", ["stage1", "stage2"])
 def test_an_update_is_that_of_the_released_code(stage, net):
-    options = Options(layers=2, updates=1, images=ITEMS, copies=COPIES, factor=1, chunk=COPIES)
+    options = Options(num_layers=2, updates=1, images=ITEMS, copies=COPIES, factor=1, chunk=COPIES)
     pieces = BranchGradients(inputs, inputs, Given(), (), COPIES, 1)
     made = make_updates(pieces, options, None, True, ONE_DEVICE)
     layer = 0 if stage == "stage1" else 1

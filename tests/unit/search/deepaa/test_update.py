@@ -9,20 +9,20 @@ import pytest
 from helpers.settings import double_precision, tiny_config
 from jax.flatten_util import ravel_pytree
 
-from jaxaug import losses
-from jaxaug.augment import compose
-from jaxaug.augment.functional import apply_op
-from jaxaug.bilevel.gradient_matching import cosine_direction
+from jaxaug import losses, models
+from jaxaug.augment.compose import build_pipeline
+from jaxaug.bilevel import gradient_matching
 from jaxaug.bilevel.hypergradient import hypergradient
-from jaxaug.core import sharding
 from jaxaug.core.sharding import make_mesh, put_global, replicated
 from jaxaug.core.types import Batch
-from jaxaug.models.api import create
+from jaxaug.ops.functional import apply_op
 from jaxaug.policies import search_space
 from jaxaug.search.deepaa.gradients import BranchDerivative
 from jaxaug.search.deepaa.state import Options, begin, learn, learn_all
+from jaxaug.tasks import Classification
+from jaxaug.train import experiment
 from jaxaug.train.experiment import build_experiment
-from jaxaug.train.objective import make_per_example_inputs
+from jaxaug.train.objective import Parts, make_per_example_inputs
 
 ONE_DEVICE = jax.make_mesh((1,), ("data",), devices=jax.devices()[:1], axis_types=(jax.sharding.AxisType.Auto,))
 
@@ -49,7 +49,7 @@ def test_the_derivative_is_that_of_the_cosine():
             return one @ other / jnp.linalg.norm(one) / jnp.linalg.norm(other)
 
         params, p = {"w": jnp.asarray(weight), "b": jnp.zeros(3)}, jax.nn.softmax(logits)
-        found, report = hypergradient(train, val, params, p, cosine())
+        found, report = hypergradient(train, val, params, p, gradient_matching.cosine())
         np.testing.assert_allclose(found, -jax.grad(cosine)(p), atol=1e-12)
         np.testing.assert_allclose(report["cosine"], cosine(p), atol=1e-6)
         np.testing.assert_allclose(found @ p, 0, atol=1e-12)  # the cosine does not know the length of p
@@ -58,23 +58,38 @@ def test_the_derivative_is_that_of_the_cosine():
 def test_a_gradient_that_vanishes_has_no_direction():
     nothing = {"w": jnp.zeros(3)}
     for pair in ((nothing, {"w": jnp.ones(3)}), ({"w": jnp.ones(3)}, nothing)):
-        v, report = cosine_direction(*pair)
+        v, report = gradient_matching.cosine_direction(*pair)
         np.testing.assert_array_equal(v["w"], 0)
         assert report["cosine"] == 0
 
 
-def exact(prepared, net, state, item, validation):
+def config_of(**search):
+    """A linear model and a search for two layers with a network that is not trained."""
+    config = tiny_config(loss=())
+    config.augment.train, config.model, config.data.validation_size = (), {"name": "linear"}, 0.2
+    config.search = {"name": "deepaa", "solver": "cosine", "part": (), "num_layers": 2, "updates": 1, "images": 2}
+    config.search.update(search)
+    return config
+
+
+def untrained(built, key):
+    return jax.jit(built.init)(key).replace(opt_state=())
+
+
+def rows_of(search):
+    """The rows that an update looks at, on the device."""
+    return jax.tree.map(jnp.asarray, (search.item_rows, search.validation_rows, search.chosen(0)))
+
+
+def exact(built, net, state, item, validation):
     """The cosine of one item under a policy of two layers and its derivative in the logits, all pairs written out."""
-    plan, data = prepared.plan, prepared.data
-    inputs = make_per_example_inputs(
-        create(prepared.config.model, data.num_classes),
-        compose.build_pipeline(prepared.config.augment, data.mean, data.std)[0],
-        None,
-        steps_per_epoch=1,
-        epochs=1,
-    )
-    image, label = plan.pool.image[item], plan.pool.label[item]
-    names = [plan.space.names[i] for i in plan.space.op[0, 0]]
+    search, data = built.search, built.data
+    model = models.create(**built.config.model.to_dict(), num_classes=data.num_classes)
+    augment = build_pipeline((), mean=data.mean, std=data.std)[0]
+    parts = Parts(Classification(), model, augment, losses.chain(), steps_per_epoch=1, epochs=1)
+    inputs = make_per_example_inputs(parts, None)
+    image, label = search.item_rows.image[item], search.item_rows.label[item]
+    names = [search.space.names[i] for i in search.space.op[0, 0]]
 
     def gradient(images):
         count = len(images)
@@ -83,7 +98,7 @@ def exact(prepared, net, state, item, validation):
             jax.grad(lambda params: losses.per_example_loss(inputs(params, net, batch)).mean())(net.params)
         )[0]
 
-    trusted = gradient(plan.trusted.image[validation])
+    trusted = gradient(search.validation_rows.image[validation])
     pairs = [
         gradient(apply_op(second, apply_op(first, image[None], np.ones(1)), np.ones(1)))
         for first in names
@@ -99,46 +114,34 @@ def exact(prepared, net, state, item, validation):
 
 
 def test_later_layers_and_all_layers_against_every_pair_written_out():
-    config = tiny_config()
-    config.loss.chain, config.augment.train, config.model = (), (), {"name": "linear", "kw": {}}
-    config.data.validation_size = 0.2
-    config.search.update(name="deepaa", direction="matching.cosine", part=())
-    config.search.space.ops = ("FlipVertical", "Flip")
-    config.search.deepaa.update(layers=2, updates=1, images=2, validation=8, copies=4000, factor=4000, chunk=2000)
-    prepared = build_experiment(config)
-    plan, key = prepared.plan, jax.random.key(0)
-    net = jax.jit(prepared.init)(key).replace(opt=())
-    state = plan.begin(key)
+    sizes = {"validation": 8, "copies": 4000, "factor": 4000, "chunk": 2000}
+    built = build_experiment(config_of(ops=("FlipVertical", "Flip"), **sizes))
+    search, key = built.search, jax.random.key(0)
+    net, state = untrained(built, key), search.begin(key)
     logits = np.random.default_rng(0).normal(size=state.logits.shape).astype(np.float32)
-    state, chosen = state.replace(logits=jnp.asarray(logits)), plan.chosen(0)
-    rows = jax.tree.map(jnp.asarray, (plan.pool, plan.trusted, chosen))
-    expected = [exact(prepared, net, state, *pair) for pair in zip(chosen.image, chosen.validation, strict=True)]
+    state, chosen = state.replace(logits=jnp.asarray(logits)), search.chosen(0)
+    rows = rows_of(search)
+    expected = [exact(built, net, state, *pair) for pair in zip(chosen.image, chosen.validation, strict=True)]
     slopes = np.stack([slope for _, slope in expected])
     close = functools.partial(np.testing.assert_allclose, atol=0.08 * np.abs(slopes).max())
-    _, cosine, derivative = plan.updates["all"](state, jnp.asarray(1), net, *rows)
+    _, cosine, derivative = search.update_functions["all"](state, jnp.asarray(1), net, *rows)
     close(derivative, slopes)
     np.testing.assert_allclose(cosine, np.mean([value for value, _ in expected]), atol=0.005)
-    _, _, derivative = plan.updates["later"](state, jnp.asarray(1), net, *rows)
+    _, _, derivative = search.update_functions["later"](state, jnp.asarray(1), net, *rows)
     p, derivative = jax.nn.softmax(state.logits[1]), derivative.probability
     close(p * (derivative - (derivative @ p)[:, None]), slopes[:, 1])
 
 
 def test_learned_levels_against_differences():
     """The first layer, whose cosine is exact: its slope in the logits of the levels."""
-    config = tiny_config()
-    config.loss.chain, config.augment.train, config.model = (), (), {"name": "linear", "kw": {}}
-    config.data.validation_size = 0.2
-    config.search.update(name="deepaa", direction="matching.cosine", part=())
-    config.search.space.update(ops=("Brightness", "Rotate"), levels=0, exact=False)
-    config.search.deepaa.update(layers=1, updates=1, images=2, validation=8, copies=1, factor=1, identity=0.0)
-    prepared = build_experiment(config)
-    plan, key = prepared.plan, jax.random.key(0)
-    assert plan.space.op.shape[2] == 5  # Identity, both directions of two ops
-    net, state = jax.jit(prepared.init)(key).replace(opt=()), plan.begin(key)
-    rows = jax.tree.map(jnp.asarray, (plan.pool, plan.trusted, plan.chosen(0)))
+    sizes = {"num_layers": 1, "validation": 8, "copies": 1, "factor": 1, "identity": 0.0}
+    built = build_experiment(config_of(ops=("Brightness", "Rotate"), levels=0, exact=False, **sizes))
+    search, key = built.search, jax.random.key(0)
+    assert search.space.op.shape[2] == 5  # Identity, both directions of two ops
+    net, state, rows = untrained(built, key), search.begin(key), rows_of(search)
 
     def update(levels):
-        return plan.updates["first"](state.replace(levels=levels), jnp.asarray(0), net, *rows)
+        return search.update_functions["first"](state.replace(levels=levels), jnp.asarray(0), net, *rows)
 
     slope = update(state.levels)[2]
     found, step = jax.nn.softmax(state.logits[0]) * slope.level.mean(axis=0), 0.05
@@ -152,19 +155,13 @@ def test_learned_levels_against_differences():
 
 @pytest.mark.parametrize("stage", ["later", "all"])
 def test_two_devices_and_one_agree(stage, monkeypatch):
-    config = tiny_config()
-    config.loss.chain, config.augment.train, config.model = (), (), {"name": "linear", "kw": {}}
-    config.data.validation_size = 0.2
-    config.search.update(name="deepaa", direction="matching.cosine", part=())
-    config.search.space.update(ops=("TranslateX", "Invert"), levels=3)
-    config.search.deepaa.update(layers=2, updates=1, images=2, validation=8, copies=2, factor=2, chunk=1)
-    prepared = build_experiment(config)
-    plan, key = prepared.plan, jax.random.key(0)
-    net, state = jax.jit(prepared.init)(key).replace(opt=()), plan.begin(key)
-    monkeypatch.setattr(sharding, "make_mesh", lambda: ONE_DEVICE)
-    alone = build_experiment(config).plan.updates[stage]
-    rows = jax.tree.map(jnp.asarray, (plan.pool, plan.trusted, plan.chosen(0)))
-    one, two = (update(state, jnp.asarray(1), net, *rows) for update in (alone, plan.updates[stage]))
+    config = config_of(ops=("TranslateX", "Invert"), levels=3, validation=8, copies=2, factor=2, chunk=1)
+    built = build_experiment(config)
+    search, key = built.search, jax.random.key(0)
+    net, state, rows = untrained(built, key), search.begin(key), rows_of(search)
+    monkeypatch.setattr(experiment, "make_mesh", lambda: ONE_DEVICE)
+    alone = build_experiment(config).search.update_functions[stage]
+    one, two = (update(state, jnp.asarray(1), net, *rows) for update in (alone, search.update_functions[stage]))
     of_one, of_two = (jax.tree.leaves(found[2])[0] for found in (one, two))
     np.testing.assert_allclose(of_one, of_two, atol=1e-5 * np.abs(of_one).max())
     np.testing.assert_allclose(one[1], two[1], atol=1e-6)
@@ -173,7 +170,7 @@ def test_two_devices_and_one_agree(stage, monkeypatch):
 
 def test_all_layers_climb_with_an_adam_of_their_own():
     """Whose first step is that of an untouched state, and whose later ones go on from there."""
-    options = Options(layers=2, updates=3, images=4)
+    options = Options(num_layers=2, updates=3, images=4)
     space = search_space.make_search_space((8, 8, 1), ("TranslateX", "Invert"), 3, (0.0,))
     begun = begin(jax.random.key(0), options, space)
     rng = np.random.default_rng(0)
@@ -190,12 +187,8 @@ def test_all_layers_climb_with_an_adam_of_their_own():
 
 def test_a_search_that_ends_early_stays_on_all_devices():
     """What is replaced in the state lies where it lay: several processes must be able to save it."""
-    config = tiny_config()
-    config.data.validation_size = 0.2
-    config.search.update(name="deepaa", direction="matching.cosine", part=())
-    config.search.deepaa.update(layers=2, updates=1, images=2, stop=0.5)
-    plan = build_experiment(config).plan
-    state = put_global(plan.begin(jax.random.key(0)).replace(key=()), replicated(make_mesh()))
-    ended = plan.after(state.replace(step=state.step + 1))
+    search = build_experiment(config_of(stop=0.5)).search
+    state = put_global(search.begin(jax.random.key(0)).replace(key=()), replicated(make_mesh()))
+    ended = search.after(state.replace(step=state.step + 1))
     assert int(ended.layers) == int(ended.greedy) == 1
     assert ended.layers.sharding == state.layers.sharding
