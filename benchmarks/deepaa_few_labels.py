@@ -25,7 +25,6 @@ from ml_collections import ConfigDict
 
 import jaxaug as ja
 from jaxaug.core.sharding import enable_compilation_cache
-from jaxaug.policies import search_space
 from jaxaug.runs import environment
 from jaxaug.train.experiment import load_dataset
 
@@ -84,7 +83,7 @@ def methods(setting: str, seed: int, workdir: pathlib.Path) -> dict[str, dict]:
     """name -> changes of the training; searches what has to be searched."""
     shape = load_dataset(base(setting, seed)).image_shape
     uniform = workdir / "uniform.json"
-    search_space.make_search_space(shape, cover=BLACK).with_layers(LAYERS).replace(noise=("sign",)).save(uniform)
+    ja.policies.make_search_space(shape, cover=BLACK).with_layers(LAYERS).replace(noise=("sign",)).save(uniform)
     crop = {"name": "pad_and_crop", "padding": SETTINGS[setting][-1], "fill": "zero"}
     found = {
         "no augmentation": {},

@@ -20,7 +20,6 @@ from ml_collections import ConfigDict
 
 import jaxaug as ja
 from jaxaug.core.sharding import enable_compilation_cache
-from jaxaug.policies.policy import Policy
 from jaxaug.runs import environment
 
 SEEDS, EPOCHS, UPDATES = 5, 40, 256
@@ -76,7 +75,7 @@ def main() -> None:
         np.savez(file, **arrays(seed))
         config = config_of(file, seed, arguments.epochs, arguments.updates)
         ja.train.train_and_evaluate(config, workdir / f"seed_{seed}", f"seed {seed}")
-        policy = Policy.load(workdir / f"seed_{seed}" / "policy.json")
+        policy = ja.policies.load(workdir / f"seed_{seed}" / "policy.json")
         names, probability = [policy.names[i] for i in policy.op[0, 0]], policy.probabilities()[1][0, 0]
         for name in found:
             found[name].append(float(sum(p for n, p in zip(names, probability, strict=True) if n == name)))
