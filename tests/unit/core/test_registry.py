@@ -29,16 +29,16 @@ from jaxaug.core.registry import (
 
 
 @pytest.fixture(autouse=True)
-def tables(monkeypatch):
-    """What a test registers or imports is forgotten after it."""
+def tables(monkeypatch, tmp_path):
+    """What a test registers, or imports from its folder, is forgotten after it."""
     for family in FAMILIES:
         list_names(family)  # modules of jaxaug register once, when they are imported
     monkeypatch.setattr(registry, "_TABLES", {family: dict(table) for family, table in registry._TABLES.items()})
     monkeypatch.setattr(sys, "path", [*sys.path])
-    known = set(sys.modules)
     yield
-    for name in set(sys.modules) - known:
-        del sys.modules[name]
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
 
 
 @pytest.fixture

@@ -1,14 +1,11 @@
-"""Configs: every option filled in, settings of a command line at their place, files with a component beside them."""
-
-import sys
-import textwrap
+"""Configs: every option filled in, and settings of a command line at their place."""
 
 import pytest
 from ml_collections import ConfigDict
 
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import defaults_of, resolve
-from jaxaug.train.config import apply_override, complete, default_config, expand, load_config_file
+from jaxaug.train.config import apply_override, complete, default_config, expand
 
 ISDA = {"name": "isda", "strength": 0.5}
 
@@ -328,68 +325,3 @@ def test_a_sequence_of_what_is_no_component():
     apply_override(config, "loss", "3")
     with pytest.raises(UsageError, match=r"^config\.loss: a component is a name or .*, got 3$"):
         complete(config)
-
-
-class TestFiles:
-    @pytest.fixture(autouse=True)
-    def forget(self, monkeypatch):
-        monkeypatch.setattr(sys, "path", [*sys.path])
-        known = set(sys.modules)
-        yield
-        for name in set(sys.modules) - known:
-            if not name.startswith("jaxaug."):
-                del sys.modules[name]
-
-    def written(self, folder, text, name="one"):
-        path = folder / f"{name}.py"
-        path.write_text(textwrap.dedent(text))
-        return path
-
-    def test_a_config_and_the_word_after_the_colon(self, tmp_path):
-        text = """
-            from jaxaug.train import default_config
-
-            def get_config(word="none"):
-                config = default_config()
-                config.data.directory = word
-                return config
-            """
-        path = self.written(tmp_path, text)
-        assert isinstance(load_config_file(str(path)), ConfigDict)
-        assert load_config_file(str(path)).data.directory == "none"
-        assert load_config_file(f"{path}:a,b:c").data.directory == "a,b:c"
-
-    def test_a_component_beside_the_config(self, tmp_path):
-        self.written(tmp_path, "def margin_of_a_test(size=1.0):\n    '''A loss.'''\n", "margin_of_a_test")
-        text = """
-            from jaxaug.train import default_config
-
-            def get_config():
-                config = default_config()
-                config.loss = ("margin_of_a_test",)
-                return config
-            """
-        config = load_config_file(str(self.written(tmp_path, text)))
-        apply_override(config, "loss.margin_of_a_test.size", "2")
-        assert complete(config).loss == ({"name": "margin_of_a_test", "size": 2.0},)
-
-    @pytest.mark.parametrize(
-        ("text", "message"),
-        [
-            ("x = 1", r"one\.py cannot be read: AttributeError: .*get_config"),
-            ("def get_config(:", r"one\.py cannot be read: SyntaxError"),
-            ("import nowhere_at_all", r"one\.py cannot be read: ModuleNotFoundError: .*nowhere_at_all"),
-            ("def get_config():\n    raise ValueError('unknown row 3')", r"one\.py: unknown row 3$"),
-            (
-                "from jaxaug.core.errors import UsageError\ndef get_config():\n    raise UsageError('as it is')",
-                r"^as it is$",
-            ),
-        ],
-    )
-    def test_files_that_are_no_configs(self, tmp_path, text, message):
-        with pytest.raises(UsageError, match=message):
-            load_config_file(str(self.written(tmp_path, text)))
-
-    def test_no_such_file(self, tmp_path):
-        with pytest.raises(UsageError, match=r"there is no config .*nowhere\.py: --config is a Python file with"):
-            load_config_file(f"{tmp_path}/nowhere.py:word")
