@@ -1,4 +1,4 @@
-"""One of each in one file beside the config, outside of jaxaug: chosen by its name, trained with, told by the commands."""
+"""One of each, in one file beside the config and outside of jaxaug: chosen by name, trained with, told by commands."""
 
 import json
 import subprocess
