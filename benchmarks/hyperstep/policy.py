@@ -43,7 +43,7 @@ class Ours:
             experiment = build_experiment(config)
         assert isinstance(experiment.search, DeepAASearch)
         self.search = experiment.search
-        self.rows = jax.tree.map(jnp.asarray, (self.search.pool_rows, self.search.validation_rows))
+        self.rows = jax.tree.map(jnp.asarray, (self.search.item_rows, self.search.validation_rows))
         self.model = create(**config.model.to_dict(), num_classes=CLASSES)
         self.net = jax.jit(experiment.init)(experiment.key).replace(opt_state=())
         self.theta = without_norms(self.net.params)
