@@ -12,6 +12,8 @@ and covariance of all examples ever seen. A class without examples keeps its sta
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -83,7 +85,7 @@ def update_statistics(
     before = keep * statistics.count
     new = (rows / jnp.maximum(rows + before[classes], 1.0))[:, None]
     if statistics.covariance.ndim == 3:
-        covariance = _full(statistics.covariance, centred, group, classes, rows, new, drift)
+        covariance = _full(statistics.covariance, centred, _Groups(group, classes, rows, new, drift))
     else:
         old = statistics.covariance[classes]
         mixed = (1.0 - new) * old + new * variance + new * (1.0 - new) * drift**2
@@ -110,19 +112,23 @@ def gather_examples(axis_name: str, features: jax.Array, labels: jax.Array) -> t
     return (of_all(jax.lax.stop_gradient(features)), of_all(labels)) if axis_name else (features, labels)
 
 
-def _full(
-    covariance: jax.Array,
-    centred: jax.Array,
-    group: jax.Array,
-    classes: jax.Array,
-    rows: jax.Array,
-    new: jax.Array,
-    drift: jax.Array,
-) -> jax.Array:
-    """Rank-(n + 1) update of the covariance [K D D] of each class in classes [P] (K: none), in place.
+class _Groups(NamedTuple):
+    """The P groups of a batch by class: group [B] of each example, P for none; classes [P], K for none, rows [P] how
+    many examples, new [P 1] their weight, drift [P D] how far their mean is from the class's."""
+
+    group: jax.Array
+    classes: jax.Array
+    rows: jax.Array
+    new: jax.Array
+    drift: jax.Array
+
+
+def _full(covariance: jax.Array, centred: jax.Array, groups: _Groups) -> jax.Array:
+    """Rank-(n + 1) update of the covariance [K D D] of each class of the batch, in place; centred [B D].
 
     It costs 2 B D^2 operations and one pass over the matrices of those classes, whatever K is.
     """
+    group, classes, rows, new, drift = groups
     depth = centred.shape[1]
     tile = _tile(depth)
     # The padding lets the last block of the last class read past the end.

@@ -70,9 +70,7 @@ def isda(
     Raises:
       UsageError: an option is out of range; when used, arrays are missing or the state is that of other sizes.
     """
-    for what, value in (("covariance", covariance), ("schedule", schedule), ("order", order), ("labels", labels)):
-        if value not in CHOICES[what]:
-            raise UsageError(f"isda: {what} must be one of {CHOICES[what]}, got {value!r}")
+    _check_choices(covariance=covariance, schedule=schedule, order=order, labels=labels)
     if strength < 0 or not 0 < keep <= 1:
         raise UsageError(f"isda: strength must be >= 0 and keep in (0, 1], got {strength} and {keep}")
     if learned and strength == 0:
@@ -93,15 +91,19 @@ def isda(
         counted = gather_examples(axis_name, inputs.output.features, dominant)
         after = update_statistics(state, *counted, keep)
         used = after if order == "update_then_use" else state
-        if schedule != "constant" and inputs.progress is None:
-            raise UsageError(f"isda: schedule={schedule!r} needs progress, the share of the training that is done")
-        done = jnp.ones(()) if schedule == "constant" else getattr(inputs.progress, schedule)
+        done = _share_done(inputs, schedule)
         soft = inputs.targets if labels == "expected" else None
         if learned:
             done = done * learned_factor(inputs, "strength")
         return after, inputs.replace(logits=augmented_logits(inputs, used, dominant, strength * done, soft))
 
     return LossTransform(init, apply, meta, "isda")
+
+
+def _check_choices(**given: str) -> None:
+    for what, value in given.items():
+        if value not in CHOICES[what]:
+            raise UsageError(f"isda: {what} must be one of {CHOICES[what]}, got {value!r}")
 
 
 def _check(state: FeatureStatistics, inputs: LossInputs, covariance: str) -> None:
@@ -119,6 +121,15 @@ def _check(state: FeatureStatistics, inputs: LossInputs, covariance: str) -> Non
         )
     if state.covariance.ndim != (3 if covariance == "full" else 2):
         raise UsageError(f"isda: covariance is {covariance!r}, but the statistics were begun with the other form")
+
+
+def _share_done(inputs: LossInputs, schedule: str) -> jax.Array:
+    """The share [] of the training that is done, as a schedule counts it."""
+    if schedule == "constant":
+        return jnp.ones(())
+    if inputs.progress is None:
+        raise UsageError(f"isda: schedule={schedule!r} needs progress, the share of the training that is done")
+    return getattr(inputs.progress, schedule)
 
 
 def augmented_logits(
@@ -169,9 +180,8 @@ def augmented_logits(
         zero = (0 * jnp.sum(labels)).astype(dtype)
         table = _full_table(columns < rows, weights.T + zero, given, classes, number)
         at = jnp.where(jnp.arange(len(classes)) < number, classes, columns)
-        row_of = (
-            jnp.zeros(columns, jnp.int32).at[at].set(jnp.arange(len(classes), dtype=jnp.int32), mode="drop")[labels]
-        )
+        place = jnp.arange(len(classes), dtype=jnp.int32)
+        row_of = jnp.zeros(columns, jnp.int32).at[at].set(place, mode="drop")[labels]
     shift = table[row_of] if soft is None else _matmul(soft, table)
     return inputs.logits + 0.5 * strength * jnp.where(known[:, None], shift, 0.0)
 

@@ -5,44 +5,19 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-import orbax.checkpoint as ocp
 import pytest
+from helpers.loss_arrays import ISDA, B, D, K, arrays
 from helpers.settings import double_precision
-from jax.sharding import AxisType, NamedSharding
-from jax.sharding import PartitionSpec as P
 
 from jaxaug import losses
 from jaxaug.core.errors import UsageError
 from jaxaug.core.types import Batch, ModelOutput, Progress
-
-B, K, D = 8, 5, 6
-
-
-@functools.cache
-def arrays(rows=B, classes=K, depth=D, seed=0):
-    """The keyword arguments of one batch, without a bias."""
-    rng = np.random.default_rng(seed)
-    features, kernel = (rng.normal(size=shape).astype(np.float32) for shape in ((rows, depth), (depth, classes)))
-    return {
-        "features": features,
-        "logits": features @ kernel,
-        "kernel": kernel,
-        "labels": rng.integers(0, classes, rows).astype(np.int32),
-        "progress": 0.5,
-    }
 
 
 def value(loss=None, state=None, **given):
     loss = loss or losses.chain()
     state = loss.init(num_classes=K, num_features=D) if state is None else state
     return losses.apply(loss, state, **{**arrays(), **given})[0]
-
-
-ISDA = {
-    f"{kind}, K={classes}": (losses.isda(2.0, covariance=kind), classes)
-    for kind in ("full", "diagonal")
-    for classes in (3, 20)
-}
 
 
 def test_face():
@@ -347,112 +322,3 @@ def test_integer_types_of_labels(dtype):
     np.testing.assert_allclose(losses.apply(losses.chain(), {}, **only)[0], expected, rtol=1e-6)
     with double_precision():
         np.testing.assert_allclose(losses.apply(losses.chain(), {}, **only)[0], expected, rtol=1e-6)
-
-
-@pytest.mark.parametrize("name", ISDA)
-def test_jit_vmap_and_scan(name):
-    """Several heads at once are each as alone; steps in a scan are the steps one by one; one example needs no batch."""
-    transform, classes = ISDA[name]
-    loss, given = losses.chain(losses.label_smoothing(), transform), arrays(classes=classes)
-    state = loss.init(classes, D)
-
-    @jax.jit
-    def step(kernel, state):
-        now = {**given, "kernel": kernel, "logits": given["features"] @ kernel}
-        return losses.apply(loss, state, **now)
-
-    kernels = jnp.stack([given["kernel"], 2 * given["kernel"]])
-    alone = [step(kernel, state) for kernel in kernels]
-    together = jax.vmap(step, in_axes=(0, None))(kernels, state)
-    jax.tree.map(lambda x, *y: np.testing.assert_allclose(x, jnp.stack(y), rtol=1e-5, atol=1e-6), together, *alone)
-    scanned, values = jax.lax.scan(lambda state, kernel: step(kernel, state)[::-1], state, kernels)
-    first, after = alone[0]
-    second, after = step(kernels[1], after)
-    np.testing.assert_allclose(values, [first, second], rtol=1e-5)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), scanned, after)
-
-
-def test_vmap_over_examples():
-    """Inside vmap an example has no leading axis: the parts are the same as in a batch."""
-    loss = losses.chain(losses.label_smoothing(), losses.focal())
-
-    def one(logits, label):
-        return losses.apply(loss, loss.init(K), logits=logits, labels=label)[0]
-
-    each = jax.vmap(one)(arrays()["logits"], arrays()["labels"])
-    np.testing.assert_allclose(each, value(loss, loss.init(K), per_example=True), rtol=1e-6)
-
-
-def two_devices():
-    return jax.make_mesh((2,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:2])
-
-
-def of_kernel(loss, given, state, kernel):
-    return losses.apply(loss, state, **{**given, "kernel": kernel, "logits": given["features"] @ kernel})
-
-
-@pytest.mark.parametrize("name", ISDA)
-def test_sharded_arrays(name):
-    """Under jit with rows spread over devices, and the statistics by class: value, gradient and state as on one."""
-    transform, classes = ISDA[name]
-    classes = classes + classes % 2  # so that two devices share them
-    given, mesh = arrays(classes=classes), two_devices()
-    state = transform.init(classes, D)
-    gradient = jax.jit(jax.value_and_grad(functools.partial(of_kernel, transform), argnums=2, has_aux=True))
-    expected = gradient(given, state, given["kernel"])
-    by_row = {
-        k: jax.device_put(x, NamedSharding(mesh, P("data"))) if np.ndim(x) and len(x) == B else x
-        for k, x in given.items()
-    }
-    by_class = jax.device_put(state, NamedSharding(mesh, P("data")))
-    for begun in (state, by_class):
-        actual = gradient(by_row, begun, given["kernel"])
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), actual, expected)
-
-
-@pytest.mark.parametrize("name", ISDA)
-@pytest.mark.parametrize("checked", [True, False])
-def test_shard_map(name, checked):
-    """With an axis name the statistics are those of all shards, as on one device; without, each shard has its own."""
-    transform, classes = ISDA[name]
-    given, over_all = arrays(classes=classes), losses.isda(2.0, name.split(",")[0], axis_name="data")
-    kernel, state = given["kernel"], transform.init(classes, D)
-    rows = {key: given[key] for key in ("features", "labels")}
-    shard_map = functools.partial(jax.shard_map, mesh=two_devices(), check_vma=checked)
-
-    def gradient(loss, kernel, rows, state):
-        return jax.value_and_grad(lambda k: of_kernel(loss, {**given, **rows}, state, k), has_aux=True)(kernel)
-
-    @jax.jit
-    @functools.partial(shard_map, in_specs=(P(), P("data"), P()), out_specs=P())
-    def together(kernel, rows, state):
-        (value, after), slope = gradient(over_all, kernel, rows, state)
-        # shard_map sums the gradients of what all shards share by itself if it checks what they share.
-        return jax.lax.pmean(value, "data"), slope / 2 if checked else jax.lax.pmean(slope, "data"), after
-
-    @jax.jit
-    @functools.partial(shard_map, in_specs=(P(), P("data"), P("data")), out_specs=P("data"))
-    def alone(kernel, rows, states):
-        results = gradient(transform, kernel, rows, jax.tree.map(lambda x: x[0], states))[0]
-        return jax.tree.map(lambda x: x[None], results)
-
-    (value, after), slope = gradient(transform, kernel, rows, state)
-    equal = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
-    jax.tree.map(equal, together(kernel, rows, state), (value, slope, after))
-    halves = [
-        gradient(transform, kernel, {k: x[at] for k, x in rows.items()}, state)[0] for at in np.split(np.arange(B), 2)
-    ]
-    both = alone(kernel, rows, jax.tree.map(lambda x: jnp.stack([x, x]), state))
-    jax.tree.map(lambda x, *y: equal(x, jnp.stack(y)), both, *halves)
-
-
-def test_state_is_saved(tmp_path):
-    """orbax saves the state of a chain and gives it back."""
-    loss = losses.chain(losses.label_smoothing(), losses.isda(), losses.isda(covariance="diagonal"))
-    state = losses.apply(loss, loss.init(K, D), **arrays())[1]
-    with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(tmp_path / "loss", state)
-        checkpointer.wait_until_finished()
-        restored = checkpointer.restore(tmp_path / "loss", loss.init(K, D))
-    jax.tree.map(np.testing.assert_array_equal, restored, state)
-    assert jax.tree.structure(restored) == jax.tree.structure(state)

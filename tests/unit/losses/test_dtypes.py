@@ -173,12 +173,14 @@ def test_half_precision_is_close_to_single(dtype, kind, classes):
         np.testing.assert_allclose(np.asarray(half, np.float32), full, atol=8 * rounding * abs(full).max())
 
 
+# The others ask for some of every class, so that ruling one out costs infinitely much.
+HARD = [form for form in FORMS if not form.startswith(("label_smoothing", "learned_t", "soft_t", "mixed_t"))]
+
+
 @pytest.mark.parametrize("dtype", DTYPES[:3])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", HARD)
 def test_classes_that_are_ruled_out(form, dtype):
     """Logits of -inf where the target is 0: finite loss and gradients, as of the other classes alone."""
-    if form.startswith(("label_smoothing", "learned_targets", "soft_targets", "mixed_targets")):
-        pytest.skip("these ask for some of every class, so that ruling one out costs infinitely much")
     rng = np.random.default_rng(0)
     features, kernel, labels = rng.normal(size=(6, 4)), rng.normal(size=(4, 5)), np.array([0, 1, 2, 0, 1, 2])
     transform = resolve("loss", form.split(",")[0])(**FORMS[form])
