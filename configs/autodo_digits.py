@@ -1,7 +1,7 @@
 """AutoDO on scikit-learn's 1,797 real digits of 8 x 8 pixels, with few of the upper classes and 30 % of random labels.
 
     python main.py --config=configs/autodo_digits.py                # SEP_BOTH and what it is to be compared with
-    python main.py --config=configs/autodo_digits.py:SEP+SEP_BOTH   # any methods, see jaxaug/train/autodo_methods.py; or :all
+    python main.py --config=configs/autodo_digits.py:SEP+SEP_BOTH   # any methods of train/autodo_methods.py; or :all
     python main.py --config=configs/autodo_digits.py --config.data.imbalance=1 --config.data.noise=0.1
 
 Beside the methods always: plain training, training on the trusted validation rows too, and on those alone. Each seed

@@ -5,7 +5,7 @@
     python main.py --config=configs/deepaa_eval_cifar.py:cifar_1 --config.optim.weight_decay=1e-3     # "wd1e-3" files
     python main.py --config=configs/deepaa_eval_cifar.py:cifar_2,batch8                               # 8 views
     python main.py --config=configs/deepaa_eval_cifar.py:cifar_2,batch8_100 --config.data.name=cifar100
-    python main.py --config=configs/deepaa_eval_cifar.py --config.augment.train.policy.file=policy.json  # one of your own
+    python main.py --config=configs/deepaa_eval_cifar.py --config.augment.train.policy.file=policy.json  # your own
 
 The policy is all the augmentation there is: no crop, flip or cutout beside it. BatchNorm sees all views of a batch
 together, the released code those of each GPU alone.

@@ -2,7 +2,7 @@
 
     python main.py --config=configs/deepaa_search_cifar.py
     python main.py --config=configs/deepaa_search_cifar.py --config.data.name=cifar100    # there it crashes
-    ... --config.search.num_layers=4 --config.search.updates=256                              # the defaults of its flags
+    ... --config.search.num_layers=4 --config.search.updates=256                             # the defaults of its flags
 
 Pretraining on 5,000 images with crop, flip and cutout, 45 epochs; the search takes its images from the 35,000 others
 and matches the gradients of 10,000 validation images. `--config.search.network=RUN` starts from a trained network.

@@ -102,6 +102,11 @@ def resolve(family: str, name: str) -> Any:
     raise UsageError(f"unknown {family} {name!r}: {hint(name, list_names(family))}")
 
 
+def as_slots(slots: Slot | Iterable[Slot]) -> tuple[Slot, ...]:
+    """A sequence of slots; one alone is a sequence of one."""
+    return (slots,) if isinstance(slots, str | Mapping) else tuple(slots)
+
+
 def slot_name(slot: Slot) -> str:
     """The name of a slot."""
     if isinstance(slot, str):

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxaug.core.errors import UsageError
-from jaxaug.core.registry import Slot, instantiate, slot_name
+from jaxaug.core.registry import Slot, as_slots, instantiate, slot_name
 from jaxaug.core.types import (
     Batch,
     LossInputs,
@@ -157,7 +157,7 @@ def learned_factor(inputs: LossInputs, name: str) -> jax.Array:
     return jnp.exp(learned_or_initial(inputs.meta, name, {name: jnp.zeros(())})).astype(inputs.weight.dtype)
 
 
-def create(slots: Sequence[Slot]) -> LossTransform:
+def create(slots: Slot | Sequence[Slot]) -> LossTransform:
     """The chain of the transforms that slots name, in order, for example ("label_smoothing", {"name": "isda"}).
 
     A transform of one's own that has no name is called by the last word of its slot's.
@@ -166,7 +166,7 @@ def create(slots: Sequence[Slot]) -> LossTransform:
       UsageError: an unknown name or option, with what is close.
     """
     transforms = []
-    for slot in slots:
+    for slot in as_slots(slots):
         transform, name = instantiate("loss", slot), slot_name(slot)
         if not isinstance(transform, LossTransform):
             raise UsageError(f"loss {name!r} must return a LossTransform, got {type(transform).__name__}")

@@ -23,8 +23,7 @@ def apply_op(
 ) -> jax.Array:
     """Apply one operation to images.
 
-    Works under jit, vmap, grad (exact=False) and shard_map. Values that are known before compiling are brought to fixed
-    point in float64, as PIL does it.
+    Works under jit, vmap, grad (exact=False) and shard_map. Known values are brought to fixed point in float64, as PIL.
 
     Args:
       name: of the op, as `list_ops` gives them.
@@ -33,9 +32,6 @@ def apply_op(
       exact: bit for bit what PIL gives, in uint8; else float32, differentiable in the images and the value.
       key: draws what an op does by chance of its own (where a cutout lies, whether RandFlip mirrors), for each image;
         None for the middle of its chance.
-
-    Returns:
-      Images of the same shape, uint8 if exact, else float32.
 
     Raises:
       UsageError: an unknown op, another shape or dtype, a value that is missing or of another shape.
@@ -48,8 +44,8 @@ def apply_op(
     if exact and op.of_value_alone and not isinstance(amounts, jax.Array):
         fixed = jnp.asarray(fixed_point_of(op, amounts, *batch.shape[1:3]))[:, None]
     single = jnp.asarray(amounts, jnp.float32)[:, None]
-    shape = (*single.shape, 4)
-    random = jnp.full(shape, 0.5) if key is None else jax.random.uniform(key, shape, jnp.float32)
+    random = jnp.full((*single.shape, 4), 0.5)
+    random = random if key is None else jax.random.uniform(key, random.shape, jnp.float32)
     drawn = SampledOps(jnp.zeros(single.shape, jnp.int32), single, random, fixed)
     scheduler = "map" if jax.default_backend() == "cpu" else "fused"
     after = _execute(ExecutionSettings((name,), exact=exact, scheduler=scheduler), drawn, batch)

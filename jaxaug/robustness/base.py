@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxaug.core.errors import UsageError
-from jaxaug.core.registry import Slot, defaults_of, instantiate, resolve, slot_name, slot_options
+from jaxaug.core.registry import Slot, as_slots, defaults_of, instantiate, resolve, slot_name, slot_options
 from jaxaug.core.types import Tree
 from jaxaug.data.dataset import Dataset, Split
 
@@ -51,7 +51,7 @@ class Protocol(NamedTuple):
     seed: int = 0
 
 
-def create(slots: Iterable[Slot], data: Dataset, *, directory: str = "") -> dict[str, Protocol]:
+def create(slots: Slot | Iterable[Slot], data: Dataset, *, directory: str = "") -> dict[str, Protocol]:
     """The protocols that slots name, by the last word of their names.
 
     Args:
@@ -64,7 +64,7 @@ def create(slots: Iterable[Slot], data: Dataset, *, directory: str = "") -> dict
         without a level of a severity above 0.
     """
     built: dict[str, Protocol] = {}
-    for slot in slots:
+    for slot in as_slots(slots):
         name = slot_name(slot)
         word = name.split(".")[-1]
         if word in built:

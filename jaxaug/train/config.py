@@ -11,14 +11,14 @@ import copy
 import importlib.util
 import pathlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from jaxaug import data, optim
 from jaxaug.core.errors import UsageError
-from jaxaug.core.registry import Slot, check_options, defaults_of, hint, resolve, slot_name, slot_options
+from jaxaug.core.registry import as_slots, check_options, defaults_of, hint, resolve, slot_name, slot_options
 from jaxaug.search.base import create_meta_optimizer
 
 # field -> (family of its component, function whose keywords every component of the slot has besides its own)
@@ -86,7 +86,7 @@ def complete(config: ConfigDict) -> ConfigDict:
         found[field] = _complete_slot(f"config.{field}", family, found[field], common)
     for field, family in SEQUENCES.items():
         parent, name = _parent(found, field)
-        slots = (parent[name],) if isinstance(parent[name], str | Mapping) else parent[name]
+        slots = as_slots(parent[name])
         parent[name] = tuple(_complete_slot(f"config.{field}", family, slot) for slot in slots)
     return ConfigDict(found)
 
@@ -149,11 +149,11 @@ def _set(given: Any, whole: Any, words: list[str], text: str, address: str) -> N
         found = _parsed(here, text, value, is_slot=_is_slot(field, value), is_sequence=field in SEQUENCES)
         if field in SEQUENCES:
             # A component that stays keeps its options.
-            there = {slot_name(slot): slot for slot in _as_sequence(given[word])}
+            there = {slot_name(slot): slot for slot in as_slots(given[word])}
             found = tuple(there.get(slot, slot) if isinstance(slot, str) else slot for slot in found)
         given[word] = found
     elif field in SEQUENCES:
-        slots = [dict(slot) if isinstance(slot, Mapping) else {"name": slot} for slot in _as_sequence(given[word])]
+        slots = [dict(slot) if isinstance(slot, Mapping) else {"name": slot} for slot in as_slots(given[word])]
         at = _number_of(here, rest[0], [slot["name"] for slot in slots])
         if len(rest) == 1:
             slots[at] = _parsed(f"{here}.{rest[0]}", text, value[at], is_slot=True, is_sequence=False)
@@ -181,10 +181,6 @@ def _number_of(address: str, word: str, names: list[str]) -> int:
 
 def _is_slot(field: str, value: Any) -> bool:
     return field in SLOTS or (isinstance(value, Mapping) and "name" in value)
-
-
-def _as_sequence(slots: Any) -> Sequence[Slot]:
-    return (slots,) if isinstance(slots, str | Mapping) else slots
 
 
 def _parsed(address: str, text: str, default: Any, *, is_slot: bool, is_sequence: bool) -> Any:
