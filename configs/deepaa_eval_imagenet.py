@@ -7,7 +7,8 @@
 
 The path holds train/<class>/*.JPEG and val/<class>/*.JPEG. The first run decodes all of it once, to squares of 256
 pixels: 252 GB below config.data.directory, from where rows are sent to the devices. To decode on one machine of a
-cluster, start there alone first. Smaller sets of photographs need neither: --config.data.cache=False --config.place=device.
+cluster, start there alone first. Smaller sets of photographs need neither: --config.data.cache=False
+--config.place=device.
 
 Images are augmented as these squares and then cut to the middle 224, test images likewise. The released code augments
 them in their own size, and its random resized crop gives 224 pixels of which nothing is cut (docs/deviations.md). The
