@@ -157,8 +157,8 @@ def test_two_processes_are_one(tmp_path):
     ],
 )
 def test_mistakes_are_told_in_a_line(arguments, message, tmp_path):
-    """Exit status 2, no traceback, within seconds."""
-    began = time.monotonic()
+    """Exit status 2, no traceback, within seconds of a processor's time, however busy the machine is."""
+    began = os.times()
     done = run(
         "--config=configs/smoke.py",
         *arguments,
@@ -169,7 +169,8 @@ def test_mistakes_are_told_in_a_line(arguments, message, tmp_path):
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
-    assert time.monotonic() - began < 30
+    now = os.times()
+    assert now.children_user - began.children_user + now.children_system - began.children_system < 30
 
 
 def test_import_is_light():
