@@ -47,8 +47,11 @@ def test_same_as_the_records():
         given_now = {**given, "logits": given["features"] @ kernel + bias, "kernel": kernel, "bias": bias}
         return losses.apply(loss, state, **given_now)
 
-    (expected, after), gradient = jax.value_and_grad(with_records, has_aux=True)(jnp.asarray(given["kernel"]))
-    (actual, after_arrays), actual_gradient = jax.value_and_grad(with_arrays, has_aux=True)(given["kernel"])
+    @jax.jit
+    def both(kernel):
+        return [jax.value_and_grad(way, has_aux=True)(kernel) for way in (with_records, with_arrays)]
+
+    ((expected, after), gradient), ((actual, after_arrays), actual_gradient) = both(given["kernel"])
     np.testing.assert_allclose(actual, expected, rtol=1e-6)
     np.testing.assert_allclose(actual_gradient, gradient, rtol=1e-5, atol=1e-6)
     jax.tree.map(np.testing.assert_array_equal, after_arrays, after)
@@ -65,11 +68,13 @@ def test_bias_is_not_needed(name):
         more = {"logits": logits, "features": features, "kernel": kernel, "bias": bias if with_bias else None}
         return losses.apply(transform, transform.init(classes, D), **{**given, **more})
 
-    both = [
-        jax.value_and_grad(functools.partial(loss_of, known), (0, 1), has_aux=True)(given["features"], given["kernel"])
-        for known in (True, False)
-    ]
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *both)
+    @jax.jit
+    def both(*given):
+        ways = [functools.partial(loss_of, known) for known in (True, False)]
+        return [jax.value_and_grad(way, (0, 1), has_aux=True)(*given) for way in ways]
+
+    results = both(given["features"], given["kernel"])
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *results)
 
 
 def test_logits_made_otherwise():
@@ -77,8 +82,8 @@ def test_logits_made_otherwise():
     given = arrays(classes=20)
     transform = losses.isda(2.0, "diagonal")
     state = transform.init(20, D)
-    plain = losses.apply(transform, state, **given, per_example=True)[0]
-    shifted = losses.apply(transform, state, **{**given, "logits": given["logits"] + 7.0}, per_example=True)[0]
+    run = jax.jit(lambda logits: losses.apply(transform, state, **{**given, "logits": logits}, per_example=True)[0])
+    plain, shifted = run(given["logits"]), run(given["logits"] + 7.0)
     np.testing.assert_allclose(shifted, plain, rtol=1e-5)
 
 
@@ -94,16 +99,14 @@ def test_mean_and_per_example():
 
 
 @pytest.mark.parametrize("name", ISDA)
-@pytest.mark.parametrize("none", [-1, -100, "K", 255])
-def test_no_label_is_the_same_everywhere(name, none):
+def test_no_label_is_the_same_everywhere(name):
     """Statistics, divisor, loss and gradients are those of the other examples, even if these hold NaN."""
     transform, classes = ISDA[name]
     given = arrays(classes=classes)
-    labels = given["labels"].copy()
-    labels[5:] = classes if none == "K" else none
     loss = losses.chain(transform, losses.focal(1.0))
     state = loss.init(classes, D)
 
+    @jax.jit
     def gradient(given):
         def loss_of(features, kernel):
             now = {**given, "features": features, "kernel": kernel, "logits": features @ kernel}
@@ -111,29 +114,30 @@ def test_no_label_is_the_same_everywhere(name, none):
 
         return jax.value_and_grad(loss_of, (0, 1), has_aux=True)(given["features"], given["kernel"])
 
-    few = {name: x[:5] if np.ndim(x) and len(x) == B else x for name, x in given.items()}
+    run = jax.jit(lambda given: losses.apply(loss, state, **given))
+    expected = gradient({key: x[:5] if np.ndim(x) and len(x) == B else x for key, x in given.items()})
     broken = np.where(np.arange(B)[:, None] < 5, given["features"], np.nan)
-    expected, actual = gradient(few), gradient({**given, "labels": labels, "features": given["features"]})
-    compared = (actual[0], (actual[1][0][:5], actual[1][1]))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), compared, expected)
-    np.testing.assert_array_equal(actual[1][0][5:], 0)
-    with_nan = losses.apply(
-        loss, state, **{**given, "labels": labels, "features": broken, "logits": broken[:, :1] + given["logits"]}
-    )
-    assert all(np.isfinite(x).all() for x in jax.tree.leaves(with_nan))
+    poisoned = {"features": broken, "logits": broken[:, :1] + given["logits"]}
+    for none in (-1, -100, classes, 255):
+        labels = np.where(np.arange(B) < 5, given["labels"], none)
+        actual = gradient({**given, "labels": labels})
+        compared = (actual[0], (actual[1][0][:5], actual[1][1]))
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), compared, expected)
+        np.testing.assert_array_equal(actual[1][0][5:], 0)
+        with_nan = run({**given, **poisoned, "labels": labels})
+        assert all(np.isfinite(x).all() for x in jax.tree.leaves(with_nan))
 
 
 def test_soft_labels():
     """One-hot floats are the labels; zeros are none; a mixture is the mixture of the losses."""
     given, one_hot = arrays(), np.eye(K, dtype=np.float32)[arrays()["labels"]]
     loss = losses.isda(2.0)
-    state = loss.init(K, D)
-    hard = losses.apply(loss, state, **given)
-    soft = losses.apply(loss, state, **{**given, "labels": one_hot})
+    of_labels = jax.jit(lambda labels: losses.apply(loss, loss.init(K, D), **{**given, "labels": labels}))
+    hard, soft = of_labels(given["labels"]), of_labels(one_hot)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), soft, hard)
     some = np.where(np.arange(B)[:, None] < 5, one_hot, 0)
     none = np.where(np.arange(B) < 5, given["labels"], -1)
-    left, right = (losses.apply(loss, state, **{**given, "labels": labels}) for labels in (some, none))
+    left, right = of_labels(some), of_labels(none)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), left, right)
     mixed = 0.7 * one_hot + 0.3 * np.roll(one_hot, 1, axis=1)
     parts = [value(labels=np.roll(one_hot, by, axis=1)) for by in (0, 1)]
@@ -151,10 +155,13 @@ def test_pixels(name):
     pixels = {name: x.reshape(2, 3, 4, *x.shape[1:]) if np.ndim(x) and len(x) == 24 else x for name, x in flat.items()}
     loss = losses.chain(losses.label_smoothing(), transform)
     state = loss.init(classes, D)
-    for per_example in (False, True):
-        expected = losses.apply(loss, state, **flat, per_example=per_example)
-        actual = losses.apply(loss, state, **pixels, per_example=per_example)
-        assert actual[0].shape == ((2, 3, 4) if per_example else ())
+
+    @jax.jit
+    def run(given):
+        return [losses.apply(loss, state, **given, per_example=per_example) for per_example in (False, True)]
+
+    for actual, expected, shape in zip(run(pixels), run(flat), ((), (2, 3, 4)), strict=True):
+        assert actual[0].shape == shape
         np.testing.assert_array_equal(actual[0].ravel(), expected[0].ravel())
         jax.tree.map(np.testing.assert_array_equal, actual[1], expected[1])
 
