@@ -3,11 +3,11 @@
 What makes figures needs JAX, which is imported only when one of them is asked for.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 # The function has the name of its module: bound here, it is what the name means from outside.
 from jaxaug.analysis.aggregate import Group, Run, RunTable, aggregate
+from jaxaug.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from jaxaug.analysis.run_figures import RunFigures, draw_run
@@ -16,11 +16,7 @@ _LAZY = {"RunFigures": "run_figures", "draw_run": "run_figures"}
 
 __all__ = ["Group", "Run", "RunFigures", "RunTable", "aggregate", "draw_run"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+__getattr__ = lazy_names(__name__, _LAZY)
 
 
 def __dir__() -> list[str]:

@@ -17,7 +17,7 @@ from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import register
 from jaxaug.core.types import Batch, Progress, Tree
 from jaxaug.ops import batched
-from jaxaug.ops.apply import VOID
+from jaxaug.ops.registry import VOID
 
 _FILLS = {"zero": "constant", "reflect": "reflect", "edge": "edge"}  # -> mode of jnp.pad
 

@@ -4,10 +4,10 @@
 for: `find_places`. What is named below `_LAZY` needs JAX, which is imported only when one of it is asked for.
 """
 
-import importlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from jaxaug.core.lazy import lazy_names
 from jaxaug.data.catalog import list_datasets as list
 from jaxaug.data.catalog import load
 from jaxaug.data.corruption import corrupt
@@ -48,11 +48,7 @@ __all__ = [
     "training_rows",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+__getattr__ = lazy_names(__name__, _LAZY)
 
 
 def __dir__() -> Sequence[str]:

@@ -4,10 +4,10 @@
 the row itself. `write_report` tells people: a table of every row and a sheet of pictures of the worst.
 """
 
-import importlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from jaxaug.core.lazy import lazy_names
 from jaxaug.label_errors.scores import LabelIssues, find, label_issue_score, precision, suggested_labels
 
 if TYPE_CHECKING:
@@ -28,11 +28,7 @@ __all__ = [
     "write_report",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+__getattr__ = lazy_names(__name__, _LAZY)
 
 
 def __dir__() -> Sequence[str]:

@@ -11,10 +11,10 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jaxaug.ops.definitions  # noqa: F401  (fills the registry)
+from jaxaug.core.lazy import lazy_names
 from jaxaug.ops.numpy_execute import NumpyOp, NumpySample, apply_numpy
 from jaxaug.ops.registry import (
     Op,
@@ -105,11 +105,7 @@ __all__ = [
     "warp_op",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in __all__:  # those that need JAX, which a worker process may not want to import
-        return getattr(importlib.import_module("jaxaug.ops.functional"), name)
-    raise AttributeError(f"module 'jaxaug.ops' has no attribute {name!r}")
+__getattr__ = lazy_names(__name__, dict.fromkeys(__all__, "functional"))
 
 
 def __dir__() -> list[str]:

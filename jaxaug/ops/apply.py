@@ -11,11 +11,9 @@ import numpy as np
 from jaxaug.ops import float32
 from jaxaug.ops.backend import Box, Six
 from jaxaug.ops.records import ExecutionSettings, Sample, SampledOps
-from jaxaug.ops.registry import Op
+from jaxaug.ops.registry import VOID, Op
 from jaxaug.ops.resize import crop_and_resize
 from jaxaug.ops.warp import coefficients_of, enlarged, fill_of
-
-VOID = -1  # a label map's value where a displacement uncovers nothing
 
 
 def apply_one(settings: ExecutionSettings, op: Op, drawn: SampledOps, sample: Sample) -> Sample:

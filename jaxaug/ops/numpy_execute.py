@@ -13,9 +13,8 @@ from jaxaug.ops.backend import Box, Six
 from jaxaug.ops.bicubic import bicubic_weights
 from jaxaug.ops.field import field_area
 from jaxaug.ops.fixed_point import ONE, fixed_point_of
-from jaxaug.ops.registry import OPS, Op, check_op, find_op
+from jaxaug.ops.registry import OPS, VOID, Op, check_op, find_op
 
-VOID = -1  # a label map's value where a displacement uncovers nothing
 MIDDLE = (0.5, 0.5, 0.5, 0.5)
 STILL: Six = (ONE, 0, ONE // 2, 0, ONE, ONE // 2)  # the coefficients that move nothing
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypedDict, TypeVar, Unpack
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import pick
 
+VOID = -1  # a label map's value where a displacement uncovers nothing
 IDENTITY = "Identity"  # the op that a policy means by "do nothing"
 Kind = Literal["geometric", "color", "erase", "crop_resize", "warp"]
 _Function = TypeVar("_Function", bound=Callable[..., Any])

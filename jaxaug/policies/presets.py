@@ -14,10 +14,9 @@ from typing import Any
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import pick
 from jaxaug.ops.registry import IDENTITY, OPS
-from jaxaug.policies.autodo import affine, autodo_color, autodo_rand
+from jaxaug.policies.autodo import BLACK, affine, autodo_color, autodo_rand
 from jaxaug.policies.policy import Policy, make_policy
 
-BLACK = (0.0,)
 GEOMETRIC = tuple(name for name, op in OPS.items() if op.signed)
 ENHANCERS = ("Brightness", "Color", "Contrast", "Sharpness")
 # torchvision's fourteen ops of RandAugment and TrivialAugment.

@@ -4,9 +4,10 @@
 `jaxaug.runs.workdir`. All of it is imported when it is asked for.
 """
 
-import importlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jaxaug.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from jaxaug.runs.checkpoint import Checkpointer, all_finite, tree_structure
@@ -15,12 +16,19 @@ if TYPE_CHECKING:
     from jaxaug.runs.results import format_mean_std, summarize_history
     from jaxaug.runs.workdir import Workdir, fingerprint, read_config
 
-_FACE = {
-    "checkpoint": ("Checkpointer", "all_finite", "tree_structure"),
-    "history": ("append_record", "read_history", "write_history"),
-    "provenance": ("environment",),
-    "results": ("format_mean_std", "summarize_history"),
-    "workdir": ("Workdir", "fingerprint", "read_config"),
+_LAZY = {
+    "Checkpointer": "checkpoint",
+    "Workdir": "workdir",
+    "all_finite": "checkpoint",
+    "append_record": "history",
+    "environment": "provenance",
+    "fingerprint": "workdir",
+    "format_mean_std": "results",
+    "read_config": "workdir",
+    "read_history": "history",
+    "summarize_history": "results",
+    "tree_structure": "checkpoint",
+    "write_history": "history",
 }
 
 __all__ = [
@@ -38,12 +46,7 @@ __all__ = [
     "write_history",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    for module, names in _FACE.items():
-        if name in names:
-            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_names(__name__, _LAZY)
 
 
 def __dir__() -> Sequence[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jaxaug.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from jaxaug.train.config import apply_override, complete, default_config, load_config_file
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from jaxaug.train.trainer import train_and_evaluate
 
 # Lazily, so that what reads the results of runs need not wait for JAX.
-_PLACES = {
+_LAZY = {
     "Experiment": "experiment",
     "apply_override": "config",
     "build_experiment": "experiment",
@@ -38,11 +39,7 @@ __all__ = [
     "train_and_evaluate",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module 'jaxaug.train' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"jaxaug.train.{_PLACES[name]}"), name)
+__getattr__ = lazy_names(__name__, _LAZY)
 
 
 def __dir__() -> list[str]:

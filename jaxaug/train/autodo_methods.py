@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from jaxaug.core.errors import UsageError
+from jaxaug.core.registry import Slot
 
-Slot = str | dict[str, Any]
 AUGMENT = ("NONE", "RAND", "AUTO", "DADA", "SHA", "SEP")
 LOSS = ("NONE", "WGHT", "SOFT", "BOTH")
 # The eight commands of the released README.

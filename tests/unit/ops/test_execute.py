@@ -13,10 +13,9 @@ from helpers.settings import double_precision
 
 from jaxaug.ops import float64
 from jaxaug.ops import uint8 as pil
-from jaxaug.ops.apply import VOID
 from jaxaug.ops.execute import execute
 from jaxaug.ops.records import ExecutionSettings, Sample
-from jaxaug.ops.registry import OPS
+from jaxaug.ops.registry import OPS, VOID
 from jaxaug.ops.warp import visibility_after
 
 SIDE, COUNT = 32, 96

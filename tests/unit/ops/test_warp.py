@@ -13,10 +13,9 @@ from helpers.settings import double_precision
 from jaxaug.augment.policy_transform import execution_settings
 from jaxaug.core.errors import UsageError
 from jaxaug.ops import float32, float64
-from jaxaug.ops.apply import VOID
 from jaxaug.ops.execute import execute
 from jaxaug.ops.records import ExecutionSettings, Sample, SampledOps
-from jaxaug.ops.registry import OPS
+from jaxaug.ops.registry import OPS, VOID
 from jaxaug.ops.warp import composed, folds, visibility_after
 from jaxaug.policies import autodo
 

@@ -10,10 +10,9 @@ import pytest
 from helpers.settings import double_precision
 
 from jaxaug import ops
-from jaxaug.ops.apply import VOID
 from jaxaug.ops.execute import execute
 from jaxaug.ops.records import ExecutionSettings, Sample, SampledOps
-from jaxaug.ops.registry import OPS
+from jaxaug.ops.registry import OPS, VOID
 from jaxaug.ops.warp import visibility_after
 from jaxaug.policies import apply_numpy, make_policy
 from jaxaug.policies.sampling import sample, value_table
