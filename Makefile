@@ -6,10 +6,10 @@ BUILD := $(shell nvidia-smi -L 2>/dev/null | grep -q GPU && echo cuda12,)test
 INSTALLED := $(VENV)/installed-$(subst $(comma),-,$(BUILD))
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test slow check format coverage benchmark clean
+.PHONY: help demo test slow reliability check format coverage benchmark clean
 
 help:  ## list the commands
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 demo: $(INSTALLED)  ## set up, then compare cross-entropy and ISDA on real digits (5 seeds; minutes on two cores)
 	$(RUN) main.py --config=configs/isda_digits.py
@@ -19,6 +19,9 @@ test: $(INSTALLED)  ## set up, then run the tests
 
 slow: $(INSTALLED)  ## the tests that train for minutes
 	$(RUN) -m pytest -q -m slow
+
+reliability: $(INSTALLED)  ## try every fault again, and write docs/reliability.md
+	$(RUN) -m pytest -q -m fault --reliability=docs/reliability.md
 
 check: $(INSTALLED)  ## format, lint and types
 	$(RUN) -m ruff format --check .

@@ -1,7 +1,9 @@
 """Set before JAX is imported: devices, compilation, the cache; and what every test may ask for."""
 
 import os
+import pathlib
 
+from helpers import reliability
 from helpers.settings import QUICK, ROOT, double_precision
 
 # Two virtual CPU devices let one process test sharding, on a machine with a GPU too. JAX reads all of it when imported,
@@ -16,6 +18,15 @@ import pytest
 # What one test compiled another one, or the next call of the tests, need not compile again.
 jax.config.update("jax_compilation_cache_dir", str(ROOT / ".pytest_cache" / "compiled"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+
+def pytest_addoption(parser):
+    parser.addoption(reliability.OPTION, type=pathlib.Path, help="write the table of faults to this file")
+
+
+def pytest_configure(config):
+    if config.getoption(reliability.OPTION):
+        config.pluginmanager.register(reliability.ReliabilityTable(config.getoption(reliability.OPTION)))
 
 
 @pytest.fixture(params=["float32", "float64"])
