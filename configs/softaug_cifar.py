@@ -36,7 +36,7 @@ def get_config(row="sa"):
         config.augment.train += ({"name": "policy", "preset": "randaugment", "num_layers": 2, "magnitude": 9},)
     config.model = {"name": "resnet", "depth": 18, "dtype": "float32"}
     if soft:
-        soft_crop = {"name": "soft_crop", "sigma": 12.0, "fill": "constant", "fill_std": 0.01, "closing": 21 / EPOCHS}
+        soft_crop = {"name": "soft_crop", "sigma": 12.0, "fill": "constant", "fill_std": 0.01, "closing": 21}
         config.augment.after = (soft_crop,)
         # The released code weights by the mean of the batch, and the figures are its own; "sample" is the paper's text.
         config.loss = ({"name": "soft_targets", "power": 2.0, "weight": "batch"}, "kl_divergence")

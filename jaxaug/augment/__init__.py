@@ -3,7 +3,7 @@
 from jaxaug.augment.affine import affine
 from jaxaug.augment.basic import cutout, flip, pad_and_crop
 from jaxaug.augment.collate import Collate
-from jaxaug.augment.color import color_jitter, gaussian_blur, grayscale
+from jaxaug.augment.color import color_jitter, gaussian_blur, grayscale, lighting
 from jaxaug.augment.compose import (
     Augmented,
     Pipeline,
@@ -40,6 +40,7 @@ __all__ = [
     "gaussian_blur",
     "grayscale",
     "learned_transform_of",
+    "lighting",
     "mixup",
     "normalize",
     "pad_and_crop",

@@ -82,33 +82,36 @@ def flip(probability: float = 0.5) -> BatchTransform:
 
 
 @register("augment")
-def cutout(length: int = 16, value: float = 0.0, soften: bool = False) -> BatchTransform:
-    """Hide one square of each image; its centre is uniform over the pixels, and what falls outside is cut off.
+def cutout(length: int = 16, value: float = 0.0, soften: bool = False, holes: int = 1) -> BatchTransform:
+    """Hide squares of each image; a centre is uniform over the pixels, and what falls outside is cut off.
 
     DeVries and Taylor 2017; ISDA's recipe is the default. Label maps stay as they are.
 
     Args:
       length: side of the square in pixels, at least 0.
       value: what the square shows in every channel, in 0..255.
-      soften: write the hole down.
+      soften: write the holes down.
+      holes: how many, at least 1; they may overlap.
 
     Raises:
-      UsageError: a negative length, or another value.
+      UsageError: a negative length, another value, or no hole.
     """
-    if not length >= 0 or not 0 <= value <= 255:
-        raise UsageError(f"cutout: length must be at least 0 and value in 0..255, got {length} and {value}")
+    if not length >= 0 or not 0 <= value <= 255 or holes < 1:
+        raise UsageError(
+            "cutout: length must be at least 0, value in 0..255 and holes at least 1, "
+            f"got {length}, {value} and {holes}"
+        )
 
     def apply(key: jax.Array, batch: Batch, shared: Tree, progress: Progress) -> Batch:
         row_key, column_key = jax.random.split(key)
         height, width = batch.image.shape[1:3]
-        count = (len(batch.label),)
-        row = jax.random.randint(row_key, count, 0, height)
-        column = jax.random.randint(column_key, count, 0, width)
-        image = batched.fill_squares(batch.image, row, column, length, value)
-        if not soften:
-            return batch.replace(image=image)
-        visibility = batched.fill_squares(visibility_of(batch)[..., None], row, column, length, 0.0)[..., 0]
-        return batch.replace(image=image, visibility=visibility)
+        rows = jax.random.randint(row_key, (holes, len(batch.label)), 0, height)
+        columns = jax.random.randint(column_key, (holes, len(batch.label)), 0, width)
+        image, visibility = batch.image, visibility_of(batch)[..., None] if soften else None
+        for row, column in zip(rows, columns, strict=True):
+            image = batched.fill_squares(image, row, column, length, value)
+            visibility = None if visibility is None else batched.fill_squares(visibility, row, column, length, 0.0)
+        return batch.replace(image=image, visibility=batch.visibility if visibility is None else visibility[..., 0])
 
     seen = VISIBILITY if soften else frozenset()
     return BatchTransform(apply, "cutout", reads=IMAGE | seen, writes=IMAGE | seen)

@@ -145,6 +145,39 @@ def color_jitter(
     return BatchTransform(apply, "color_jitter", "levels")
 
 
+# Eigenvalues and eigenvectors (columns) of the colors of ImageNet's pixels, red green blue on the 0..1 scale, as in
+# Torch's recipes since 2015.
+_COLOR_VALUES = (0.2175, 0.0188, 0.0045)
+_COLOR_VECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
+
+
+@register("augment")
+def lighting(deviation: float = 0.1) -> BatchTransform:
+    """Add to all pixels of an image one color along the principal ones of ImageNet (Krizhevsky et al. 2012).
+
+    color = 255 sum_k a_k value_k vector_k, a_k from N(0, deviation^2) for each image. uint8 images are rounded.
+
+    Args:
+      deviation: of the three numbers, at least 0.
+
+    Raises:
+      UsageError: a negative deviation; and, when called, images without 3 channels.
+    """
+    if not deviation >= 0:
+        raise UsageError(f"lighting: deviation must be at least 0, got {deviation}")
+
+    def apply(key: jax.Array, batch: Batch, shared: Tree, progress: Progress) -> Batch:
+        if batch.image.shape[-1] != 3:
+            raise UsageError(f"lighting: images must have 3 channels, got {batch.image.shape[-1]}")
+        along = deviation * jax.random.normal(key, (len(batch.label), 1, 3)) * jnp.asarray(_COLOR_VALUES)
+        # Sums of three products rather than a matrix product, which accelerators round to bfloat16.
+        color = 255.0 * jnp.sum(along * jnp.asarray(_COLOR_VECTORS), axis=-1)
+        image = batch.image.astype(jnp.float32) + color[:, None, None, :]
+        return batch.replace(image=batched.cast(image, batch.image.dtype))
+
+    return BatchTransform(apply, "lighting", "levels")
+
+
 def adjust_brightness(image: jax.Array, factor: jax.Array) -> jax.Array:
     """The image [C H W] times `factor` [], within 0..255."""
     return float32.blend(jnp.zeros((), image.dtype), image, factor)

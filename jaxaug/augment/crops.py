@@ -91,8 +91,8 @@ def random_erasing(
       probability: of each image to lose a box, in 0..1.
       area: range of the box's share of the image, uniform; 0 < low <= high <= 1.
       ratio: range of rows / columns, its logarithm uniform; 0 < low <= high.
-      fill: what the box shows: "zero", "noise" (each number uniform in 0..255: the paper's best) or "mean" (the image's
-        own mean color; the paper's is the data set's).
+      fill: what the box shows: "zero" (the data set's mean color where it stands after normalization, as the paper has
+        it), "noise" (each number uniform in 0..255: the paper's best) or "mean" (the image's own mean color).
       soften: write the hole down.
 
     Raises:
@@ -122,7 +122,8 @@ def random_erasing(
         return batch.replace(image=image, visibility=jnp.where(hidden, 0.0, visibility_of(batch)))
 
     seen = VISIBILITY if soften else frozenset()
-    return BatchTransform(apply, "random_erasing", "levels", reads=IMAGE | seen, writes=IMAGE | seen)
+    scale = "levels" if fill == "noise" else "any"
+    return BatchTransform(apply, "random_erasing", scale, reads=IMAGE | seen, writes=IMAGE | seen)
 
 
 def draw_box(

@@ -11,7 +11,14 @@ import math
 import jax
 import jax.numpy as jnp
 
-from jaxaug.augment.transform import IMAGE, BatchTransform, check_probability, closing_phase, refuse_label_map
+from jaxaug.augment.transform import (
+    IMAGE,
+    BatchTransform,
+    check_closing,
+    check_probability,
+    closing_phase,
+    refuse_label_map,
+)
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import register
 from jaxaug.core.types import Batch, Progress, Tree
@@ -28,7 +35,7 @@ def mixup(alpha: float = 1.0, per: str = "batch", probability: float = 1.0, clos
       alpha: of the Beta distribution, above 0.
       per: "batch", one mix for all rows (the papers' code), or "example", one for each.
       probability: of mixing at all, in 0..1; drawn as often as the mix.
-      closing: no mixing in that last share of the epochs, in 0..1 (Soft Augmentation's code: the last 20 of 500).
+      closing: no mixing in the last epochs: below 1 their share, else their number (Soft Augmentation's code: 20).
 
     Raises:
       UsageError: other options; and, when called, label maps or rows that were mixed before.
@@ -54,7 +61,7 @@ def cutmix(alpha: float = 1.0, per: str = "batch", probability: float = 1.0, clo
       alpha: of the Beta distribution, above 0.
       per: "batch", one box for all rows (the paper's code), or "example", one for each.
       probability: of pasting at all, in 0..1; drawn as often as the box.
-      closing: no pasting in that last share of the epochs, in 0..1.
+      closing: no pasting in the last epochs: below 1 their share, else their number.
 
     Raises:
       UsageError: other options; and, when called, label maps or rows that were mixed before.
@@ -121,8 +128,6 @@ def _check_batch(name: str, batch: Batch) -> None:
 
 def _check(name: str, alpha: float, per: str, probability: float, closing: float) -> None:
     check_probability(name, probability)
-    if not alpha > 0 or per not in ("batch", "example") or not 0 <= closing <= 1:
-        raise UsageError(
-            f"{name}: alpha must be above 0, per 'batch' or 'example' and closing in 0..1 (a share of the training, "
-            f"not epochs), got {alpha}, {per!r} and {closing}"
-        )
+    check_closing(name, closing)
+    if not alpha > 0 or per not in ("batch", "example"):
+        raise UsageError(f"{name}: alpha must be above 0 and per 'batch' or 'example', got {alpha} and {per!r}")

@@ -43,7 +43,7 @@ def policy(
       preset: the name of a preset (`policies.list()`), or a `Policy`.
       num_layers: of the presets that have a number of layers.
       magnitude: of the presets that have one.
-      file: a policy that `Policy.save` wrote, instead of a preset.
+      file: a policy that `Policy.save` or DeepAA's code (.npz) wrote, instead of a preset.
       exact: PIL's results in uint8, else differentiable float32.
       softens: names of the operations whose moves and holes count as hidden in `Batch.visibility`, or ("all",).
       scheduler: "map", image by image (the default on one CPU device), "fused", the whole batch at once (the default
@@ -56,7 +56,7 @@ def policy(
       UsageError: words that are none of these, and what exact results cannot do.
     """
     found = preset if isinstance(preset, Policy) else presets.get(preset, num_layers, magnitude)
-    found = Policy.load(file) if file else found
+    found = presets.load(file) if file else found
     settings, counted = execution_settings(found, exact, scheduler, border), softening_ops(softens)
     if learned and exact:
         raise UsageError("policy: exact results have no derivatives; set exact=False with learned")

@@ -10,7 +10,15 @@ import math
 import jax
 import jax.numpy as jnp
 
-from jaxaug.augment.transform import MOVES, VISIBILITY, BatchTransform, closing_phase, moved_label, visibility_of
+from jaxaug.augment.transform import (
+    MOVES,
+    VISIBILITY,
+    BatchTransform,
+    check_closing,
+    closing_phase,
+    moved_label,
+    visibility_of,
+)
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import register
 from jaxaug.core.types import Batch, Progress, Tree
@@ -42,21 +50,22 @@ def soft_crop(
         images: after normalization (as released) zero is the data set's mean color, before it is black; uint8 images
         round them and clip them to 0..255.
       fill_std: standard deviation of the fills "constant" and "noise", on the scale of the images.
-      closing: the last share of the epochs, in which images stay where they are; 21 / 501 as released, 0 for never.
+      closing: the last epochs, in which images stay where they are: below 1 their share, 0 for never, else their
+        number; 21 of 501 as released.
       closing_ratio: what sigma and fill_std are divided by in that share, at least 1.
       soften: move `Batch.visibility` along; without it this is an ordinary hard crop with Gaussian offsets.
 
     Raises:
-      UsageError: a sigma or fill_std that is negative or not finite, closing outside 0..1, another fill, or a
-        closing_ratio below 1.
+      UsageError: a sigma or fill_std that is negative or not finite, closing neither a share nor a number, another
+        fill, or a closing_ratio below 1.
     """
     spreads = all(0 <= x < math.inf for x in (sigma, fill_std))
-    if fill not in _FILLS or not spreads or not 0 <= closing <= 1 or not closing_ratio >= 1:
+    if fill not in _FILLS or not spreads or not closing_ratio >= 1:
         raise UsageError(
-            f"soft_crop: fill must be one of {_FILLS}, sigma and fill_std finite and at least 0, "
-            "closing in 0..1 (a share of the training, not epochs) and closing_ratio at least 1, got "
-            f"{fill!r}, {sigma}, {fill_std}, {closing} and {closing_ratio}"
+            f"soft_crop: fill must be one of {_FILLS}, sigma and fill_std finite and at least 0 and closing_ratio at "
+            f"least 1, got {fill!r}, {sigma}, {fill_std} and {closing_ratio}"
         )
+    check_closing("soft_crop", closing)
 
     def apply(key: jax.Array, batch: Batch, shared: Tree, progress: Progress) -> Batch:
         rows_key, columns_key, fill_key = jax.random.split(key, 3)

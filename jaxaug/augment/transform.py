@@ -8,7 +8,7 @@ A transform sees images on the 0..255 scale, before normalization. One with `sof
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -25,6 +25,7 @@ FIELDS = frozenset({"image", "visibility", "mix_ratio", "label_map"})
 IMAGE = frozenset({"image"})
 MOVES = IMAGE | {"label_map"}  # of a transform that takes label maps along
 VISIBILITY = frozenset({"visibility"})
+AFTER_MIXING = "transforms that soften targets come before those that mix rows: put this one before"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)  # hashed by identity, so that it may be jitted
@@ -87,6 +88,11 @@ def as_transform(transform: Any) -> BatchTransform:
     """
     if isinstance(transform, BatchTransform):
         return transform
+    if isinstance(transform, str):
+        raise UsageError(
+            f"a transform is what a function such as augment.flip() returns, or a policy, got a name: use "
+            f"augment.{transform}() or policies.get({transform!r})"
+        )
     if not callable(transform):
         raise UsageError(
             f"a transform is what a function such as augment.flip() returns, or a function (key, batch, shared, "
@@ -102,6 +108,17 @@ def check_scale(after: list[BatchTransform]) -> None:
             raise UsageError(f"{one.name}: works on the 0..255 scale: put it into `train`, not into `after`")
 
 
+def check_order(transforms: Sequence[BatchTransform]) -> None:
+    """Raises UsageError for a transform that mixes mixed rows, or writes down what it hides of them."""
+    mixing = ""
+    for one in transforms:
+        if mixing and "mix_ratio" in one.writes:
+            raise UsageError(f"{one.name}: {mixing} has mixed the rows already: keep one of them")
+        if mixing and "visibility" in one.writes:
+            raise UsageError(f"{one.name}: {AFTER_MIXING} {mixing}")
+        mixing = one.name if "mix_ratio" in one.writes else mixing
+
+
 def visibility_of(batch: Batch) -> jax.Array:
     """[B H W] float32: `batch.visibility`, one for every pixel if nothing was hidden yet; for transforms that hide.
 
@@ -109,7 +126,7 @@ def visibility_of(batch: Batch) -> jax.Array:
       UsageError: rows were mixed before, so that their shares would no longer be known apart.
     """
     if batch.mix_ratio is not None:
-        raise UsageError("transforms that soften targets come before those that mix rows: change their order")
+        raise UsageError(f"{AFTER_MIXING} mixing")
     return jnp.ones(batch.image.shape[:3], jnp.float32) if batch.visibility is None else batch.visibility
 
 
@@ -138,7 +155,23 @@ def check_probability(name: str, probability: float) -> None:
         raise UsageError(f"{name}: probability must be in 0..1, got {probability}")
 
 
+def check_closing(name: str, closing: float) -> None:
+    """Raises UsageError for what `closing_phase` has no meaning for."""
+    if not (0 <= closing < 1 or (closing >= 1 and closing % 1 == 0)):
+        raise UsageError(
+            f"{name}: closing must be a share of the epochs in 0..1, or their number from 1, got {closing}"
+        )
+
+
 def closing_phase(progress: Progress, closing: float) -> jax.Array:
-    """[] bool: is this one of the last epochs, that is in the last share `closing` (0..1) of the training?"""
+    """[] bool: is this one of the last epochs? closing: below 1 their share of the training, else their number.
+
+    Raises:
+      UsageError: their number where it is not known how many epochs there are.
+    """
+    if closing >= 1:
+        if progress.epochs is None:
+            raise UsageError(f"closing is {closing} epochs, but how many there are is not known: give a share below 1")
+        closing = min(closing / progress.epochs, 1.0)
     # Less than one epoch of 100,000, more than the rounding of a float32 next to 1.
     return progress.epoch >= 1.0 - closing - 1e-6

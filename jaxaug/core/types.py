@@ -81,10 +81,14 @@ class ModelOutput(flax.struct.PyTreeNode):
 
 
 class Progress(flax.struct.PyTreeNode):
-    """How far the training is, as fractions in [0, 1): `step` of all steps, `epoch` of all epochs, completed."""
+    """How far the training is, as fractions in [0, 1): `step` of all steps, `epoch` of all epochs, completed.
+
+    epochs: how many there are, None where that is not known.
+    """
 
     step: jax.Array
     epoch: jax.Array
+    epochs: int | None = flax.struct.field(pytree_node=False, default=None)
 
 
 class LossInputs(flax.struct.PyTreeNode):
@@ -115,6 +119,10 @@ class LossTransform(NamedTuple):
     name: under which its state stands in that of a chain.
     results: (meta of some rows, their labels [B], num_classes) -> {name: [B ...]}, what a search has learned about
         each row, for `per_example.npz` (None: nothing).
+    reads, writes: what apply looks at and what it changes, by which parts that contradict each other are refused
+        before anything is computed. Of "logits", "targets", "weight" and "extra", and of "dominant", the class of a
+        row's largest target; reads also of "label", "visibility", "mix_ratio", "features", "kernel" and "progress". One
+        that writes targets without reading them makes them anew. None: undeclared, so that nothing is concluded.
     """
 
     init: Callable[..., Tree]
@@ -122,6 +130,8 @@ class LossTransform(NamedTuple):
     meta: Callable[[int], MetaParams] | None = None
     name: str = ""
     results: Callable[[MetaParams, jax.Array, int], dict[str, jax.Array]] | None = None
+    reads: frozenset[str] | None = None
+    writes: frozenset[str] | None = None
 
 
 class TrainState(flax.struct.PyTreeNode):

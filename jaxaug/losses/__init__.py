@@ -11,6 +11,7 @@ from jaxaug.core.types import LossInputs, LossTransform, MetaParams
 from jaxaug.losses._arrays import apply, check_labels
 from jaxaug.losses._feature_statistics import FeatureStatistics
 from jaxaug.losses._isda import isda
+from jaxaug.losses._online_smoothing import online_label_smoothing
 from jaxaug.losses._targets import (
     confidence,
     kl_divergence,
@@ -54,6 +55,7 @@ __all__ = [
     "learned_weights",
     "mean_loss",
     "mixed_targets",
+    "online_label_smoothing",
     "per_example_loss",
     "soft_targets",
     "stateless",

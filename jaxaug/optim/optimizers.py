@@ -56,6 +56,7 @@ def sgd(
     nesterov: bool = True,
     weight_decay: float = 1e-4,
     decay: str = "all",
+    clip_decayed: float = 0.0,
 ) -> optax.GradientTransformation:
     """Stochastic gradient descent with momentum, as PyTorch's.
 
@@ -65,10 +66,15 @@ def sgd(
       nesterov: whether the momentum looks a step ahead.
       weight_decay: times the parameters, is added to the gradient before the momentum, as the papers' code has it.
       decay: what is decayed: "all" parameters (as the papers do) or "kernels" only.
+      clip_decayed: the largest global norm of the gradient with its decay (`clip` is without), 0 for none.
     """
     mask = _decayed("sgd", weight_decay, decay)
+    if not clip_decayed >= 0:
+        raise UsageError(f"sgd: clip_decayed must be at least 0, got {clip_decayed}")
     return optax.chain(
-        optax.add_decayed_weights(weight_decay, mask), optax.sgd(schedule, momentum or None, nesterov=nesterov)
+        optax.add_decayed_weights(weight_decay, mask),
+        optax.clip_by_global_norm(clip_decayed) if clip_decayed else optax.identity(),
+        optax.sgd(schedule, momentum or None, nesterov=nesterov),
     )
 
 

@@ -7,7 +7,8 @@ steps (per="step") completed, n = longer_by + their total and t = i / n, the rat
     floor + (learning_rate - floor) * g,      g in 0..1 by the shape: see each schedule.
 
 For the first `warmup` epochs it rises linearly from `start` instead, and the rest is as above with both i and n
-counted from the end of the warm-up.
+counted from the end of the warm-up; with `overlap` they are counted from the first step on, and the warm-up rises to
+what the decay has come to at its end, being first / warmup of the way up when it begins.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ _ARGUMENTS = {
     "floor": "the rate that the decay ends at.",
     "warmup": "epochs at the start in which the rate rises linearly to the learning rate.",
     "start": "the rate that the warm-up rises from, in 0..learning_rate.",
+    "overlap": "the decay begins with the training rather than after the warm-up, which rises to meet it.",
 }
 
 
@@ -85,12 +87,13 @@ def linear(
     floor: float = 0.0,
     warmup: float = 0.0,
     start: float = 0.0,
+    overlap: bool = False,
 ) -> ScheduleRule:
     """A straight line down: g = 1 - t.
 
     Args:
     """
-    return _rule("linear", lambda i, n: 1.0 - i / n, per, first, longer_by, floor, warmup, start)
+    return _rule("linear", lambda i, n: 1.0 - i / n, per, first, longer_by, floor, warmup, start, overlap)
 
 
 @register("schedule")
@@ -104,6 +107,7 @@ def polynomial(
     floor: float = 0.0,
     warmup: float = 0.0,
     start: float = 0.0,
+    overlap: bool = False,
 ) -> ScheduleRule:
     """A power of what is left: g = (1 - t)^power.
 
@@ -114,7 +118,7 @@ def polynomial(
     def shape(i: jax.Array, n: int) -> jax.Array:
         return jnp.maximum(1.0 - i / n, 0.0) ** power
 
-    return _rule("polynomial", shape, per, first, longer_by, floor, warmup, start)
+    return _rule("polynomial", shape, per, first, longer_by, floor, warmup, start, overlap)
 
 
 @register("schedule")
@@ -127,6 +131,7 @@ def cosine(
     floor: float = 0.0,
     warmup: float = 0.0,
     start: float = 0.0,
+    overlap: bool = False,
 ) -> ScheduleRule:
     """Half a cosine (Loshchilov and Hutter 2017): g = (1 + cos(pi t)) / 2.
 
@@ -136,7 +141,7 @@ def cosine(
     def shape(i: jax.Array, n: int) -> jax.Array:
         return 0.5 * (1.0 + jnp.cos(math.pi * i / n))
 
-    return _rule("cosine", shape, per, first, longer_by, floor, warmup, start)
+    return _rule("cosine", shape, per, first, longer_by, floor, warmup, start, overlap)
 
 
 @register("schedule")
@@ -151,6 +156,7 @@ def steps(
     floor: float = 0.0,
     warmup: float = 0.0,
     start: float = 0.0,
+    overlap: bool = False,
 ) -> ScheduleRule:
     """A staircase down: g = factor^(number of milestones <= i).
 
@@ -162,7 +168,7 @@ def steps(
     def shape(i: jax.Array, n: int) -> jax.Array:
         return factor ** jnp.sum(i >= jnp.asarray(milestones))
 
-    return _rule("steps", shape, per, first, longer_by, floor, warmup, start)
+    return _rule("steps", shape, per, first, longer_by, floor, warmup, start, overlap)
 
 
 def _rule(
@@ -174,6 +180,7 @@ def _rule(
     floor: float = 0.0,
     warmup: float = 0.0,
     start: float = 0.0,
+    overlap: bool = False,
 ) -> ScheduleRule:
     """What all schedules share: see the head of this file."""
 
@@ -186,12 +193,21 @@ def _rule(
         if not 0 <= risen <= total - unit:
             raise UsageError(f"{name}: a warmup of {warmup} epochs is too long for a training of {epochs}")
 
+        decayed_over = total if overlap else total - risen
+
         def main(step: jax.Array) -> jax.Array:
-            i = first + step // unit
-            return floor + (learning_rate - floor) * shape(i, longer_by + (total - risen) // unit)
+            return floor + (learning_rate - floor) * shape(first + step // unit, longer_by + decayed_over // unit)
 
         if not risen:
             return main
-        return optax.join_schedules([optax.linear_schedule(start, learning_rate, risen), main], [risen])
+        if not overlap:
+            return optax.join_schedules([optax.linear_schedule(start, learning_rate, risen), main], [risen])
+        begun = first * unit  # the first step has this number, for the warm-up too
+        meet = main(jnp.asarray(risen - begun))
+
+        def met(step: jax.Array) -> jax.Array:
+            return jnp.where(step + begun < risen, start + (meet - start) * (step + begun) / risen, main(step))
+
+        return met
 
     return rule

@@ -8,6 +8,7 @@
 
 from collections.abc import Sequence
 
+from jaxaug.policies._deepaa import deepaa
 from jaxaug.policies.autodo import affine, autodo_color, autodo_rand
 from jaxaug.policies.learnable import initial_offsets, learned_policy
 from jaxaug.policies.numpy_sampling import apply_policy_numpy as apply_numpy
@@ -17,9 +18,9 @@ from jaxaug.policies.presets import (
     autoaugment,
     dada,
     dada_space,
-    deepaa,
     fast_autoaugment,
     get,
+    load,
     randaugment,
     trivialaugment,
     uniformaugment,
@@ -27,8 +28,6 @@ from jaxaug.policies.presets import (
 from jaxaug.policies.presets import list_presets as list
 from jaxaug.policies.search_space import make_search_space
 from jaxaug.policies.summary import policy_figures, policy_summary
-
-load = Policy.load
 
 __all__ = [
     "Policy",

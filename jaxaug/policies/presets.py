@@ -8,12 +8,15 @@ import importlib.resources
 import itertools
 import json
 import math
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import pick
 from jaxaug.ops.registry import IDENTITY, OPS
+from jaxaug.policies._deepaa import NAMES as DEEPAA
+from jaxaug.policies._deepaa import deepaa, load_deepaa
 from jaxaug.policies.autodo import BLACK, affine, autodo_color, autodo_rand
 from jaxaug.policies.policy import Policy, make_policy
 
@@ -45,7 +48,6 @@ WIDE = {
     **dict.fromkeys(ENHANCERS, (1.0, 1.99)),
 }
 SIGNED = (*GEOMETRIC, *ENHANCERS)
-RESIZED_CROPS = (1.0, 0.08)  # DeepAA's, from the whole image to the smallest
 
 
 def randaugment(num_layers: int = 2, magnitude: int = 9, bins: int = 31) -> Policy:
@@ -167,32 +169,6 @@ def dada_space() -> Policy:
     return make_policy([list(pair) for pair in pairs], signed=GEOMETRIC, noise=("sign",))
 
 
-def deepaa(name: str = "cifar_2", sign: bool = True) -> Policy:
-    """DeepAA (Zheng et al. 2022).
-
-    The ImageNet policies name a RandCutout that the released code cannot run on images; it is read as 60 pixels.
-
-    Args:
-      name: "cifar_1", "cifar_2" (for CIFAR-10 and 100), "imagenet_1" or "imagenet_2".
-      sign: mirror geometric values with probability 1/2, as the released evaluation does and its search does not.
-
-    Raises:
-      UsageError: another name.
-    """
-    found = pick("policy of deepaa", name, _published("deepaa.json")["policies"])
-    side = 16.0 if name.startswith("cifar") else 60.0
-    ranges = {op: tuple(pair) for op, pair in found["op_ranges"].items() if op in OPS and OPS[op].neutral is not None}
-    ranges |= {"RandCutout": (0.0, side), "RandCrop": (0.0, 4.0), "RandResizeCrop": RESIZED_CROPS}
-    branches = []
-    for probabilities in found["probs"]:
-        layer = []
-        for pair, chance in zip(found["pairs"], probabilities, strict=True):
-            op = "RandResizeCrop" if pair["op"].startswith("RandResizeCrop") else pair["op"]
-            layer.append((op, 1.0 if pair["value"] is None else pair["level"] / (found["n_levels"] - 1), chance))
-        branches.append(layer)
-    return make_policy([branches], ranges, signed=GEOMETRIC, noise=("sign",) if sign else ())
-
-
 _AUTOAUGMENT = {"cifar10": "CIFAR10Policy", "svhn": "SVHNPolicy", "imagenet": "ImageNetPolicy"}
 _FAST_AUTOAUGMENT = {"cifar10": "fa_reduced_cifar10", "svhn": "fa_reduced_svhn", "imagenet": "fa_resnet50_rimagenet"}
 _DADA = {name: f"dada_reduced_{name}" for name in ("cifar10", "cifar100", "svhn")} | {
@@ -214,6 +190,21 @@ def get(name: str, num_layers: int = 2, magnitude: int = 9) -> Policy:
     return pick("policy", name, every(num_layers, magnitude))()
 
 
+def load(path: str | pathlib.Path) -> Policy:
+    """Read a policy: one that `Policy.save` wrote, or an archive of DeepAA's code (.npz).
+
+    Args:
+      path: of the file. Ops that are not known yet are imported, see `Policy.load`.
+
+    Returns:
+      The policy, its arrays NumPy's.
+
+    Raises:
+      UsageError: the file is missing or is no policy, or an op's module cannot be imported.
+    """
+    return load_deepaa(path) if pathlib.Path(path).suffix == ".npz" else Policy.load(path)
+
+
 def list_presets(pattern: str = "*") -> list[str]:
     """The names of presets, sorted.
 
@@ -229,7 +220,7 @@ def every(num_layers: int = 2, magnitude: int = 9) -> dict[str, Callable[[], Pol
         (autoaugment, _AUTOAUGMENT),
         (fast_autoaugment, _FAST_AUTOAUGMENT),
         (dada, _DADA),
-        (deepaa, ("cifar_1", "cifar_2", "imagenet_1", "imagenet_2")),
+        (deepaa, DEEPAA),
         (trivialaugment, ("wide", "standard")),
     ]
     return {

@@ -47,9 +47,8 @@ class Parts:
 
     def progress(self, step: jax.Array) -> Progress:
         """How far the training is before step number `step` [] (from 0)."""
-        return Progress(
-            step=step / (self.steps_per_epoch * self.epochs), epoch=(step // self.steps_per_epoch) / self.epochs
-        )
+        share = step / (self.steps_per_epoch * self.epochs)
+        return Progress(share, (step // self.steps_per_epoch) / self.epochs, self.epochs)
 
     def evaluated(self, params: Tree, model_state: Tree, image: jax.Array) -> ModelOutput:
         """What the model says of normalised images, as it is evaluated."""

@@ -131,7 +131,7 @@ def test_soft_augmentation_recipe(row):
     assert ("pad_and_crop" in train) != soft
     if soft:
         soft_crop = slot_of(config.augment.after, "soft_crop")
-        assert (soft_crop["closing"], soft_crop["sigma"]) == (21 / 501, 12.0)
+        assert (soft_crop["closing"], soft_crop["sigma"]) == (21, 12.0)
         assert slot_of(config.loss, "soft_targets")["weight"] == "batch"
 
 

@@ -13,12 +13,17 @@ from collections.abc import Mapping
 import numpy as np
 
 from jaxaug.core.errors import UsageError
+from jaxaug.core.registry import pick
 from jaxaug.data import published
 from jaxaug.data.dataset import Dataset, assemble
 
-# ISDA's training script normalises both sets by these (blackfeather-wang/ISDA-for-Deep-Networks, train.py).
-ISDA_MEAN = (125.3 / 255, 123.0 / 255, 113.9 / 255)
-ISDA_STD = (63.0 / 255, 62.1 / 255, 66.7 / 255)
+# Mean and std per channel, by whose released code normalises with them.
+_ISDA = ((125.3 / 255, 123.0 / 255, 113.9 / 255), (63.0 / 255, 62.1 / 255, 66.7 / 255))
+_DEEPAA = ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))  # its deviations are means over single images
+STATISTICS = {
+    "cifar10": {"isda": _ISDA, "deepaa": _DEEPAA, "autodo": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))},
+    "cifar100": {"isda": _ISDA, "deepaa": _DEEPAA, "autodo": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762))},
+}
 
 # The batch files of each split, in order.
 Members = Mapping[str, tuple[str, ...]]
@@ -96,8 +101,8 @@ def load_cifar(
     Raises:
       UsageError: another word for the statistics, or the set is missing.
     """
-    if statistics not in ("isda", "computed"):
-        raise UsageError(f'{source.name}: statistics={statistics!r} must be "isda" or "computed"')
+    known = {**STATISTICS[source.name], "computed": (None, None)}
+    mean, std = pick(f"statistics of {source.name}", statistics, known)
     arrays = published.read(source, directory, download)
     return assemble(
         source.name,
@@ -105,9 +110,9 @@ def load_cifar(
         (arrays["test_image"], arrays["test_label"]),
         num_classes=len(class_names),
         class_names=class_names,
-        mean=ISDA_MEAN if statistics == "isda" else None,
-        std=ISDA_STD if statistics == "isda" else None,
-        statistics_source="ISDA's released code, the same for CIFAR-10 and CIFAR-100",
+        mean=mean,
+        std=std,
+        statistics_source=f"the released code of {statistics}",
         validation_size=validation_size,
         seed=seed,
     )

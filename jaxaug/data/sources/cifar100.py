@@ -45,8 +45,8 @@ def cifar100(
       seed: of that cut, 0..2**32 - 1.
       directory: the folder of data sets; by default the usual ones, see `jaxaug.data.find_places`.
       download: whether to fetch the official archive where no copy is found.
-      statistics: mean and std of the channels: "isda", those of ISDA's released code, or "computed" from the training
-        rows.
+      statistics: mean and std of the channels: those of the released code of "isda", "deepaa" or "autodo", or
+        "computed" from the training rows.
 
     Returns:
       Images uint8 [N 32 32 3].

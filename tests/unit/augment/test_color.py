@@ -182,3 +182,29 @@ def test_double_precision(part):
 def test_mistakes(make, message):
     with pytest.raises(UsageError, match=message):
         make()
+
+
+def test_lighting():
+    """One color for all pixels of an image, along ImageNet's principal colors, rounded and cut off for uint8."""
+    from jaxaug.augment import lighting
+
+    image = jnp.full((4000, 2, 2, 3), 100.0)
+    batch = Batch(image, jnp.zeros(4000, jnp.int32), jnp.arange(4000))
+    found = lighting(0.1)(jax.random.key(0), batch, {}, None).image
+    assert (found == found[:, :1, :1]).all()
+    color = np.asarray(found[:, 0, 0] - 100.0) / 255
+    vectors = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
+    values = np.array([0.2175, 0.0188, 0.0045])
+    np.testing.assert_allclose((color @ vectors).std(0), 0.1 * values, rtol=0.05, atol=2e-5)
+    whole = lighting(0.1)(jax.random.key(0), batch.replace(image=image.astype(jnp.uint8)), {}, None).image
+    np.testing.assert_array_equal(whole, np.clip(np.round(found), 0, 255))
+    for make, message in ((lambda: lighting(-1.0), "deviation must be"), (lambda: gray(), "must have 3 channels")):
+        with pytest.raises(UsageError, match=message):
+            make()
+
+
+def gray():
+    from jaxaug.augment import lighting
+
+    batch = Batch(jnp.zeros((1, 2, 2, 1)), jnp.zeros(1, jnp.int32), jnp.arange(1))
+    return lighting()(jax.random.key(0), batch, {}, None)

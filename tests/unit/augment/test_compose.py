@@ -80,6 +80,9 @@ def test_cutout():
     assert area.min() == 4  # a centre in the first row and column leaves 2 x 2
     heights, widths = hidden[..., 0].any(axis=2).sum(1), hidden[..., 0].any(axis=1).sum(1)
     np.testing.assert_array_equal(heights * widths, area)
+    # Two holes: the first where the one was, the second independent of it.
+    two = np.asarray(basic.cutout(4, holes=2)(jax.random.key(0), batch, {}, HALF).image) == 0
+    assert 1.3 < two[..., 0].sum(axis=(1, 2)).mean() / area.mean() < 2
 
 
 def pipeline_of(train=(), after=(), **options):
@@ -145,15 +148,9 @@ def test_cut_to_the_middle():
         ({"train": ({"name": "pad_and_crop", "fill": "mirror"},)}, "^pad_and_crop: fill must be one of"),
         *(
             ({"after": (name,)}, f"^{name}: works on the 0..255 scale: put it into `train`")
-            for name in (
-                "policy",
-                "grayscale",
-                "gaussian_blur",
-                "color_jitter",
-                "random_resized_crop",
-                "random_erasing",
-            )
+            for name in ("policy", "grayscale", "gaussian_blur", "color_jitter", "random_resized_crop", "lighting")
         ),
+        ({"after": ({"name": "random_erasing", "fill": "noise"},)}, "^random_erasing: works on the 0..255 scale"),
         ({"train": ({"name": "affine"}, {"name": "affine", "learned": "shared"})}, "there are 2 learned policies"),
         ({"size": -1}, "size must be at least 0"),
         ({"views": 0}, "views must be at least 1"),

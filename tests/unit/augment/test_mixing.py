@@ -110,7 +110,7 @@ def test_symmetric_beta(alpha):
         {"per": "row"},
         {"probability": 1.1},
         {"closing": -0.1},
-        {"closing": 20},
+        {"closing": 1.5},
     ],
 )
 def test_mistakes(part, options):

@@ -144,12 +144,19 @@ def test_closing_phase():
 @settings(max_examples=100, deadline=None)
 @given(epochs=st.integers(1, 2000), data=st.data())
 def test_closing_epoch(epochs, data):
-    """closing = n / epochs means the last n epochs, in spite of rounding."""
-    last = data.draw(st.integers(0, epochs))
+    """closing = n / epochs or n means the last n epochs, in spite of rounding; of fewer epochs all."""
+    last = data.draw(st.integers(1, epochs))
     first = epochs - last
     for epoch in {max(first - 1, 0), min(first, epochs - 1)}:
         done = np.float32(epoch) / np.float32(epochs)
-        assert bool(closing_phase(Progress(done, done), last / epochs)) == (epoch >= first)
+        for closing in {last / epochs, last} - {1.0}:
+            assert bool(closing_phase(Progress(done, done, epochs), closing)) == (epoch >= first)
+    assert closing_phase(Progress(np.float32(0), np.float32(0), epochs), epochs + 1)
+
+
+def test_closing_epochs_need_their_number():
+    with pytest.raises(UsageError, match="give a share below 1"):
+        closing_phase(Progress(jnp.zeros(()), jnp.zeros(())), 2)
 
 
 SOFTENING = {
@@ -196,12 +203,12 @@ def test_hard_crop_leaves_the_visibility_alone():
     [
         {"fill": "black"},
         *({name: value} for name in ("sigma", "fill_std") for value in (-1.0, math.nan, math.inf)),
-        *({"closing": value} for value in (-0.1, 20, math.nan)),
+        *({"closing": value} for value in (-0.1, 1.5, math.nan)),
         *({"closing_ratio": value} for value in (0.0, math.nan)),
     ],
 )
 def test_mistakes(options):
-    with pytest.raises(UsageError, match="fill must be one of"):
+    with pytest.raises(UsageError, match=r"soft_crop: (fill must be one of|closing must be)"):
         soft_crop(**options)
     mixed = batch_of().replace(mix_ratio=jnp.ones(64))
     with pytest.raises(UsageError, match="come before those that mix"):

@@ -43,6 +43,15 @@ def test_clip_and_adamw():
     grads = {"w": jnp.asarray([30.0, 40.0])}
     update, _ = tx.update(grads, tx.init(grads), grads)
     np.testing.assert_allclose(update["w"], [-0.06, -0.08], rtol=1e-5)
+    for options, expected in [({"clip": 1.0}, [0.6, 0.8 + 0.5]), ({"clip_decayed": 1.0}, [30.0, 90.0])]:
+        # The decay of 0.5 times (0, 1 or 100), added after the clipping or within it.
+        weight = {"w": jnp.asarray([0.0, 1.0 if "clip" in options else 100.0])}
+        tx = create(momentum=0.0, nesterov=False, weight_decay=0.5, **options)
+        update, _ = tx.update(grads, tx.init(grads), weight)
+        expected = np.asarray(expected) / (np.linalg.norm(expected) if "clip_decayed" in options else 1.0)
+        np.testing.assert_allclose(update["w"], -0.1 * expected, rtol=1e-5)
+    with pytest.raises(UsageError, match="clip_decayed must be at least 0"):
+        create(clip_decayed=-1.0)
     tx = create("adamw")
     update, _ = tx.update(grads, tx.init(grads), {"w": jnp.zeros(2)})
     np.testing.assert_allclose(update["w"], [-0.1, -0.1], rtol=1e-4)

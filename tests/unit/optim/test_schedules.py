@@ -23,6 +23,11 @@ def stepped(lr, milestones, factor):
     return lambda e, i: lr * factor ** sum(e + 1 >= m for m in milestones)
 
 
+def autodo(lr, epoch, epochs):
+    """The cosine of AutoDO's code, which ends at a thousandth."""
+    return lr * (1e-3 + (1 - 1e-3) * 0.5 * (1 + math.cos(math.pi * epoch / epochs)))
+
+
 def steps_of(milestones, factor):
     return {"name": "steps", "per": "epoch", "first": 1, "milestones": milestones, "factor": factor}
 
@@ -64,6 +69,17 @@ RECIPES = {
     "deepaa evaluation, imagenet": (
         0.8, 4, 270, {"name": "steps", "per": "epoch", "milestones": (90, 180, 240), "warmup": 5, "start": 0.1},
         lambda e, i: 0.1 + 0.7 * i / 20 if i < 20 else 0.8 * 0.1 ** sum(e >= m for m in (95, 185, 245)),
+    ),
+    "autodo": (
+        0.1, 4, 200, {"name": "cosine", "per": "epoch", "floor": 1e-4, "warmup": 5, "start": 0.01, "overlap": True},
+        lambda e, i: 0.01 + (autodo(0.1, 5, 200) - 0.01) * i / 20 if e < 5 else autodo(0.1, e, 200),
+    ),
+    "autodo, its hyperparameters": (
+        # 149 passes of a decay over 150, the first of which has the number 1.
+        0.05, 4, 149,
+        {"name": "cosine", "per": "epoch", "first": 1, "longer_by": 1, "floor": 5e-5, "warmup": 5, "start": 0.005,
+         "overlap": True},
+        lambda e, i: 0.005 + (autodo(0.05, 5, 150) - 0.005) * (i + 4) / 20 if e < 4 else autodo(0.05, e + 1, 150),
     ),
     "constant": (0.3, 2, 3, {"name": "constant"}, lambda e, i: 0.3),
 }  # fmt: skip

@@ -48,10 +48,14 @@ def test_cifar_statistics(tmp_path, monkeypatch):
     train, _ = write_archives("cifar10", tmp_path / "cifar10")
     register(monkeypatch, "cifar10", tmp_path / "cifar10")
     assert load("cifar10", tmp_path).mean == (125.3 / 255, 123.0 / 255, 113.9 / 255)
+    for word, std in {"deepaa": (0.2023, 0.1994, 0.2010), "autodo": (0.2470, 0.2435, 0.2616)}.items():
+        found = load("cifar10", tmp_path, statistics=word)
+        assert (found.mean, found.std) == ((0.4914, 0.4822, 0.4465), std)
+        assert found.statistics_source == f"the released code of {word}"
     computed = load("cifar10", tmp_path, statistics="computed")
     np.testing.assert_allclose(computed.mean, (train[0] / 255).mean((0, 1, 2)))
     assert computed.statistics_source == "computed from the 200 training rows"
-    with pytest.raises(UsageError, match="statistics='other'"):
+    with pytest.raises(UsageError, match="unknown statistics of cifar10 'other'"):
         load("cifar10", tmp_path, statistics="other")
     assert len(set(cifar100.CLASS_NAMES)) == 100
 
