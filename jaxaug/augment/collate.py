@@ -10,10 +10,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxaug.augment.arguments import CHANNELS, check_images
 from jaxaug.augment.compose import Augmented, Pipeline, compose
 from jaxaug.augment.functional import apply_policy
+from jaxaug.core.arguments import as_progress, check_seed
 from jaxaug.core.errors import UsageError
+from jaxaug.ops.arguments import CHANNELS, check_images
 from jaxaug.policies.policy import Policy
 
 LAYOUTS = ("NHWC", "NCHW")
@@ -62,8 +63,9 @@ class Collate:
     ) -> None:
         if layout not in LAYOUTS:
             raise UsageError(f"Collate: layout must be one of {LAYOUTS}, got {layout!r}")
-        if seed < 0 or (batch_size is not None and batch_size < 1):
-            raise UsageError(f"Collate: seed must be at least 0 and batch_size at least 1, got {seed} and {batch_size}")
+        check_seed("Collate", seed)
+        if batch_size is not None and batch_size < 1:
+            raise UsageError(f"Collate: batch_size must be at least 1, got {batch_size}")
         self._policy = transform if isinstance(transform, Policy) else None
         self._pipeline = transform if isinstance(transform, Pipeline) else compose(transform)
         if "mix_ratio" in self._pipeline.writes and not full:
@@ -81,6 +83,7 @@ class Collate:
                 "Collate: JAX must not be called in a forked worker process: set num_workers=0, or call Collate on "
                 "what the loader gives in the process that trains, or use augment.Transform in the workers"
             )
+        as_progress("Collate", self.progress)
         images, labels = _columns(batch)
         pixels, targets = _array(images), None if labels is None else _array(labels)
         self._check(pixels, targets)

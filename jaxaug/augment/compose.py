@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxaug.augment.arguments import as_key, check_images, check_labels
+from jaxaug.augment.arguments import check_labels
 from jaxaug.augment.policy_transform import policy
-from jaxaug.augment.transform import BatchTransform, LearnedTransform, as_transform, check_scale
+from jaxaug.augment.transform import BatchTransform, LearnedTransform, as_transform, check_order, check_scale
+from jaxaug.core.arguments import as_key, as_progress
 from jaxaug.core.errors import UsageError
 from jaxaug.core.types import Batch, MetaParams, Progress, Tree
+from jaxaug.ops.arguments import check_images, check_scale_of
 from jaxaug.policies.policy import Policy
 
 Augment = Callable[..., Batch]
@@ -84,6 +86,8 @@ class Pipeline:
         """
         key = as_key("augment", key)
         check_images("augment", images)
+        if self.mean is not None or any(one.scale == "levels" for one in self.transforms):
+            check_scale_of("augment", images)
         images, count = jnp.asarray(images), len(images)
         if labels is not None:
             check_labels("augment", labels, images)
@@ -95,9 +99,7 @@ class Pipeline:
             jnp.arange(count, dtype=jnp.int32),
             per_example=meta.per_example or None,
         )
-        if not isinstance(progress, Progress):
-            share = jnp.asarray(progress, jnp.float32)
-            progress = Progress(share, share)
+        progress = as_progress("augment", progress)
         after = run_transforms(
             key, batch, meta.shared, progress, first=self.transforms, finish=self._finish, last=self.after
         )
@@ -134,7 +136,7 @@ def compose(
 
     Raises:
       UsageError: something else than a transform, mean without std, `after` without them, or a transform of gray levels
-        in `after`.
+        in `after`, or one that comes too late after mixing.
     """
     if (mean is None) != (std is None):
         raise UsageError("compose: mean and std go together: give both, or none")
@@ -144,6 +146,7 @@ def compose(
         raise UsageError(f"compose: size must be at least 0, got {size}")
     first, last = transforms_of(transforms), transforms_of(after)
     check_scale(last)
+    check_order([*first, *last])
     learned_transform_of([*first, *last])
     center, spread = (None if side is None else tuple(map(float, side)) for side in (mean, std))
     return Pipeline(tuple(first), center, spread, tuple(last), size)
@@ -180,6 +183,7 @@ def build_pipeline(
             raise UsageError(f"build_pipeline: {name} must be at least {least}, got {number}")
     first, last = transforms_of(train), transforms_of(after)
     check_scale(last)
+    check_order([*first, *last])
     learned = learned_transform_of([*first, *last])
 
     def finish(batch: Batch) -> Batch:

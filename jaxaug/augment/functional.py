@@ -10,13 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxaug.augment.arguments import as_key, check_images, check_policy
 from jaxaug.augment.policy_transform import execution_settings
+from jaxaug.core.arguments import as_key
+from jaxaug.ops.arguments import check_images, check_scale_of
 from jaxaug.ops.execute import execute
 from jaxaug.ops.records import ExecutionSettings, SampledOps, begin_sample
 from jaxaug.ops.registry import OPS, check_op
 from jaxaug.ops.warp import visibility_after
-from jaxaug.policies.policy import Array, Policy
+from jaxaug.policies.policy import Array, Policy, check_policy
 from jaxaug.policies.sampling import sample, value_table
 
 
@@ -37,10 +38,12 @@ def apply_policy(key: jax.Array, images: Array, policy: Policy, *, exact: bool =
       (images [B H W C], visible [B] float32 in 0..1): the augmented images, and the share of each that is still seen.
 
     Raises:
-      UsageError: another key, shape or dtype, channels first, or something else than a policy; with what to do.
+      UsageError: another key, shape or dtype, channels first, floats within 0..1, or something else than a policy; with
+        what to do.
     """
     key = as_key("apply_policy", key)
-    check_images("apply_policy", images, exact)
+    check_images("apply_policy", images, exact=exact)
+    check_scale_of("apply_policy", images)
     check_policy("apply_policy", policy)
     if not len(images):
         return jnp.asarray(images), jnp.ones(0)

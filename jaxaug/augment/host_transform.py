@@ -14,9 +14,9 @@ import numpy as np
 from PIL import Image
 
 from jaxaug import policies
-from jaxaug.augment.arguments import check_policy, refuse_tensors
+from jaxaug.core.arguments import refuse_tensors
 from jaxaug.core.errors import UsageError
-from jaxaug.policies.policy import Policy
+from jaxaug.policies.policy import Policy, check_policy
 
 MODES = ("L", "RGB")  # of PIL images
 

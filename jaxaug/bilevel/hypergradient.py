@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxaug.bilevel.ihvp import Curvature, IHVPProblem, IHVPSolver, Product, conjugate_gradient
+from jaxaug.core.arguments import described, refuse_tensors
 from jaxaug.core.errors import UsageError
 from jaxaug.core.tree import tree_add_scaled, tree_norm
 from jaxaug.core.types import Tree
@@ -47,8 +48,14 @@ def hypergradient(
       p^T A p / p^T p that it met (inf: it met none). A curvature <= 0 says that A is not positive definite.
 
     Raises:
-      UsageError: params or meta hold anything but floating-point arrays, or params nothing.
+      UsageError: params or meta hold anything but floating-point arrays, or params nothing; a loss gives anything but
+        one number; solver is none.
     """
+    if solver is not None and not callable(solver):
+        raise UsageError(
+            f"hypergradient: solver must be what bilevel.conjugate_gradient(5) and the like return, got {solver!r}"
+        )
+    train_loss, val_loss = _scalar("train_loss", train_loss), _scalar("val_loss", val_loss)
     params, meta = _floats("hypergradient: params", params), _floats("hypergradient: meta", meta)
     if not jax.tree.leaves(params):
         raise UsageError("hypergradient: params hold no array")
@@ -152,10 +159,28 @@ def softmax_fisher(logits: Callable[[Tree], jax.Array], weight: jax.Array, rows:
     return gauss_newton(logits, lambda z: jnp.sum(weight * jax.nn.logsumexp(z, axis=-1)) / rows)
 
 
+def _scalar(name: str, loss: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    """The loss, which says so if it gives anything but one number."""
+
+    def checked(*arguments: Tree) -> jax.Array:
+        value = loss(*arguments)
+        shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(value)]
+        if jax.tree.structure(value) != jax.tree.structure(0.0) or shapes != [()]:
+            raise UsageError(
+                f"hypergradient: {name} must return one number [], such as a mean over examples, with nothing "
+                f"beside it, got {f'shape {shapes[0]}' if hasattr(value, 'shape') else described(value)}"
+            )
+        return value
+
+    return checked
+
+
 def _floats(what: str, tree: Tree) -> Tree:
     """The tree with JAX arrays for leaves."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
-            name = what + jax.tree_util.keystr(path)
-            raise UsageError(f"{name} must be floating-point numbers, got {jnp.result_type(leaf)}")
+        name = what + jax.tree_util.keystr(path)
+        refuse_tensors("hypergradient", name, leaf)
+        dtype = getattr(leaf, "dtype", None) or (jnp.result_type(leaf) if isinstance(leaf, int | float) else None)
+        if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
+            raise UsageError(f"{name} must be floating-point numbers, got {dtype or described(leaf)}")
     return jax.tree.map(jnp.asarray, tree)

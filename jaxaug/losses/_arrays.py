@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxaug.core.arguments import as_progress, described, refuse_tensors
 from jaxaug.core.errors import UsageError
-from jaxaug.core.types import Batch, LossInputs, LossTransform, MetaParams, ModelOutput, Progress, Tree
-from jaxaug.losses.base import cross_entropy_inputs, mean_loss, per_example_loss
+from jaxaug.core.types import Batch, LossInputs, LossTransform, MetaParams, ModelOutput, Tree
+from jaxaug.losses.base import cross_entropy_inputs, has_class, mean_loss, per_example_loss
 
 Shape = tuple[int, ...]
 
@@ -67,6 +68,7 @@ def apply(
       UsageError: when traced, for arrays whose shapes or dtypes do not fit together, or of other sizes than the
         state; and for a progress outside 0..1 where its value is known.
     """
+    _check_records(loss, meta)
     inputs, shape = _loss_inputs(
         ModelOutput(features, logits, kernel, bias), labels, weights, visible, mix_ratio, progress, meta
     )
@@ -96,6 +98,17 @@ def check_labels(labels: Any, num_classes: int, *, no_label: Iterable[int] = (-1
         )
 
 
+def _check_records(loss: Any, meta: Any) -> None:
+    """Raises UsageError unless both are what `apply` takes."""
+    if not isinstance(loss, LossTransform):
+        remedy = f"use losses.create({loss!r})" if isinstance(loss, str) else "as losses.chain and losses.isda give it"
+        raise UsageError(f"apply: loss must be a LossTransform, got {described(loss)}: {remedy}")
+    if meta is not None and not isinstance(meta, MetaParams):
+        raise UsageError(
+            f"apply: meta must be losses.MetaParams(per_example, shared), as loss.meta gives it, got {described(meta)}"
+        )
+
+
 def _loss_inputs(
     output: ModelOutput, labels: Any, weights: Any, visible: Any, mix_ratio: Any, progress: Any, meta: MetaParams | None
 ) -> tuple[LossInputs, Shape]:
@@ -118,7 +131,9 @@ def _loss_inputs(
         mix_ratio=_mix_ratio(mix_ratio, shape),
         per_example=_per_example(meta, shape),
     )
-    inputs = cross_entropy_inputs(output, batch, meta.shared if meta else None, _progress(progress))
+    inputs = cross_entropy_inputs(
+        output, batch, meta.shared if meta else None, None if progress is None else as_progress("apply", progress)
+    )
     if soft is not None:
         inputs = inputs.replace(targets=soft.reshape(count, num_classes).astype(inputs.targets.dtype))
     if weights is not None:
@@ -129,6 +144,7 @@ def _loss_inputs(
 
 def _array(name: str, value: Any, shape: Shape | None = None) -> jax.Array:
     """value as an array of floats, of this shape if one is given."""
+    refuse_tensors("apply", name, value, " (their derivatives do not reach torch)")
     try:
         array = jnp.asarray(value)
     except (TypeError, ValueError) as error:
@@ -167,13 +183,14 @@ def _checked_output(output: ModelOutput) -> ModelOutput:
 
 def _label_and_target(labels: Any, shape: Shape, num_classes: int) -> tuple[jax.Array, jax.Array | None]:
     """(labels [...] int32 with -1 for none, soft targets [... K] or None)."""
+    refuse_tensors("apply", "labels", labels)
     labels = jnp.asarray(labels)
     if jnp.issubdtype(labels.dtype, jnp.floating) and labels.shape == (*shape, num_classes):
         return jnp.where(jnp.any(labels != 0, axis=-1), jnp.argmax(labels, axis=-1), -1).astype(jnp.int32), labels
     if jnp.issubdtype(labels.dtype, jnp.integer) and labels.shape == shape:
         # Compared in a type that holds K; a number beyond it becomes negative, which is no label either.
         wide = labels.astype(int)
-        return jnp.where((wide >= 0) & (wide < num_classes), wide, -1).astype(jnp.int32), None
+        return jnp.where(has_class(wide, num_classes), wide, -1).astype(jnp.int32), None
     remedy = ""
     if jnp.issubdtype(labels.dtype, jnp.integer) and labels.shape == (*shape, 1):
         remedy = ": give labels[..., 0]"
@@ -214,21 +231,3 @@ def _per_example(meta: MetaParams | None, shape: Shape) -> dict[str, Tree] | Non
         return x.reshape(math.prod(shape), *x.shape[len(shape) :])
 
     return jax.tree.map(one, meta.per_example) if meta else None
-
-
-def _progress(progress: Any) -> Any:
-    """A `Progress` whose numbers are in 0..1 where they are known, or None."""
-    if progress is None:
-        return None
-    if not isinstance(progress, Progress):
-        progress = Progress(step=progress, epoch=progress)
-    for value in (progress.step, progress.epoch):
-        if jnp.shape(value) != ():
-            raise UsageError(f"apply: progress must be one number, got an array {list(jnp.shape(value))}")
-        try:
-            valid = 0.0 <= float(value) <= 1.0
-        except jax.errors.ConcretizationTypeError:
-            valid = True
-        if not valid:
-            raise UsageError(f"apply: progress is the share of the training that is done, in 0..1, got {value}")
-    return jax.tree.map(jnp.asarray, progress)

@@ -63,25 +63,24 @@ def update_statistics(
     num_classes = statistics.count.shape[0]
     added = jnp.zeros(num_classes, features.dtype).at[labels].add(labels >= 0)
 
-    # From here on P = min(B, K) groups of examples, one for each class of the batch, the last ones empty where it has
-    # fewer; group P takes those that do not count, and is cut off. Reads of an empty group are clipped to some
-    # class, its writes go to class K, which does not exist, and are dropped.
+    # From here on P = min(B, K) groups of examples, one for each class of the batch; where it has fewer, the last groups
+    # are empty and stand for classes that keep what they have. Group P takes the examples that do not count.
     size = min(num_classes, len(labels))
-    classes, number = present_classes(added)
+    classes = present_classes(added)[0][:size]
     group = jnp.where(labels >= 0, (jnp.cumsum(added > 0) - 1)[labels], size)
-    rows = jnp.where(jnp.arange(size) < number, added[classes[:size]], 0.0)
+    rows = added[classes]
 
     def mean_of(values: jax.Array) -> jax.Array:
         return jax.ops.segment_sum(values, group, size + 1)[:size] / jnp.maximum(rows, 1.0)[:, None]
 
-    batch_mean, old_mean = mean_of(features), statistics.mean[classes[:size]]
+    batch_mean, old_mean = mean_of(features), statistics.mean[classes]
     drift = batch_mean - old_mean
     # Two passes (centre, then square) because E[x^2] - E[x]^2 cancels in float32.
-    centred = features - batch_mean[group]
+    centred = features - batch_mean[jnp.minimum(group, size - 1)]
     variance = mean_of(centred**2)
     good = (rows > 0) & jnp.all(jnp.isfinite(variance + drift**2), axis=-1)
     rows = jnp.where(good, rows, 0.0)
-    classes = jnp.where(good, classes[:size], num_classes)
+    variance, drift = (jnp.where(good[:, None], x, 0.0) for x in (variance, drift))
     before = keep * statistics.count
     new = (rows / jnp.maximum(rows + before[classes], 1.0))[:, None]
     if statistics.covariance.ndim == 3:
@@ -89,9 +88,9 @@ def update_statistics(
     else:
         old = statistics.covariance[classes]
         mixed = (1.0 - new) * old + new * variance + new * (1.0 - new) * drift**2
-        covariance = statistics.covariance.at[classes].set(mixed, mode="drop")
-    mean = statistics.mean.at[classes].set(old_mean + new * drift, mode="drop")
-    return FeatureStatistics(before.at[classes].add(rows, mode="drop"), mean, covariance)
+        covariance = statistics.covariance.at[classes].set(mixed)
+    mean = statistics.mean.at[classes].set(old_mean + new * drift)
+    return FeatureStatistics(before.at[classes].add(rows), mean, covariance)
 
 
 def present_classes(count: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -113,8 +112,8 @@ def gather_examples(axis_name: str, features: jax.Array, labels: jax.Array) -> t
 
 
 class _Groups(NamedTuple):
-    """The P groups of a batch by class: group [B] of each example, P for none; classes [P], K for none, rows [P] how
-    many examples, new [P 1] their weight, drift [P D] how far their mean is from the class's."""
+    """The P groups of a batch by class: group [B] of each example, P for none; classes [P], rows [P] how many
+    examples, new [P 1] their weight, drift [P D] how far their mean is from the class's."""
 
     group: jax.Array
     classes: jax.Array

@@ -97,7 +97,8 @@ def isda(
             done = done * learned_factor(inputs, "strength")
         return after, inputs.replace(logits=augmented_logits(inputs, used, dominant, strength * done, soft))
 
-    return LossTransform(init, apply, meta, "isda")
+    reads = {"features", "kernel", "progress", "logits", "dominant"} | ({"targets"} if labels == "expected" else set())
+    return LossTransform(init, apply, meta, "isda", reads=frozenset(reads), writes=frozenset({"logits"}))
 
 
 def _check_choices(**given: str) -> None:
@@ -171,7 +172,7 @@ def augmented_logits(
     if given.ndim == 2:
         table, row_of = _diagonal_table(weights.T, given), labels
     else:
-        mass = jax.ops.segment_sum(known.astype(dtype), jnp.where(known, labels, columns), columns)
+        mass = jnp.zeros(columns, dtype).at[labels].add(known)
         classes, number = present_classes(mass if soft is None else jnp.ones(columns))
         classes = classes if soft is not None else classes[: min(rows, columns)]
         # Keeping the products of K classes takes K x K x D numbers: only where that is less than B x K x D.
@@ -179,9 +180,8 @@ def augmented_logits(
         # derivatives are summed over the shards after it, not in a branch that some of them do not take.
         zero = (0 * jnp.sum(labels)).astype(dtype)
         table = _full_table(columns < rows, weights.T + zero, given, classes, number)
-        at = jnp.where(jnp.arange(len(classes)) < number, classes, columns)
         place = jnp.arange(len(classes), dtype=jnp.int32)
-        row_of = jnp.zeros(columns, jnp.int32).at[at].set(place, mode="drop")[labels]
+        row_of = jnp.zeros(columns, jnp.int32).at[classes].set(place)[labels]
     shift = table[row_of] if soft is None else _matmul(soft, table)
     return inputs.logits + 0.5 * strength * jnp.where(known[:, None], shift, 0.0)
 
@@ -202,7 +202,7 @@ def _diagonal_factors(
     covariance [K D], weights [D K], strength [B 1]: 0 for an example that is not augmented.
     """
     if soft is None:
-        scale, own = strength * covariance[labels], jnp.take(weights, labels, axis=1, mode="clip").T
+        scale, own = strength * covariance[labels], weights.T[labels]
         return scale, scale * own, jnp.sum(scale * own**2, axis=-1, keepdims=True)
     scale, cross = strength * _matmul(soft, covariance), strength * _matmul(soft, covariance * weights.T)
     constant = strength * _matmul(soft, jnp.sum(covariance * weights.T**2, axis=-1, keepdims=True))

@@ -56,7 +56,8 @@ def online_label_smoothing(hard: float = 0.5, *, axis_name: str = "") -> LossTra
         state = state.replace(sums=state.sums + sums, count=state.count + count)
         return state, inputs.replace(targets=hard * inputs.targets + (1.0 - hard) * soft)
 
-    return LossTransform(init, apply, name="online_label_smoothing")
+    reads, writes = frozenset({"label", "logits", "targets", "progress"}), frozenset({"targets", "dominant"})
+    return LossTransform(init, apply, name="online_label_smoothing", reads=reads, writes=writes)
 
 
 def _epoch(inputs: LossInputs) -> jax.Array:
@@ -87,7 +88,7 @@ def _answers(inputs: LossInputs, axis_name: str) -> tuple[jax.Array, jax.Array]:
     logits = jax.lax.stop_gradient(inputs.logits).astype(jnp.float32)
     label, num_classes = inputs.batch.label, logits.shape[-1]
     right = inputs.batch.labelled & (jnp.argmax(logits, axis=-1) == label)
-    at = jnp.where(right, label, num_classes)  # the class K is dropped
-    sums = jax.ops.segment_sum(jax.nn.softmax(logits, axis=-1), at, num_classes)
-    count = jax.ops.segment_sum(right.astype(jnp.float32), at, num_classes)
+    answers = jnp.where(right[:, None], jax.nn.softmax(logits, axis=-1), 0.0)
+    sums = jnp.zeros((num_classes, num_classes)).at[label].add(answers)
+    count = jnp.zeros(num_classes).at[label].add(right)
     return jax.lax.psum((sums, count), axis_name) if axis_name else (sums, count)

@@ -63,7 +63,9 @@ def learned_targets(smoothing: float = 0.1, rank: int = 0) -> LossTransform:
         soft = learned_soft_labels(own, labels, num_classes, smoothing, meta.shared.get("soft_basis"))
         return describe_soft_labels("soft", soft, labels)
 
-    return stateless(apply, meta, name="learned_targets", results=results)
+    return stateless(
+        apply, meta, name="learned_targets", results=results, reads={"label"}, writes={"targets", "dominant"}
+    )
 
 
 @register("loss")
@@ -88,7 +90,7 @@ def label_smoothing(amount: float = 0.1, *, over: str = "all") -> LossTransform:
         spread = jnp.mean(inputs.targets, axis=-1, keepdims=True) if over == "all" else _others(inputs.targets)
         return inputs.replace(targets=(1.0 - amount) * inputs.targets + amount * spread)
 
-    return stateless(apply, name="label_smoothing")
+    return stateless(apply, name="label_smoothing", reads={"targets"}, writes={"targets"})
 
 
 @register("loss")
@@ -150,7 +152,9 @@ def soft_targets(
         targets = p[:, None] * inputs.targets + (1.0 - p[:, None]) * _others(inputs.targets)
         return inputs.replace(targets=targets if target else inputs.targets, weight=inputs.weight * factor)
 
-    return stateless(apply, meta, name="soft_targets")
+    changed = {"targets"} if target else set()
+    changed |= {"weight"} if weight != "none" else set()
+    return stateless(apply, meta, name="soft_targets", reads={"visibility", *changed}, writes=changed)
 
 
 def confidence(
@@ -208,7 +212,12 @@ def mixed_targets() -> LossTransform:
         known = inputs.batch.labelled
         return inputs.replace(targets=jnp.where(known[:, None], targets, 0.0), weight=jnp.where(known, weight, 0.0))
 
-    return stateless(apply, name="mixed_targets")
+    return stateless(
+        apply,
+        name="mixed_targets",
+        reads={"mix_ratio", "targets", "weight"},
+        writes={"targets", "dominant", "weight"},
+    )
 
 
 @register("loss")
@@ -221,7 +230,8 @@ def kl_divergence(symmetric: bool = False) -> LossTransform:
 
     Args:
       symmetric: 1/2 KL(s || p) + 1/2 KL(p || s) instead, with other gradients (AutoDO's paper; its code where labels
-        are noisy or rare). KL(p || s) is infinite where a class has no target: log s counts as log 1e-30 there.
+        are noisy or rare). KL(p || s) is infinite where a class has no target: log s counts as log 1e-30 there. A logit
+        of -inf costs nothing in a class without a target, and infinitely much in one with a target, in both forms.
     """
 
     def apply(inputs: LossInputs) -> LossInputs:
@@ -232,12 +242,14 @@ def kl_divergence(symmetric: bool = False) -> LossTransform:
             log_p = jax.nn.log_softmax(inputs.logits, axis=-1)
             p = jnp.exp(log_p)
             other = jnp.sum(p * (finite_where_unused(log_p, p) - jnp.log(jnp.maximum(s, LEAST))), axis=-1)
-            # The cross-entropy is added later: half of it has to go.
-            extra = 0.5 * (extra + jnp.sum(s * finite_where_unused(log_p, s), axis=-1) + other)
+            # The cross-entropy is added later: half of it has to go; of an infinite one nothing, for inf - inf is NaN.
+            asked = jnp.where(jnp.isneginf(log_p), 0.0, log_p)
+            extra = 0.5 * (extra + jnp.sum(s * asked, axis=-1) + other)
             extra = jnp.where(inputs.batch.labelled, extra, 0.0)
         return inputs.replace(extra=inputs.extra + extra)
 
-    return stateless(apply, name="kl_divergence")
+    reads = {"targets", "extra", "logits"} if symmetric else {"targets", "extra"}
+    return stateless(apply, name="kl_divergence", reads=reads, writes={"extra"})
 
 
 def _others(targets: jax.Array) -> jax.Array:

@@ -36,7 +36,7 @@ def focal(gamma: float = 2.0) -> LossTransform:
         miss = jnp.clip(1.0 - probability, jnp.finfo(probability.dtype).tiny, 1.0)
         return inputs.replace(weight=inputs.weight * miss**gamma)
 
-    return stateless(apply, name="focal")
+    return stateless(apply, name="focal", reads={"targets", "logits", "weight"}, writes={"weight"})
 
 
 @register("loss")
@@ -76,7 +76,7 @@ def learned_weights(normalise: str = "batch") -> LossTransform:
         raw = meta.per_example.get("weight")
         return {} if raw is None else {"weight": learned_weight(raw)}
 
-    return stateless(apply, meta, name="learned_weights", results=results)
+    return stateless(apply, meta, name="learned_weights", results=results, reads={"label", "weight"}, writes={"weight"})
 
 
 def learned_weight(raw: jax.Array) -> jax.Array:

@@ -6,7 +6,7 @@ The order is the chain's: transforms of targets first, then of logits, then of w
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -24,6 +24,7 @@ from jaxaug.core.types import (
     Tree,
     merge_meta_params,
 )
+from jaxaug.losses._order import check_order, joint_fields
 
 UNNAMED = "transform"  # what a transform without a name is called in the state of a chain
 
@@ -63,10 +64,15 @@ def cross_entropy_inputs(output: ModelOutput, batch: Batch, meta: Tree, progress
       progress: how far the training is.
     """
     output, num_classes = at_least_float32(output), output.logits.shape[-1]
-    batch = batch.replace(label=jnp.where(batch.label < num_classes, batch.label, -1))
+    batch = batch.replace(label=jnp.where(has_class(batch.label, num_classes), batch.label, -1))
     targets = jax.nn.one_hot(batch.label, num_classes, dtype=output.logits.dtype)
     weight = batch.labelled.astype(output.logits.dtype)
     return LossInputs(output.logits, targets, weight, jnp.zeros_like(weight), output, batch, meta, progress)
+
+
+def has_class(label: jax.Array, num_classes: int) -> jax.Array:
+    """[...] bool: whether a label [...] int is one of 0..num_classes-1; any other number is no label."""
+    return (label >= 0) & (label < num_classes)
 
 
 def per_example_loss(inputs: LossInputs) -> jax.Array:
@@ -89,9 +95,11 @@ def chain(*transforms: LossTransform | tuple[str, LossTransform], **named: LossT
       **named: further transforms, by the names they are to have.
 
     Raises:
-      UsageError: two transforms are given the same name, or one of them is not a LossTransform.
+      UsageError: two transforms are given the same name, one of them is not a LossTransform, or one undoes or outdates
+        what another did before it, as far as they declare what they read and write.
     """
     members = _named_members([*transforms, *named.items()])
+    check_order(members)
 
     def init(num_classes: int, num_features: int = 0, *, class_counts: Any = None, **extras: Any) -> dict[str, Tree]:
         check_sizes("chain", num_classes, num_features)
@@ -119,7 +127,7 @@ def chain(*transforms: LossTransform | tuple[str, LossTransform], **named: LossT
             found |= transform.results(meta, labels, num_classes) if transform.results is not None else {}
         return found
 
-    return LossTransform(init, apply, meta, "chain", results)
+    return LossTransform(init, apply, meta, "chain", results, *joint_fields(members.values()))
 
 
 def stateless(
@@ -128,6 +136,8 @@ def stateless(
     *,
     name: str = "",
     results: Callable[[MetaParams, jax.Array, int], dict[str, jax.Array]] | None = None,
+    reads: Iterable[str] | None = None,
+    writes: Iterable[str] | None = None,
 ) -> LossTransform:
     """A transform that keeps no state.
 
@@ -136,12 +146,15 @@ def stateless(
       meta: see `LossTransform`, as are name and results.
       name: under which its empty state stands in that of a chain.
       results: what a search has learned about each row.
+      reads: what apply looks at, see `LossTransform`; None says nothing of it.
+      writes: what it changes.
     """
+    fields = (None if given is None else frozenset(given) for given in (reads, writes))
 
     def init(num_classes: int, num_features: int = 0, **extras: Any) -> tuple[()]:
         return ()
 
-    return LossTransform(init, lambda state, inputs: (state, apply(inputs)), meta, name, results)
+    return LossTransform(init, lambda state, inputs: (state, apply(inputs)), meta, name, results, *fields)
 
 
 def learned_or_initial(values: Mapping[str, Tree] | None, name: str, initial: Mapping[str, Tree]) -> Tree:

@@ -61,7 +61,8 @@ def shift(images: jax.Array, rows: jax.Array, columns: jax.Array, fill: jax.Arra
     """
     height, width = images.shape[1:3]
     row, column = jnp.arange(height) + rows[:, None], jnp.arange(width) + columns[:, None]
-    moved = jax.vmap(lambda image, i, j: image.at[i[:, None], j].get(mode="clip"))(images, row, column)
+    within = jnp.clip(row, 0, height - 1), jnp.clip(column, 0, width - 1)
+    moved = jax.vmap(lambda image, i, j: image[i[:, None], j])(images, *within)
     inside = ((row >= 0) & (row < height))[:, :, None] & ((column >= 0) & (column < width))[:, None, :]
     fill = cast(fill if fill.ndim == 4 else fill[:, None, None, :], images.dtype)
     return jnp.where(inside[..., None], moved, fill)

@@ -8,18 +8,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxaug.core.errors import UsageError
+from jaxaug.core.arguments import as_key
+from jaxaug.ops.arguments import check_images, check_scale_of, values_of
 from jaxaug.ops.execute import execute
 from jaxaug.ops.fixed_point import fixed_point_of
 from jaxaug.ops.records import ExecutionSettings, SampledOps, begin_sample
-from jaxaug.ops.registry import Op, check_op, find_op
+from jaxaug.ops.registry import check_op, find_op
 
 Images = jax.Array | np.ndarray
 Value = jax.Array | np.ndarray | float
 
 
 def apply_op(
-    name: str, images: Images, value: Value | None = None, *, exact: bool = True, key: jax.Array | None = None
+    name: str, images: Images, value: Value | None = None, *, exact: bool = True, key: jax.Array | int | None = None
 ) -> jax.Array:
     """Apply one operation to images.
 
@@ -31,21 +32,25 @@ def apply_op(
       value: [B] or a number for all, in the op's unit; None for an op without a value.
       exact: bit for bit what PIL gives, in uint8; else float32, differentiable in the images and the value.
       key: draws what an op does by chance of its own (where a cutout lies, whether RandFlip mirrors), for each image;
-        None for the middle of its chance.
+        a random key, or a
+        whole number as its seed; None for the middle of its chance.
 
     Raises:
-      UsageError: an unknown op, another shape or dtype, a value that is missing or of another shape.
+      UsageError: an unknown op, another shape or dtype, channels first, floats within 0..1, or a value that is missing,
+        not finite or of another shape.
     """
     op = find_op(name)
-    batch = _batch_of(images, exact)
+    check_images(name, images, exact=exact, ranks=(3, 4))
+    check_scale_of(name, images)
+    batch = images[None] if images.ndim == 3 else images
     check_op(name, tuple(batch.shape[1:]))
-    amounts = _values_of(op, value, len(batch))
+    amounts = values_of(op, value, len(batch))
     fixed = None
     if exact and op.of_value_alone and not isinstance(amounts, jax.Array):
         fixed = jnp.asarray(fixed_point_of(op, amounts, *batch.shape[1:3]))[:, None]
     single = jnp.asarray(amounts, jnp.float32)[:, None]
     random = jnp.full((*single.shape, 4), 0.5)
-    random = random if key is None else jax.random.uniform(key, random.shape, jnp.float32)
+    random = random if key is None else jax.random.uniform(as_key(name, key), random.shape, jnp.float32)
     drawn = SampledOps(jnp.zeros(single.shape, jnp.int32), single, random, fixed)
     scheduler = "map" if jax.default_backend() == "cpu" else "fused"
     after = _execute(ExecutionSettings((name,), exact=exact, scheduler=scheduler), drawn, batch)
@@ -193,7 +198,7 @@ def flip_vertical(images: Images, *, exact: bool = True) -> jax.Array:
     return apply_op("FlipVertical", images, exact=exact)
 
 
-def rand_flip(images: Images, *, exact: bool = True, key: jax.Array | None = None) -> jax.Array:
+def rand_flip(images: Images, *, exact: bool = True, key: jax.Array | int | None = None) -> jax.Array:
     """Mirror left and right with probability 1/2.
 
     Args:
@@ -204,7 +209,7 @@ def rand_flip(images: Images, *, exact: bool = True, key: jax.Array | None = Non
     return apply_op("RandFlip", images, exact=exact, key=key)
 
 
-def rand_crop(images: Images, pixels: Value, *, exact: bool = True, key: jax.Array | None = None) -> jax.Array:
+def rand_crop(images: Images, pixels: Value, *, exact: bool = True, key: jax.Array | int | None = None) -> jax.Array:
     """Pad with black and cut out a window of the old size at random.
 
     Args:
@@ -312,7 +317,7 @@ def sharpness(images: Images, factor: Value, *, exact: bool = True) -> jax.Array
     return apply_op("Sharpness", images, factor, exact=exact)
 
 
-def cutout(images: Images, share: Value, *, exact: bool = True, key: jax.Array | None = None) -> jax.Array:
+def cutout(images: Images, share: Value, *, exact: bool = True, key: jax.Array | int | None = None) -> jax.Array:
     """Cover a square with black, measured by the width.
 
     Args:
@@ -324,7 +329,7 @@ def cutout(images: Images, share: Value, *, exact: bool = True, key: jax.Array |
     return apply_op("Cutout", images, share, exact=exact, key=key)
 
 
-def cutout_abs(images: Images, pixels: Value, *, exact: bool = True, key: jax.Array | None = None) -> jax.Array:
+def cutout_abs(images: Images, pixels: Value, *, exact: bool = True, key: jax.Array | int | None = None) -> jax.Array:
     """Cover a square with black, measured in pixels.
 
     Args:
@@ -336,7 +341,7 @@ def cutout_abs(images: Images, pixels: Value, *, exact: bool = True, key: jax.Ar
     return apply_op("CutoutAbs", images, pixels, exact=exact, key=key)
 
 
-def rand_cutout(images: Images, pixels: Value, *, exact: bool = True, key: jax.Array | None = None) -> jax.Array:
+def rand_cutout(images: Images, pixels: Value, *, exact: bool = True, key: jax.Array | int | None = None) -> jax.Array:
     """Cover a square around a random center with black.
 
     Args:
@@ -348,7 +353,9 @@ def rand_cutout(images: Images, pixels: Value, *, exact: bool = True, key: jax.A
     return apply_op("RandCutout", images, pixels, exact=exact, key=key)
 
 
-def rand_cutout_60(images: Images, pixels: Value, *, exact: bool = True, key: jax.Array | None = None) -> jax.Array:
+def rand_cutout_60(
+    images: Images, pixels: Value, *, exact: bool = True, key: jax.Array | int | None = None
+) -> jax.Array:
     """Cover a square around a center in the middle 256 x 256 pixels with black.
 
     Args:
@@ -360,7 +367,9 @@ def rand_cutout_60(images: Images, pixels: Value, *, exact: bool = True, key: ja
     return apply_op("RandCutout60", images, pixels, exact=exact, key=key)
 
 
-def rand_resize_crop(images: Images, share: Value, *, exact: bool = True, key: jax.Array | None = None) -> jax.Array:
+def rand_resize_crop(
+    images: Images, share: Value, *, exact: bool = True, key: jax.Array | int | None = None
+) -> jax.Array:
     """Enlarge a random box to the whole image.
 
     Args:
@@ -375,25 +384,3 @@ def rand_resize_crop(images: Images, share: Value, *, exact: bool = True, key: j
 @functools.partial(jax.jit, static_argnums=0)
 def _execute(settings: ExecutionSettings, drawn: SampledOps, images: Images) -> jax.Array:
     return execute(settings, drawn, begin_sample(images, settings)).image.transpose(0, 2, 3, 1)
-
-
-def _batch_of(images: Images, exact: bool) -> Images:
-    """[B H W C], of images or of one image."""
-    shape, dtype = getattr(images, "shape", ()), getattr(images, "dtype", type(images).__name__)
-    fits = len(shape) in (3, 4) and (dtype == jnp.uint8 or (not exact and jnp.issubdtype(dtype, jnp.floating)))
-    if not fits:
-        wanted = "uint8 [B H W C] or [H W C] (or exact=False)" if exact else "uint8 or float32 [B H W C] or [H W C]"
-        raise UsageError(f"images must be {wanted}, got {dtype} of shape {tuple(shape)}")
-    return images[None] if len(shape) == 3 else images
-
-
-def _values_of(op: Op, value: Value | None, count: int) -> jax.Array | np.ndarray:
-    """[B], of NumPy where it is known."""
-    if value is None and op.neutral is not None:
-        raise UsageError(f"operation {op.name!r} needs a value: {op.unit}")
-    values = value if isinstance(value, jax.Array) else np.asarray(0.0 if value is None else value)
-    if values.shape not in ((), (count,)):
-        raise UsageError(f"value must have one number per image, shape ({count},), or be one, got {values.shape}")
-    if isinstance(values, jax.Array):
-        return jnp.broadcast_to(values, (count,))
-    return np.broadcast_to(values, (count,))

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxaug.core.errors import UsageError
 from jaxaug.ops import numpy_uint8 as backend
+from jaxaug.ops.arguments import check_layout
 from jaxaug.ops.backend import Box, Six
 from jaxaug.ops.bicubic import bicubic_weights
 from jaxaug.ops.field import field_area
@@ -76,6 +77,7 @@ def apply_numpy(
     if getattr(image, "ndim", 0) != 3 or image.dtype != np.uint8:
         got = f"{getattr(image, 'dtype', type(image).__name__)} of shape {np.shape(image)}"
         raise UsageError(f"apply_numpy: image must be uint8 [H W C], got {got}")
+    check_layout("apply_numpy", image.shape)
     planes, size, steps = np.moveaxis(image, -1, 0), image.shape[:2], []
     for one in ops:
         name, value, random = NumpyOp(*one)

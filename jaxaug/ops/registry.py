@@ -202,7 +202,8 @@ def check_op(name: str, shape: tuple[int, ...]) -> None:
         )
     if op.channels and channels not in op.channels:
         wanted = " or ".join(map(str, op.channels))
-        raise UsageError(f"operation {name!r} needs images with {wanted} channels, got {channels}")
+        remedy = ": leave the alpha out, images[..., :3]" if channels == 4 and 3 in op.channels else ""
+        raise UsageError(f"operation {name!r} needs images with {wanted} channels, got {channels}{remedy}")
 
 
 def _register(kind: Kind, name: str, low: float, high: float, facts: OpFacts) -> Callable[[_Function], _Function]:

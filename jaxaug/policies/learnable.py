@@ -9,7 +9,7 @@ from jax.lax import stop_gradient
 
 from jaxaug.core.errors import UsageError
 from jaxaug.ops.registry import IDENTITY
-from jaxaug.policies.policy import Array, Policy
+from jaxaug.policies.policy import Array, Policy, check_policy
 
 NAME = "policy"  # in MetaParams
 LEAST, MOST = 0.02, 0.98  # where the levels begin at least and at most, so that none begins without a derivative
@@ -54,6 +54,7 @@ def initial_offsets(policy: Policy) -> Offsets:
       {"logits", "level"}: zeros [S L R'], with R' = 1 for a policy of gates, else R. With more than one sub-policy also
       "mix": zeros [S].
     """
+    check_policy("initial_offsets", policy)
     *shape, branches = policy.op.shape
     count = 1 if is_gated(policy) else branches
     offsets = {name: jnp.zeros((*shape, count), jnp.float32) for name in ("logits", "level")}
@@ -76,6 +77,7 @@ def learned_policy(policy: Policy, offsets: Offsets) -> Policy:
     Raises:
       UsageError: offsets of another policy.
     """
+    check_policy("learned_policy", policy)
     wanted, shapes = initial_offsets(policy), {name: jnp.shape(offset) for name, offset in offsets.items()}
     if any(shapes.get(name, ())[-zeros.ndim :] != zeros.shape for name, zeros in wanted.items()):
         raise UsageError(

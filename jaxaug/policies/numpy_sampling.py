@@ -7,7 +7,7 @@ import numpy as np
 from jaxaug.core.errors import UsageError
 from jaxaug.ops.numpy_execute import NumpyOp, apply_numpy
 from jaxaug.ops.registry import OPS
-from jaxaug.policies.policy import Policy
+from jaxaug.policies.policy import Policy, check_policy
 
 
 def sample_numpy(rng: np.random.Generator, policy: Policy, row: int | None = None) -> list[NumpyOp]:
@@ -26,6 +26,9 @@ def sample_numpy(rng: np.random.Generator, policy: Policy, row: int | None = Non
     Raises:
       UsageError: a policy with JAX's arrays; one for each row, and no row.
     """
+    check_policy("sample_numpy", policy)
+    if not isinstance(rng, np.random.Generator):
+        raise UsageError(f"sample_numpy: rng must be a generator, as np.random.default_rng(0) gives it, got {rng!r}")
     arrays = policy.mix, policy.logits, policy.level, policy.op
     if not all(isinstance(array, np.ndarray) for array in arrays):
         raise UsageError("sample_numpy: the policy has arrays of JAX; take jax.device_get(policy)")

@@ -18,6 +18,7 @@ import flax.struct
 import jax
 import numpy as np
 
+from jaxaug.core.arguments import described
 from jaxaug.core.atomic_io import write_text
 from jaxaug.core.errors import UsageError
 from jaxaug.ops.registry import IDENTITY, OPS, find_op
@@ -202,6 +203,16 @@ def make_policy(
         mix, logits = np.log(share), np.log(probability)
     pairs = tuple(ranges.get(name, (OPS[name].low, OPS[name].high)) for name in names)
     return Policy(mix, logits, level, op, names, pairs, signed, noise, cover)
+
+
+def check_policy(name: str, policy: Any) -> None:
+    """Raises UsageError unless it is a Policy; with the remedy, for the function of that name."""
+    if isinstance(policy, str):
+        raise UsageError(f"{name}: policy must be a Policy, got a name: use policies.get({policy!r})")
+    if not isinstance(policy, Policy):
+        raise UsageError(
+            f"{name}: policy must be a Policy, as policies.get and Policy.load give it, got {described(policy)}"
+        )
 
 
 def _softmax(x: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxaug.core.errors import UsageError
 from jaxaug.ops.registry import IDENTITY, OPS
-from jaxaug.policies.policy import Policy
+from jaxaug.policies.policy import Policy, check_policy
 
 SHOWN = 5  # operations and branches of a layer
 LEAST_SHARE = 1e-3
@@ -39,6 +39,7 @@ def policy_figures(policy: Policy) -> dict[str, Any]:
     Raises:
       UsageError: a policy with several sub-policies.
     """
+    check_policy("policy_figures", policy)
     if policy.op.shape[0] != 1:
         raise UsageError(f"only a policy with one sub-policy can be told layer by layer, this one has {len(policy.op)}")
     layers: list[dict[str, Any]] = []

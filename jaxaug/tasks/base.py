@@ -24,7 +24,8 @@ class Task(Protocol):
     """A task, registered under its name: `@register("task")`.
 
     metric: the one by which epochs are compared; higher is better. figures: those of a run's table, in order, the main
-    metric first.
+    metric first. One may declare in an attribute `reads`, a frozenset, which fields of a batch it looks at by itself
+    ("label", "visibility", "mix_ratio"): contradictions to the augmentation are then told.
     """
 
     metric: str

@@ -13,7 +13,7 @@ from jaxaug.core.registry import register
 from jaxaug.core.totals import Sums, Totals
 from jaxaug.core.types import Batch, LossInputs, ModelOutput, Progress, Tree
 from jaxaug.data.dataset import Dataset
-from jaxaug.losses.base import cross_entropy, cross_entropy_inputs
+from jaxaug.losses.base import cross_entropy, cross_entropy_inputs, has_class
 from jaxaug.tasks.base import Figure
 
 CALIBRATION_BINS = 10
@@ -25,6 +25,7 @@ class Classification:
     """Top-1 and top-5 accuracy, negative log-likelihood and the expected calibration error of single-label images."""
 
     metric = "top1"
+    reads = frozenset({"label"})
     figures = (
         Figure("top1", "top-1 %", 100, 2),
         Figure("top5", "top-5 %", 100, 2),
@@ -43,13 +44,14 @@ class Classification:
 
     def train_sums(self, output: ModelOutput, batch: Batch) -> Sums:
         """Top-1 of the labels as they were given."""
-        right = batch.labelled & (self.predict(output) == batch.label)
-        return {"top1": (jnp.sum(right), jnp.sum(batch.labelled))}
+        known = has_class(batch.label, output.logits.shape[-1])
+        right = known & (self.predict(output) == batch.label)
+        return {"top1": (jnp.sum(right), jnp.sum(known))}
 
     def eval_sums(self, output: ModelOutput, batch: Batch) -> Sums:
         """Top-1, top-5, negative log-likelihood and, in 10 equal bins of confidence, what calibration is told by."""
-        logits, labels, known = output.logits, batch.label, batch.labelled
-        num_classes = logits.shape[-1]
+        logits, labels, num_classes = output.logits, batch.label, output.logits.shape[-1]
+        known = has_class(labels, num_classes)
         count = jnp.sum(known)
         best = jax.lax.top_k(logits, min(MOST_TOP, num_classes))[1]
         hit = known[:, None] & (best == labels[:, None])

@@ -24,7 +24,7 @@ def inputs_of(seed=0, rows=6, classes=4, depth=3, labels=None):
     out = ModelOutput(features, features @ kernel + bias, kernel, bias)
     labels = jnp.asarray(rng.integers(0, classes, rows) if labels is None else labels, jnp.int32)
     batch = Batch(features, labels, jnp.arange(rows))
-    return losses.cross_entropy_inputs(out, batch, {}, Progress(jnp.asarray(0.5), jnp.asarray(0.5)))
+    return losses.cross_entropy_inputs(out, batch, {}, Progress(jnp.asarray(0.5), jnp.asarray(0.5), epochs=4))
 
 
 MEMBERS = list_names("loss")

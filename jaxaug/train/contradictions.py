@@ -1,0 +1,46 @@
+"""Parts of a config that make no sense together, found by what they declare to read and write.
+
+What stands in one chain of losses or one pipeline is checked there; here, what both have to agree about.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from jaxaug.augment.compose import transforms_of
+from jaxaug.core.errors import UsageError
+from jaxaug.core.types import LossTransform
+from jaxaug.tasks.base import Task
+
+
+def check_parts(transforms: Iterable[Any], chain: LossTransform, task: Task) -> None:
+    """Raises UsageError for images that are mixed where labels are not; warns of a visibility that nothing reads.
+
+    Nothing is concluded where the task or one of the losses does not declare what it reads.
+
+    Args:
+      transforms: of the batches, of all stages.
+      chain: of the losses.
+      task: which may read fields of a batch too, and says so in an attribute `reads`.
+    """
+    of_task: frozenset[str] | None = getattr(task, "reads", None)
+    if chain.reads is None or of_task is None:
+        return
+    reads, writers = chain.reads | of_task, transforms_of([*transforms])
+    mixing = [one.name for one in writers if "mix_ratio" in one.writes]
+    if mixing and "mix_ratio" not in reads:
+        raise UsageError(
+            f"config.augment: {mixing[0]!r} mixes images, but no part of config.loss mixes their labels, so that they "
+            f'would be wrong: add "mixed_targets" to config.loss, after what else changes targets, or leave out '
+            f"{mixing[0]!r}"
+        )
+    hiding = [one.name for one in writers if "visibility" in one.writes]
+    if hiding and "visibility" not in reads:
+        logging.getLogger(__name__).warning(
+            "config.augment: %r writes down what it hides of an image, but no part of config.loss reads it, so that "
+            "labels stay hard: add 'soft_targets' to config.loss, or set soften=False (softens=() of a policy) if that "
+            "is meant",
+            hiding[0],
+        )
