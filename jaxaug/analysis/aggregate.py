@@ -27,7 +27,8 @@ ORDER = tuple(
 )
 CONTROLS = tuple(autodo_methods.CONTROLS)
 SEEDS = ("seed", "data.seed")
-FULL_OF_FILES = ("checkpoints", "tensorboard")  # folders of a run, with no run below them
+# Folders of a run with no run below them, and that of runs which were started anew.
+FULL_OF_FILES = ("checkpoints", "tensorboard", "replaced")
 MOST_FIELDS = 4  # that a name tells
 NOT_COMPLETE, UNREADABLE, REPEATED = "not complete", "not readable", "of the config and seed of another run"
 

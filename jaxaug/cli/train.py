@@ -25,6 +25,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workdir", default="", help="where the run is kept (default: runs/<config>-<six letters of its settings>)"
     )
+    change = parser.add_mutually_exclusive_group()
+    change.add_argument(
+        "--restart",
+        action="store_true",
+        help="start runs anew that cannot go on, for another config, other inputs or damage; what is there is kept in "
+        "`replaced` beside them, and runs that can go on do so",
+    )
+    change.add_argument(
+        "--accept_inputs",
+        action="store_true",
+        help="go on with runs whose inputs have changed, and return the results of finished ones",
+    )
     parser.add_argument("--coordinator", default="", metavar="HOST:PORT", help="of process 0 of a multi-process run")
     parser.add_argument("--num_processes", type=int, default=0, help="how many processes the run has")
     parser.add_argument("--process_id", type=int, default=-1, help="which of them this is")
@@ -44,7 +56,9 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
     config = read_config(chosen.config, others)
     initialize_distributed(chosen.coordinator, chosen.num_processes, chosen.process_id)
     name = pathlib.Path(chosen.config.partition(":")[0]).stem
-    sweep.run(config, chosen.workdir or f"runs/{name}-{fingerprint(complete(config).to_dict())}")
+    workdir = chosen.workdir or f"runs/{name}-{fingerprint(complete(config).to_dict())}"
+    on_change = "restart" if chosen.restart else "accept" if chosen.accept_inputs else "refuse"
+    sweep.run(config, workdir, on_change=on_change)
 
 
 def read_config(file: str, settings: Sequence[str]) -> ConfigDict:

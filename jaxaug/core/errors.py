@@ -9,5 +9,9 @@ class UsageError(ValueError):
     """
 
 
+class CannotGoOnError(UsageError):
+    """What lies in the folder of a run is of another run, or damaged, so that the run can only be started anew."""
+
+
 class Interrupted(Exception):
     """A run stopped because it was asked to; its state is saved."""

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import pathlib
-import zipfile
 from typing import NamedTuple
 
 import numpy as np
 
-from jaxaug.core.atomic_io import write_npz
 from jaxaug.core.errors import UsageError
 from jaxaug.core.random import HostStream, numpy_generator
 from jaxaug.data.dataset import Dataset, Split
@@ -86,45 +83,6 @@ def corrupt(
     if rows == "validation":
         return dataclasses.replace(kept, train=data.validation, clean_label=None)
     return _with_validation(kept) if rows == "both" else kept
-
-
-def save_rows(path: pathlib.Path, data: Dataset) -> None:
-    """Write which rows and labels a run has, whole or not at all; one process of a run calls it.
-
-    Args:
-      path: an .npz of train_index and given_label [N], clean_label [N] where it is known, and validation_index, int32.
-      data: the set as the run sees it.
-    """
-    write_npz(path, _record(data))
-
-
-def same_rows(path: pathlib.Path, data: Dataset) -> bool:
-    """Whether a file of `save_rows` has the rows and labels of `data`.
-
-    Args:
-      path: the file.
-      data: the set as a run sees it.
-
-    Raises:
-      UsageError: the file is missing or damaged.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            saved = {key: content[key] for key in content.files}
-    # A plain .npy gives an array, which is no context manager: TypeError or AttributeError.
-    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise UsageError(
-            f"{path}, which says what the run was trained on, cannot be read: {error}; start the run anew in another "
-            "workdir"
-        ) from error
-    present = _record(data)
-    return saved.keys() == present.keys() and all(np.array_equal(saved[key], present[key]) for key in present)
-
-
-def _record(data: Dataset) -> dict[str, np.ndarray]:
-    clean = {} if data.clean_label is None else {"clean_label": data.clean_label}
-    given = {"train_index": data.train.index, "given_label": data.train.label}
-    return {**given, "validation_index": data.validation.index, **clean}
 
 
 def _drawn_rows(data: Dataset, asked: _Corruption) -> tuple[Dataset, np.ndarray | None]:

@@ -1,10 +1,17 @@
-"""Checkpoints of a run, by orbax: written in the background, the latest and the best kept."""
+"""Checkpoints of a run, by orbax: written in the background, the latest and the best kept, checked before reading.
+
+Orbax notices a damaged index, not a damaged array: a flipped bit would go on as another number. So the digest of each
+checkpoint's files is kept beside it.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import pathlib
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -12,10 +19,15 @@ import jax.numpy as jnp
 from orbax.checkpoint import v1 as ocp
 
 from jaxaug.core.atomic_io import write_text
-from jaxaug.core.errors import UsageError
+from jaxaug.core.digest import digest_of_folder
+from jaxaug.core.errors import CannotGoOnError, UsageError
+from jaxaug.core.sharding import any_process, is_main_process
+from jaxaug.runs.history import RESTART
 
 State = Any  # a record with `step` [] int32 and `key`, a typed PRNG key, among its fields
 STRUCTURE = "structure.json"
+DIGESTS = "digests.json"  # step -> digest of the files of its checkpoint
+_PATIENCE = 0.05  # seconds between two looks whether a checkpoint is written
 
 
 class Checkpointer:
@@ -32,6 +44,7 @@ class Checkpointer:
         # Orbax accepts a relative path and fails only when the save finishes.
         self.directory = directory.resolve()
         self._started: int | None = None
+        self._digests = _DigestKeeper(self.directory)
         keep = ocp.training.preservation_policies
         self._checkpoints = ocp.training.Checkpointer(
             self.directory,
@@ -54,21 +67,49 @@ class Checkpointer:
     def restore(self, abstract: State, step: int | None = None) -> State | None:
         """The newest state (or that of `step`), None if there is none.
 
-        Args:
-          abstract: shapes, dtypes and shardings of the state this run expects (`jax.eval_shape`).
-          step: of a checkpoint that is there.
+          Args:
+            abstract: shapes, dtypes and shardings of the state this run expects (`jax.eval_shape`).
+            step: of a checkpoint that is there.
 
-        Raises:
-          UsageError: the checkpoint is of another model or data set, with the first differences.
+          Raises:
+            UsageError: the checkpoint is of another model or data set, with the first differences.
+        CannotGoOnError: it is damaged.
         """
         if self.latest is None:
             return None
-        saved = json.loads((self.directory / STRUCTURE).read_text())
+        saved = self._structure()
         # What only the checkpoint tells about itself is no difference: not every reader knows as much as the run did.
         asked = {name: value for name, value in saved["about"].items() if name in self._about}
         self._compare({**saved["arrays"], **asked}, {**tree_structure(abstract), **self._about})
         chosen = self.latest if step is None else step
-        return _with_key(self._checkpoints.load(chosen, _without_key(abstract)), jax.random.wrap_key_data)
+        # Every process asks, so that none waits for one that has stopped.
+        if any_process(is_main_process() and not self._digests.same(chosen)):
+            raise self._damaged(chosen, "its files are not those that were written")
+        try:
+            loaded = self._checkpoints.load(chosen, _without_key(abstract))
+        except Exception as error:  # orbax raises many kinds; after the comparison all mean files it cannot read
+            raise self._damaged(chosen, str(error).partition("\n")[0][:200]) from error
+        return _with_key(loaded, jax.random.wrap_key_data)
+
+    def _structure(self) -> dict[str, Any]:
+        try:
+            found = json.loads((self.directory / STRUCTURE).read_text())
+            return {"about": dict(found["about"]), "arrays": dict(found["arrays"])}
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise CannotGoOnError(
+                f"{self.directory / STRUCTURE}, which says of what the checkpoints are, is damaged: {error!r}. Put "
+                f"back a copy, choose another --workdir, {RESTART}."
+            ) from None
+
+    def _damaged(self, step: int, why: str) -> CannotGoOnError:
+        others = [one.step for one in self._checkpoints.checkpoints if one.step < step]
+        there = (
+            f"Move it away to go on from step {max(others)}" if others else "There is no earlier one: put back a copy"
+        )
+        return CannotGoOnError(
+            f"the checkpoint {self.directory / str(step)} is damaged: {why}. {there}, choose another "
+            f"--workdir, {RESTART}."
+        )
 
     def save(self, state: State, figures: Mapping[str, float]) -> None:
         """Start writing the state as checkpoint `state.step`; returns when the device arrays are copied.
@@ -86,11 +127,31 @@ class Checkpointer:
             structure = {"about": self._about, "arrays": tree_structure(state)}
             write_text(self.directory / STRUCTURE, json.dumps(structure, indent=0))
         scored = {self._best: figures[self._best]} if self._best in figures else None
-        self._checkpoints.save_async(step, _with_key(state, jax.random.key_data), metrics=scored, force=True)
+        with self._told():
+            self._checkpoints.save_async(step, _with_key(state, jax.random.key_data), metrics=scored, force=True)
+        if is_main_process():
+            self._digests.expect(step)
 
     def close(self) -> None:
-        """Wait until everything is on the disk."""
-        self._checkpoints.close()
+        """Wait until everything is on the disk. Raises UsageError if it could not be written."""
+        try:
+            with self._told():
+                self._checkpoints.close()
+        finally:
+            self._digests.close()
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """What hinders orbax from writing, now or in the background before, is told in a line."""
+        try:
+            yield
+        except Exception as error:  # the file system's errors, and those of tensorstore, which are of many kinds
+            kept, why = self.latest, str(error).partition("\n")[0][:300]
+            raise UsageError(
+                f"a checkpoint could not be written in {self.directory}: {why}. Make room, or the folder writable; "
+                + ("no earlier one was due, and " if kept is None else f"that of step {kept} is kept, and ")
+                + "the same command goes on"
+            ) from error
 
     def _compare(self, saved: dict[str, str], expected: dict[str, str]) -> None:
         lines = [
@@ -106,6 +167,53 @@ class Checkpointer:
                 + more
                 + "\nUse its config, or another --workdir."
             )
+
+
+class _DigestKeeper:
+    """The digests of complete checkpoints, taken in the background.
+
+    A thread waits for the folder, which orbax renames when all of it is written: a process that is killed later leaves
+    a checkpoint that can be checked.
+    """
+
+    def __init__(self, directory: pathlib.Path):
+        self._directory, self._file = directory, directory / DIGESTS
+        self._thread: threading.Thread | None = None
+        self._closing = threading.Event()
+
+    def expect(self, step: int) -> None:
+        """Take the digest of a checkpoint that is being written."""
+        self.close()  # orbax has waited for the last one
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._note, args=(step,), daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Take what is still to be taken: what is written by now."""
+        self._closing.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def same(self, step: int) -> bool:
+        """Whether a checkpoint is what was written; true where nothing was written down."""
+        known = self._read().get(str(step))
+        return known is None or known == digest_of_folder(self._directory / str(step))
+
+    def _note(self, step: int) -> None:
+        folder = self._directory / str(step)
+        while not folder.exists() and not self._closing.wait(_PATIENCE):
+            pass
+        try:
+            there = {name: one for name, one in self._read().items() if (self._directory / name).exists()}
+            write_text(self._file, json.dumps({**there, str(step): digest_of_folder(folder)}))
+        except OSError as error:  # another writing has failed too, and is told
+            logging.getLogger(__name__).debug("no digest of %s: %s", folder, error)
+
+    def _read(self) -> dict[str, str]:
+        try:
+            return dict(json.loads(self._file.read_text()))
+        except (OSError, ValueError):
+            return {}
 
 
 def tree_structure(state: Any) -> dict[str, str]:

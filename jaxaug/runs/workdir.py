@@ -1,30 +1,38 @@
-"""The folder of a run: its config, code version and environment, its log and its result."""
+"""The folder of a run: its config, what it has read, code version and environment, its log and its result."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pathlib
-from collections.abc import Mapping
-from typing import Any
+import platform
+from collections.abc import Callable, Mapping
+from typing import IO, Any, TypeVar
 
 from jaxaug.core.atomic_io import write_text
-from jaxaug.core.errors import UsageError
+from jaxaug.core.errors import CannotGoOnError, UsageError
 from jaxaug.core.sharding import any_process, is_main_process
-from jaxaug.runs.history import append_record, read_history, write_history
+from jaxaug.runs.history import RESTART, append_record, read_history, write_history
+from jaxaug.runs.inputs import Inputs, differences, read_inputs, save_inputs
 from jaxaug.runs.provenance import environment
 
 # What a run leaves in its folder.
 CONFIG = "config.json"  # every field it was run with
+INPUTS = "inputs.json"  # digests of all that it has read
+ROWS = "rows.npz"  # the rows of every split: their numbers, labels and files
 ENVIRONMENT = "environment.json"  # code version, packages, devices, command
 METRICS = "metrics.jsonl"  # one line for each evaluated epoch
 TENSORBOARD = "tensorboard"
 CHECKPOINTS = "checkpoints"
-ROWS = "rows.npz"  # the training rows and labels, where some were left out or changed
 ROBUSTNESS = "robustness.json"  # every level of the protocols that were asked for
 PER_EXAMPLE = "per_example.npz"  # what was learned about each training row
 POLICY = "policy.json"  # a policy that was searched
 RESULT = "result.json"  # only when the run is complete
+LOCK = ".lock"  # held by the process that works in the folder
+REPLACED = "replaced"  # beside the folder: what was moved aside for a new start
+
+_T = TypeVar("_T")
 
 
 class Workdir:
@@ -35,7 +43,8 @@ class Workdir:
       config: every field of the run, values of JSON or tuples.
 
     Raises:
-      UsageError: on every process, if it cannot be written or holds a run of another config.
+      UsageError: on every process, if it cannot be written or another process works in it.
+      CannotGoOnError: likewise, if it holds a run of another config.
     """
 
     def __init__(self, path: str | pathlib.Path, config: Mapping[str, Any]):
@@ -43,25 +52,85 @@ class Workdir:
         self.checkpoints = self.path / CHECKPOINTS
         self._text = _text(config)
         self._board: Any = None
-        mistake = self._mistake() if is_main_process() else ""
-        # All processes stop together: one alone would leave the others waiting for it.
-        if any_process(bool(mistake)):
-            raise UsageError(mistake or f"process 0 cannot use the workdir {self.path}; see its message")
+        self._lock: IO[str] | None = None
+        self._inputs: tuple[Inputs, tuple[str, ...]] | None = None
+        try:
+            self._on_main(self._open, None)
+        except UsageError:
+            self.close()
+            raise
 
-    def _mistake(self) -> str:
-        """Why this folder cannot be used, or nothing."""
+    def _open(self) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            (self.path / ".writable").write_text("")
-            (self.path / ".writable").unlink()
+            self._lock = _locked(self.path / LOCK)
         except OSError as error:
-            return f"cannot write to the workdir {self.path}: {error}. Choose another --workdir."
+            raise UsageError(f"cannot write to the workdir {self.path}: {error}. Choose another --workdir.") from None
         saved = self.path / CONFIG
-        return _difference(json.loads(saved.read_text()), json.loads(self._text), self.path) if saved.exists() else ""
+        if saved.exists():
+            _check_same(_read_json(saved), json.loads(self._text), self.path)
+
+    def _on_main(self, function: Callable[[], _T], otherwise: _T) -> _T:
+        """What the main process gets; a mistake stops all processes: one alone would leave the others waiting."""
+        found, mistake = otherwise, None
+        if is_main_process():
+            try:
+                found = function()
+            except UsageError as error:
+                mistake = error
+        if any_process(mistake is not None):
+            if any_process(isinstance(mistake, CannotGoOnError)):
+                raise mistake or CannotGoOnError(f"process 0 cannot go on in {self.path}; see its message")
+            raise mistake or UsageError(f"process 0 cannot use the workdir {self.path}; see its message")
+        return found
+
+    def touched(self, facts: str) -> bool:
+        """Whether what the run has read may have changed since.
+
+        Args:
+          facts: as `Inputs.facts`.
+        """
+
+        def compared() -> bool:
+            saved = _read_inputs(self.path / INPUTS)
+            return saved is None or not facts or saved["facts"] != facts
+
+        return self._on_main(compared, False)
+
+    def check_inputs(self, read: Callable[[], Inputs], accept: bool = False) -> None:
+        """Refuse to go on with other inputs than the run has read before; `begin` writes them down.
+
+        Args:
+          read: gives what is read now; called on the main process alone.
+          accept: go on, and keep note of it.
+
+        Raises:
+          CannotGoOnError: on every process, with what differs.
+        """
+
+        def compared() -> None:
+            inputs, saved = read(), _read_inputs(self.path / INPUTS) if (self.path / CONFIG).exists() else None
+            told = [] if saved is None else differences(saved["inputs"], self.path / ROWS, inputs)
+            if told and not accept:
+                raise CannotGoOnError(
+                    f"the run in {self.path} has read something else before:\n"
+                    + "".join(f"  {line}\n" for line in told)
+                    + f"Undo that, choose another --workdir, {RESTART}; --accept_inputs goes on, or returns the result "
+                    "there is, as it stands."
+                )
+            self._inputs = inputs, (*(saved or {"accepted": ()})["accepted"], *told)
+
+        self._on_main(compared, None)
+
+    def keep_inputs(self) -> None:
+        """Write down what `check_inputs` was given."""
+        if self._inputs is not None:
+            save_inputs(self.path / INPUTS, self.path / ROWS, *self._inputs)
 
     def begin(self) -> None:
         """Write what the run is, once its config has proved to be usable."""
         if is_main_process():
+            self.keep_inputs()
             write_text(self.path / CONFIG, self._text)
             write_text(self.path / ENVIRONMENT, json.dumps(environment(), indent=1))
 
@@ -70,13 +139,20 @@ class Workdir:
         return any_process(is_main_process() and (self.path / RESULT).exists())
 
     def result(self) -> dict[str, Any]:
-        """The result of a complete run."""
-        return json.loads((self.path / RESULT).read_text()) if is_main_process() else {}
+        """The result of a complete run. Raises CannotGoOnError if it is damaged."""
+        return self._on_main(lambda: _read_json(self.path / RESULT), {})
 
     def history(self, until_step: int | None = None) -> list[dict[str, float]]:
-        """The records logged so far; those after `until_step` (of epochs that will run again) are dropped for good."""
+        """The records logged so far; those after `until_step` (of epochs that will run again) are dropped for good.
+
+        Raises:
+          CannotGoOnError: one of them is damaged.
+        """
+        return self._on_main(lambda: self._history(until_step), [])
+
+    def _history(self, until_step: int | None) -> list[dict[str, float]]:
         file = self.path / METRICS
-        if not is_main_process() or not file.exists():
+        if not file.exists():
             return []
         records = read_history(file)
         if until_step is not None:
@@ -103,9 +179,31 @@ class Workdir:
             write_text(self.path / RESULT, json.dumps(dict(result), indent=1))
 
     def close(self) -> None:
-        """Flush TensorBoard's file."""
+        """Flush TensorBoard's file, and let other processes have the folder."""
         if self._board is not None:
             self._board.close()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+
+def set_aside(path: str | pathlib.Path) -> pathlib.Path:
+    """Move a run's folder to `replaced/<its name>-<number>` beside it -> where it lies now.
+
+    Raises:
+      UsageError: it cannot be moved.
+    """
+    path = pathlib.Path(path).resolve()
+    parent = path.parent / REPLACED
+    number = 1
+    while (target := parent / f"{path.name}-{number}").exists():
+        number += 1
+    try:
+        parent.mkdir(exist_ok=True)
+        os.rename(path, target)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be moved to {target}: {error}. Choose another --workdir.") from None
+    return target
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:
@@ -126,6 +224,52 @@ def read_config(folder: pathlib.Path) -> dict[str, Any]:
         return _with_tuples(json.loads((folder / CONFIG).read_text()))
     except (OSError, ValueError) as error:
         raise UsageError(f"{folder} is not the folder of a run, its {CONFIG} cannot be read: {error}") from None
+
+
+def _locked(file: pathlib.Path) -> IO[str]:
+    """The file, held until it is closed or the process ends, however it ends. Raises UsageError if another has it."""
+    held = file.open("a+")
+    try:
+        import fcntl
+
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        held.seek(0)
+        who = held.read().strip() or "another process"
+        held.close()
+        raise UsageError(
+            f"{who} works in the workdir {file.parent}: wait for it, stop it, or choose another --workdir"
+        ) from None
+    except (ImportError, OSError):  # a system or a file system without locks
+        return held
+    held.truncate(0)
+    held.write(f"process {os.getpid()} on {platform.node()}")
+    held.flush()
+    return held
+
+
+def _read_json(file: pathlib.Path) -> dict[str, Any]:
+    """A file that the run wrote itself."""
+    try:
+        found = json.loads(file.read_text())
+        if not isinstance(found, dict):
+            raise ValueError("it holds no object")
+        return found
+    except (OSError, ValueError) as error:
+        raise CannotGoOnError(
+            f"{file} is damaged: {error}. Put back a copy, choose another --workdir, {RESTART}."
+        ) from None
+
+
+def _read_inputs(file: pathlib.Path) -> dict[str, Any] | None:
+    """What the run has read; None where an older version wrote nothing down."""
+    try:
+        return read_inputs(file) if file.exists() else None
+    except (OSError, ValueError) as error:
+        raise CannotGoOnError(
+            f"{file}, which says what the run has read, is damaged: {error}. Put back a copy, remove it to go on "
+            f"unseen, choose another --workdir, {RESTART}."
+        ) from None
 
 
 def _text(config: Mapping[str, Any]) -> str:
@@ -149,13 +293,11 @@ def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
     return {prefix.lstrip("."): tree}
 
 
-def _difference(saved: dict[str, Any], current: dict[str, Any], path: pathlib.Path) -> str:
+def _check_same(saved: dict[str, Any], current: dict[str, Any], path: pathlib.Path) -> None:
     before, now = _flat(saved), _flat(current)
     changed = [k for k in sorted(before.keys() | now.keys()) if before.get(k) != now.get(k)]
     lines = "\n".join(f"  {k}: there {before.get(k)!r}, now {now.get(k)!r}" for k in changed[:5])
-    if not changed:
-        return ""
-    return (
-        f"the workdir {path} holds a run of another config:\n{lines}\n"
-        "Choose another --workdir, or delete that one to start again."
-    )
+    if changed:
+        raise CannotGoOnError(
+            f"the workdir {path} holds a run of another config:\n{lines}\nChoose another --workdir, {RESTART}."
+        )

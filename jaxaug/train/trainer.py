@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import jax
 from ml_collections import ConfigDict
 
-from jaxaug.core.errors import Interrupted, UsageError
+from jaxaug.core.errors import CannotGoOnError, Interrupted, UsageError
+from jaxaug.core.registry import pick
 from jaxaug.core.sharding import any_process, is_main_process, replicated
 from jaxaug.core.types import TrainState
-from jaxaug.data.corruption import same_rows, save_rows
 from jaxaug.data.loader import Loader
 from jaxaug.runs.checkpoint import Checkpointer
 from jaxaug.runs.results import summarize_history
-from jaxaug.runs.workdir import ROWS, Workdir
+from jaxaug.runs.workdir import Workdir, set_aside
 from jaxaug.search.base import SearchRun
 from jaxaug.train.config import complete
 from jaxaug.train.experiment import Experiment, build_experiment, step_batches
@@ -28,39 +30,107 @@ from jaxaug.train.hooks.console import ProgressBar
 from jaxaug.train.hooks.evaluation import EvaluationHook, Record
 from jaxaug.train.hooks.preemption import StopSignal
 from jaxaug.train.hooks.search import BilevelHook
+from jaxaug.train.inputs import facts_of_inputs, inputs_of, read_inputs_of
 from jaxaug.train.robustness_eval import evaluate_robustness
 from jaxaug.train.step import make_train_dispatch
 from jaxaug.viz.training_curves import training_curves
 
+ON_CHANGE = ("refuse", "restart", "accept")
+_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
-def train_and_evaluate(config: ConfigDict, workdir: str | pathlib.Path, title: str = "") -> dict[str, Any]:
+
+def train_and_evaluate(
+    config: ConfigDict,
+    workdir: str | pathlib.Path,
+    title: str = "",
+    *,
+    on_change: str = "refuse",
+    build: Callable[[ConfigDict], Experiment] = build_experiment,
+) -> dict[str, Any]:
     """Train as the config says, or go on with the run in `workdir`; its figures, on the main process; {} on others.
 
-    A complete run is not repeated.
+    A complete run is not repeated, which is told. What a run has read is written down (`inputs.json`), so that neither
+    goes unnoticed if it has changed since.
+
+    Args:
+      config: of the run.
+      workdir: its folder.
+      title: what it is called on the terminal.
+      on_change: what to do if the folder holds a run that cannot go on: of another config, of other inputs, or damaged.
+        "refuse" it; "restart": move it to `replaced/` beside the folder and start anew; "accept" other inputs.
+      build: makes the experiment.
 
     Raises:
-      UsageError: bad input, or a loss that is not finite.
+      UsageError: bad input, a loss that is not finite, or no room to save.
+      CannotGoOnError: the folder's run cannot go on, with what differs.
       Interrupted: asked to stop by SIGTERM or Ctrl-C; everything is saved.
     """
-    folder = Workdir(workdir, complete(config).to_dict())
-    if folder.complete():
-        return folder.result()
-    experiment = build_experiment(config)
-    title, final = title or experiment.data.name, dict[str, Any]()
+    pick("on_change", on_change, dict.fromkeys(ON_CHANGE))
+    config = complete(config)
     try:
+        return _gone_on(config, workdir, title, on_change == "accept", build)
+    except CannotGoOnError as error:
+        if on_change != "restart":
+            raise
+        if is_main_process():
+            print(f"{error}\nStarted anew; what was there is in {set_aside(workdir)}")
+    return _gone_on(config, workdir, title, False, build)
+
+
+def _gone_on(
+    config: ConfigDict,
+    workdir: str | pathlib.Path,
+    title: str,
+    accept: bool,
+    build: Callable[[ConfigDict], Experiment],
+) -> dict[str, Any]:
+    folder = Workdir(workdir, config.to_dict())
+    try:
+        if folder.complete():
+            return _returned_again(config, folder, title, accept)
+        experiment = build(config)
+        pool = experiment.search.pool_rows if experiment.search else None
+        folder.check_inputs(lambda: inputs_of(config, experiment.data, pool), accept)
         with StopSignal() as stop:
-            _keep_rows(experiment, folder)
-            if experiment.search is not None and experiment.search.network:
-                state = load_network(experiment.search.network, experiment)
-                folder.begin()
-            else:
-                state, final = _trained(experiment, folder, stop, title)
-            if experiment.search is not None:
-                run = _finished(experiment, state, folder, stop, title)
-                final |= experiment.search.finish(run)
-                experiment.search.export(run)
+            return _run(experiment, folder, stop, title or experiment.data.name)
+    except OSError as error:
+        if error.errno not in _CANNOT_WRITE:
+            raise
+        raise UsageError(
+            f"{folder.path}: {error}. Make room, or the folder writable; the same command goes on"
+        ) from error
     finally:
         folder.close()
+
+
+def _returned_again(config: ConfigDict, folder: Workdir, title: str, accept: bool) -> dict[str, Any]:
+    """The result of a complete run, if what it has read is what is there now."""
+    result, note = folder.result(), ""
+    if folder.touched(facts_of_inputs(config)):
+        try:
+            folder.check_inputs(lambda: read_inputs_of(config), accept)
+            folder.keep_inputs()
+        except CannotGoOnError:
+            raise
+        except UsageError as error:
+            note = f"\nWhether it would read the same today is not known: {error}"
+    if is_main_process():
+        print(f"{title or config.data.name}: finished before; nothing was trained ({folder.path}){note}")
+    return result
+
+
+def _run(experiment: Experiment, folder: Workdir, stop: StopSignal, title: str) -> dict[str, Any]:
+    """Train, search, save; the figures."""
+    final: dict[str, Any] = {}
+    if experiment.search is not None and experiment.search.network:
+        state = load_network(experiment.search.network, experiment)
+        folder.begin()
+    else:
+        state, final = _trained(experiment, folder, stop, title)
+    if experiment.search is not None:
+        run = _finished(experiment, state, folder, stop, title)
+        final |= experiment.search.finish(run)
+        experiment.search.export(run)
     if not is_main_process():
         return {}
     save_evaluation_figures(folder.path, {title: [final]})
@@ -101,18 +171,6 @@ def _finished(experiment: Experiment, state: TrainState, folder: Workdir, stop: 
         progress=functools.partial(ProgressBar, visible=is_main_process()),
         learned=experiment.learned,
     )
-
-
-def _keep_rows(experiment: Experiment, folder: Workdir) -> None:
-    """Write down which rows and labels the run has, or refuse to go on with others."""
-    data = experiment.data
-    if not is_main_process() or (experiment.search is None and data.clean_label is None):
-        return
-    path = folder.path / ROWS
-    if not path.exists():
-        save_rows(path, data)
-    elif not same_rows(path, data):
-        raise UsageError(f"{path} says that this run has other rows or labels: use another --workdir")
 
 
 class Trainer:

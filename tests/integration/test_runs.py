@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from helpers.run_state import assert_same, final_state, stop_at
 from helpers.settings import ROOT, tiny_config
+from matplotlib.figure import Figure
 
 from jaxaug.core.errors import Interrupted, UsageError
 from jaxaug.core.sharding import put_global, replicated, sharded_along
@@ -44,10 +45,10 @@ def test_a_run_leaves_its_record(straight):
     assert (workdir / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_complete_run_is_not_repeated(straight, monkeypatch):
+def test_a_complete_run_is_not_repeated(straight, capsys):
     workdir, config, result = straight
-    monkeypatch.setattr(trainer, "build_experiment", None)
-    assert trainer.train_and_evaluate(config, workdir) == result
+    assert trainer.train_and_evaluate(config, workdir, build=None) == result
+    assert capsys.readouterr().out == f"digits: finished before; nothing was trained ({workdir.resolve()})\n"
 
 
 @pytest.mark.parametrize(("number", "step"), [(signal.SIGTERM, 30), (signal.SIGINT, 42)])
@@ -166,7 +167,32 @@ def test_sweep(tmp_path, capsys):
     saved = json.loads((tmp_path / "plain" / "seed_1" / "config.json").read_text())
     assert saved["seed"] == 1
     assert saved["loss"] == []
+    capsys.readouterr()
     assert sweep.run(config, tmp_path) == results
+    assert capsys.readouterr().out.count("finished before; nothing was trained") == 4
+
+
+def test_a_sweep_builds_and_reads_once(tmp_path, monkeypatch):
+    """An experiment for each run, and the data once for all of them; a finished run needs none."""
+    built, read = [], []
+    build, load = sweep.build_experiment, sweep.load_dataset
+    monkeypatch.setattr(sweep, "build_experiment", lambda *arguments: built.append(arguments) or build(*arguments))
+    monkeypatch.setattr(sweep, "load_dataset", lambda config: read.append(config.data.name) or load(config))
+    config = tiny_config(variants={"plain": {"loss": ()}, "isda": {}})
+
+    def stopped(config, folder, title, *, on_change, build):
+        build(config)
+        return {"test_top1": 0.5}
+
+    monkeypatch.setattr(sweep, "train_and_evaluate", stopped)
+    monkeypatch.setattr(sweep, "training_curves", lambda *arguments: Figure())
+    monkeypatch.setattr(sweep, "save_evaluation_figures", lambda *arguments: None)
+    sweep.run(config, tmp_path)
+    assert (len(built), read) == (2, ["digits"])
+    config.variants.isda = {"data": {"validation_size": 100}}
+    sweep.run(config, tmp_path)
+    # The experiment of the second data set was checked and not kept: it is built again when its turn comes.
+    assert (len(built), len(read)) == (5, 3)
 
 
 def test_workdir_of_another_config(straight):

@@ -1,5 +1,6 @@
 """Trainings with a search: what they leave behind, resuming, when its steps come, and the mistakes of its config."""
 
+import dataclasses
 import json
 import signal
 
@@ -8,8 +9,8 @@ import pytest
 from helpers.run_state import assert_same, final_state, stop_at
 from helpers.settings import tiny_config
 
-from jaxaug.core.errors import Interrupted, UsageError
-from jaxaug.data.corruption import same_rows
+from jaxaug.core.errors import CannotGoOnError, Interrupted, UsageError
+from jaxaug.data.contents import row_arrays
 from jaxaug.train import trainer
 from jaxaug.train.experiment import build_experiment
 
@@ -46,7 +47,10 @@ def test_what_a_search_leaves_behind(straight):
     assert wrong.sum() == (data.clean_label != data.train.label).sum() > 100
     assert np.median(found["weight"][wrong]) < np.median(found["weight"][~wrong])
     assert found["soft_given"][wrong].mean() < found["soft_given"][~wrong].mean()
-    assert same_rows(workdir / "rows.npz", data)
+    with np.load(workdir / "rows.npz") as rows:
+        expected = row_arrays(data)
+        assert {*rows.files} == {*expected} > {"train_label", "clean_label"}
+        assert all(np.array_equal(rows[name], array) for name, array in expected.items())
 
 
 def test_the_state_counts_the_steps(straight):
@@ -91,11 +95,15 @@ def test_other_rows_are_refused(straight):
     """The rows that a run has been trained on are part of it."""
     workdir, config, _ = straight
     (workdir / "result.json").unlink()
-    other = dict(np.load(workdir / "rows.npz"))
-    other["given_label"] = (other["given_label"] + 1) % 10
-    np.savez(workdir / "rows.npz", **other)
-    with pytest.raises(UsageError, match="other rows or labels"):
-        trainer.train_and_evaluate(config, workdir)
+
+    def others(config):
+        built = build_experiment(config)
+        label = (built.data.train.label + 1) % 10
+        train = dataclasses.replace(built.data.train, label=label)
+        return dataclasses.replace(built, data=dataclasses.replace(built.data, train=train))
+
+    with pytest.raises(CannotGoOnError, match=r"read something else before:\n  train label: (\d+) of \1 differ"):
+        trainer.train_and_evaluate(config, workdir, build=others)
 
 
 def unset(config):
@@ -170,3 +178,31 @@ def test_all_four_in_one_run(tmp_path):
     names = ["softening']", "strength']", "policy']['level']", "policy']['logits']"]
     for name in [f".meta.shared['{name}" for name in names] + [".meta.per_example['weight']"]:
         assert np.abs(state[name]).max() > 0.01, name
+
+
+def with_learned(run):
+    config = config_of()
+    config.epochs, config.search = 1, {"name": "learned", "run": str(run)}
+    return config
+
+
+def test_what_was_learned_is_used_by_another_training(straight, tmp_path):
+    """Another network on the same rows, and on fewer: it begins, and ends, with their weights and soft labels."""
+    workdir, config, _ = straight
+    again = with_learned(workdir)
+    again.seed, again.data.seed = 5, 0
+    trainer.train_and_evaluate(again, tmp_path / "again")
+    before, after = (np.load(folder / "per_example.npz") for folder in (workdir, tmp_path / "again"))
+    for name in ("index", "weight", "soft", "soft_given"):
+        np.testing.assert_allclose(before[name], after[name], rtol=1e-6)
+    for changes, message in (
+        ({"run": str(tmp_path)}, "there is no .*learned.npz"),
+        ({"run": ""}, "run must be the folder of a finished run"),
+        ({"loss": ()}, "no transform of this config is learned"),
+        ({"loss": (*LEARNED, {"name": "isda", "learned": True})}, "has no 'shared/strength': that run learned"),
+        ({"loss": ({"name": "learned_targets", "rank": 2},)}, "has no 'shared/soft_basis'"),
+    ):
+        other = with_learned(changes.get("run", workdir))
+        other.loss = changes.get("loss", other.loss)
+        with pytest.raises(UsageError, match=f"^config.search: learned: .*{message}"):
+            build_experiment(other)

@@ -62,9 +62,9 @@ def test_mistakes(file, settings, message):
 
 @pytest.fixture
 def begun(monkeypatch, tmp_path):
-    """(config, workdir) of runs that would have begun, and how processes were to be joined."""
+    """(config, workdir, what is to be done on a change) of runs that would have begun; how processes were joined."""
     runs, joined = [], []
-    monkeypatch.setattr(sweep, "run", lambda config, workdir: runs.append((config, workdir)))
+    monkeypatch.setattr(sweep, "run", lambda config, workdir, on_change: runs.append((config, workdir, on_change)))
     monkeypatch.setattr(sharding, "initialize_distributed", lambda *arguments: joined.append(arguments))
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
     return runs, joined
@@ -74,7 +74,7 @@ def test_a_default_folder_tells_settings_apart(file, begun):
     runs, _ = begun
     for settings in ([], ["--config.epochs=3"], ["--config.epochs=3"], ["--config.optim.momentum=0.5"]):
         assert main(["train", f"--config={file}:digits", *settings]) == 0
-    folders = [workdir for _, workdir in runs]
+    folders = [workdir for _, workdir, _ in runs]
     assert all(re.fullmatch(r"runs/one-[0-9a-f]{6}", folder) for folder in folders)
     assert folders[1] == folders[2]
     assert len(set(folders)) == 3
@@ -86,5 +86,15 @@ def test_a_folder_and_other_processes(file, begun):
     processes = ["--coordinator=host:1", "--num_processes=2", "--process_id=1"]
     assert main(["train", f"--config={file}", "--workdir=x", *processes]) == 0
     assert main(["train", f"--config={file}"]) == 0
-    assert runs[0][1] == "x"
+    assert runs[0][1:] == ("x", "refuse")
     assert joined == [("host:1", 2, 1), ("", 0, -1)]
+
+
+def test_what_to_do_on_a_change(file, begun, capsys):
+    runs, _ = begun
+    for flag in ("--restart", "--accept_inputs"):
+        assert main(["train", f"--config={file}", flag]) == 0
+    assert [on_change for _, _, on_change in runs] == ["restart", "accept"]
+    with pytest.raises(SystemExit):
+        main(["train", f"--config={file}", "--restart", "--accept_inputs"])
+    assert "not allowed with" in capsys.readouterr().err

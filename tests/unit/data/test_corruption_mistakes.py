@@ -1,4 +1,4 @@
-"""Corruptions that cannot be, and the file by which a run knows its own."""
+"""Corruptions that cannot be."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ import pytest
 from helpers.corrupted_data import blank, load_digits
 
 from jaxaug.core.errors import UsageError
-from jaxaug.data.corruption import corrupt, same_rows, save_rows
+from jaxaug.data.corruption import corrupt
 
 
 @pytest.mark.parametrize(
@@ -56,24 +56,3 @@ def test_refusals_of_sets():
         with pytest.raises(UsageError, match=message):
             corrupt(data, **changes)
     assert len(corrupt(blank(few, 2), imbalance=5).train) == 24
-
-
-def test_a_run_goes_on_with_its_own_rows_only(tmp_path):
-    data, path = load_digits(), tmp_path / "rows.npz"
-    few = corrupt(data, noise=0.2, imbalance=5)
-    save_rows(path, few)
-    assert [file.name for file in tmp_path.iterdir()] == ["rows.npz"]
-    assert same_rows(path, corrupt(load_digits(), noise=0.2, imbalance=5))
-    for changes in ({"noise": 0.2}, {"noise": 0.2, "imbalance": 5, "seed": 1}, {"noise": 0.1, "imbalance": 5}, {}):
-        assert not same_rows(path, corrupt(data, **changes))
-    moved = dataclasses.replace(few, validation=data.validation.at(slice(1, None)))
-    assert not same_rows(path, moved)
-    save_rows(path, moved)
-    assert same_rows(path, moved)
-    with np.load(path) as content:
-        np.testing.assert_array_equal(content["clean_label"], few.clean_label)
-        assert {*content.files} == {"train_index", "given_label", "clean_label", "validation_index"}
-    path.write_bytes(path.read_bytes()[:100])
-    for broken in (path, tmp_path / "none.npz"):
-        with pytest.raises(UsageError, match="cannot be read"):
-            same_rows(broken, few)
