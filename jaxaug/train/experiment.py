@@ -32,6 +32,7 @@ from jaxaug.robustness.base import Protocol
 from jaxaug.search.base import SearchContext, SearchMethod
 from jaxaug.tasks.base import Task
 from jaxaug.train.config import NO_SEARCH, complete
+from jaxaug.train.contradictions import check_parts
 from jaxaug.train.objective import HEAD, Parts, make_bilevel_problem, make_objective, make_per_example_inputs
 from jaxaug.train.step import init_state, make_predict, make_train_step
 
@@ -95,11 +96,14 @@ class Experiment:
         return jax.tree.map(one, jax.eval_shape(self.init, self.key), self.shardings())
 
 
-def build_experiment(config: ConfigDict) -> Experiment:
-    """Read the data and build every part. Raises UsageError for whatever is wrong with the config."""
+def build_experiment(config: ConfigDict, load: Callable[[ConfigDict], Dataset] | None = None) -> Experiment:
+    """Read the data and build every part. Raises UsageError for whatever is wrong with the config.
+
+    load: gives the data set of a config with every option (None: it is read).
+    """
     config, mesh = complete(config), make_mesh()
     _check_sizes(config, mesh.size)
-    search, data = _search_and_data(config)
+    search, data = search_and_data(config, load or _loaded)
     counts = {"steps_per_epoch": len(data.train) // config.batch_size, "epochs": config.epochs}
     parts, learned, meta = _parts(config, data, counts)
     with at("config.optim"):
@@ -136,7 +140,11 @@ def build_experiment(config: ConfigDict) -> Experiment:
 
 def load_dataset(config: ConfigDict) -> Dataset:
     """The data set as the config wants it: cut, thinned out, corrupted."""
-    options = complete(config).data.to_dict()
+    return _loaded(complete(config))
+
+
+def _loaded(config: ConfigDict) -> Dataset:
+    options = config.data.to_dict()
     if options["seed"] < 0:
         options["seed"] = config.seed
     return data_sets.load(**options)
@@ -151,14 +159,16 @@ def at(address: str) -> Iterator[None]:
         raise UsageError(f"{address}: {error}") from error
 
 
-def _search_and_data(config: ConfigDict) -> tuple[SearchMethod | None, Dataset]:
-    """(the search, None for none; the rows that are left for the training)."""
+def search_and_data(
+    config: ConfigDict, load: Callable[[ConfigDict], Dataset] = _loaded
+) -> tuple[SearchMethod | None, Dataset]:
+    """(the search, None for none; the rows that are left for the training) of a config with every option."""
     search = None
     if config.search.name != NO_SEARCH:
         with at("config.search"):
             search = instantiate("search", config.search.to_dict())
     with at("config.data"):
-        data = load_dataset(config)
+        data = load(config)
     if search is not None:
         with at("config.search"):
             data = search.prepare_data(data, config.seed)
@@ -194,7 +204,8 @@ def _parts(
     with at("config.loss"):
         chain = losses.create(config.loss)
         meta = chain.meta(data.num_classes) if chain.meta else MetaParams()
-    parts = Parts(task, model, augment, chain, **counts)
+    check_parts([*transforms["train"], *transforms["after"]], chain, task)
+    parts = Parts(task, model, augment, chain, **counts, groups=views if config.augment.views_apart else 1)
     return parts, learned, merge_meta_params([learned_meta, meta])
 
 
@@ -250,6 +261,8 @@ def _trace(experiment: Experiment, parts: Parts) -> Any:
 
 
 def _check_sizes(config: ConfigDict, size: int) -> None:
+    if config.seed >= 2**32:
+        raise UsageError(f"config.seed must be below 2**32, got {config.seed}")
     sizes = ("epochs", "batch_size", "eval_batch_size", "steps_per_dispatch", "log_every", "eval_every", "save_every")
     for name, least in [("seed", 0), *((name, 1) for name in sizes)]:
         if config[name] < least:
