@@ -1,0 +1,82 @@
+"""Parts of a config that make no sense together are told before anything is computed."""
+
+import logging
+
+import pytest
+from helpers.settings import tiny_config
+
+from jaxaug import augment, losses, policies
+from jaxaug.core.errors import UsageError
+from jaxaug.core.types import LossTransform
+from jaxaug.tasks.classification import Classification
+from jaxaug.train.contradictions import check_parts
+from jaxaug.train.experiment import build_experiment
+
+UNKNOWN = losses.stateless(lambda inputs: inputs)
+
+
+class OwnTask:
+    """A task that does not say what it reads."""
+
+
+class Mixing(OwnTask):
+    reads = frozenset({"mix_ratio"})
+
+
+@pytest.mark.fault("images mixed by {name}, labels not", "refused when the experiment is built, naming what is missing")
+@pytest.mark.parametrize("name", ["mixup", "cutmix"])
+@pytest.mark.parametrize("stage", ["train", "after"])
+@pytest.mark.parametrize("loss", [(), ("label_smoothing", "isda")])
+def test_mixing_without_its_loss(name, stage, loss):
+    config = tiny_config()
+    config.augment[stage] = (*config.augment[stage], name)
+    config.loss = loss
+    with pytest.raises(
+        UsageError, match=rf"config\.augment: '{name}' mixes images, .*\"mixed_targets\" to config\.loss"
+    ):
+        build_experiment(config)
+
+
+@pytest.mark.parametrize(
+    ("loss", "task"),
+    [
+        (losses.chain(losses.mixed_targets(), losses.isda()), Classification()),
+        (losses.chain(losses.isda(), UNKNOWN), Classification()),
+        (losses.chain(), OwnTask()),
+        (losses.chain(), Mixing()),
+    ],
+)
+def test_mixing_that_is_known_of(loss: LossTransform, task):
+    check_parts([augment.flip(), augment.mixup()], loss, task)
+
+
+def test_other_parts():
+    """Functions and policies say nothing of mixing."""
+    check_parts(
+        [lambda key, batch, shared, progress: batch, policies.trivialaugment()], losses.chain(), Classification()
+    )
+
+
+@pytest.mark.parametrize(
+    ("loss", "transform", "told"),
+    [
+        (losses.chain(), augment.soft_crop(), True),
+        (losses.chain(), augment.policy(softens=("all",)), True),
+        (losses.chain(), augment.soft_crop(soften=False), False),
+        (losses.chain(losses.soft_targets()), augment.soft_crop(), False),
+        (losses.chain(UNKNOWN), augment.soft_crop(), False),
+    ],
+)
+def test_a_visibility_that_nothing_reads(loss, transform, told, caplog):
+    """A warning: it is the hard crop that soft crops are compared to."""
+    with caplog.at_level(logging.WARNING):
+        check_parts([transform], loss, Classification())
+    assert told == ("add 'soft_targets' to config.loss" in caplog.text)
+
+
+def test_contradictions_inside_of_a_chain():
+    config = tiny_config()
+    config.augment.train = ("mixup",)
+    config.loss = ("mixed_targets", "learned_targets")
+    with pytest.raises(UsageError, match=r"config\.loss: chain: 'learned_targets' makes the targets anew"):
+        build_experiment(config)
