@@ -20,9 +20,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", help="the folder to write to: <name>_<copy>.png and visible.csv")
     parser.add_argument("--copies", type=int, default=1, help="augmented versions of each image (default: 1)")
     parser.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
-    parser.add_argument("--batch_size", type=int, default=64, help="images of one size at a time (default: 64)")
-    parser.add_argument("--exact", action="store_true", default=True, help="PIL's results (the default)")
-    parser.add_argument("--noexact", dest="exact", action="store_false", help="the differentiable form, rounded")
+    parser.add_argument("--exact", action="store_true", default=True, help="PIL's results, by NumPy (the default)")
+    parser.add_argument(
+        "--noexact",
+        dest="exact",
+        action="store_false",
+        help="the differentiable form, rounded; JAX compiles each size of image",
+    )
+    parser.add_argument(
+        "--skip_broken", action="store_true", help="leave out images that cannot be read, and say which"
+    )
     parser.add_argument("--overwrite", action="store_true", help="write into a folder that is not empty")
     parser.add_argument("--plot", help="draw the policy into this file, for example policy.png")
     parser.add_argument(
@@ -46,7 +53,7 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
         plot_policy(policy, chosen.plot)
         print(f"the policy is drawn in {chosen.plot}")
     if chosen.images:
-        names = ("copies", "seed", "exact", "batch_size", "overwrite")
+        names = ("copies", "seed", "exact", "skip_broken", "overwrite")
         options = {name: getattr(chosen, name) for name in names}
         written = image_folder.augment_folder(policy, chosen.images, chosen.out, **options)
         print(f"{len(written)} images and {image_folder.TABLE} are in {chosen.out}")

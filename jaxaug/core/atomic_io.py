@@ -1,4 +1,4 @@
-"""Small files that a killed process must not leave half written."""
+"""Files that a killed process must not leave half written."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ def write_text(path: pathlib.Path, text: str) -> None:
         return
     part = path.with_name(f".{path.name}.part")
     part.write_text(text)
+    os.replace(part, path)
+
+
+def write_bytes(path: pathlib.Path, content: bytes) -> None:
+    """Write the bytes, whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(content)
     os.replace(part, path)
 
 

@@ -3,7 +3,6 @@
 ImageNet as it is usually unpacked (train/<wnid>/*.JPEG and val/<wnid>/*.JPEG) is such a folder.
 """
 
-import logging
 import pathlib
 from typing import Any
 
@@ -14,13 +13,13 @@ from jaxaug.core.registry import register
 from jaxaug.data.dataset import Dataset, assemble
 from jaxaug.data.splits import check_sources
 from jaxaug.data.storage import image_files
+from jaxaug.data.storage.image_reader import ENDINGS, entries, find_images, tell_passed_over
 from jaxaug.data.storage.paths import find_places
 
 # What the folders of a split may be called.
 SPLITS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
 # The statistics that networks for ImageNet are trained with, since Torch's first recipes.
 STATISTICS = {"imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))}
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
 @register("data")
@@ -29,27 +28,29 @@ def folder(
     path: str = "",
     size: int = 0,
     channels: int = 0,
+    recursive: bool = False,
     cache: bool = False,
     statistics: str = "computed",
     validation_size: float = 0.0,
     seed: int = 0,
     directory: str = "",
 ) -> Dataset:
-    """Loads the images of {train,validation,test}/<class>/*.{png,jpg,jpeg,webp,bmp}, as uint8 [N H W C].
+    """Loads the images of {train,validation,test}/<class>/*, as uint8 [N H W C].
 
     The classes are the folders of train, sorted by name; validation and test have all or some of them. Rows are in the
-    order of class and file name, and `Dataset.files` says which file a row is. Names that start with a dot are passed
-    over. validation (or val) and test are as in npz: validation rows are trusted, and either split may be left out
-    where there is the other, or where validation_size cuts rows off; without test images the test split is the
-    validation split.
+    order of class and file name, and `Dataset.files` says which file a row is. Images are files that end in .png, .jpg,
+    .jpeg, .webp, .bmp, .gif, .pgm, .ppm, .tif or .tiff; names that start with a dot are passed over. validation (or
+    val) and test are as in npz: validation rows are trusted, and either split may be left out where there is the other,
+    or where validation_size cuts rows off; without test images the test split is the validation split.
 
-    Photographs are turned upright as their EXIF entry says; transparency is dropped.
+    Photographs are turned upright as their EXIF entry says; transparency is dropped; gray of 16 bits is rounded to 8.
 
     Args:
       path: the folder.
       size: side of the images, each cut to the square in its middle and resized (bicubic, antialiased); 0 where all are
         as large as the first.
       channels: 1 gray or 3 color; 0 for what the first image has.
+      recursive: whether to read the images in the sub-folders of a class, too.
       cache: whether to keep the decoded images in `directory`, where the next run finds them and from where they are
         mapped into memory (validation_size and train_size read the rows that are left into it).
       statistics: mean and std of the channels: "computed" from the training rows, or "imagenet" for its usual ones.
@@ -67,7 +68,7 @@ def folder(
     }
     check_sources(f"folder: {root}", validation_size, validation="validation" in present, test="test" in present)
     names = _class_names(present)
-    paths = {split: _images(split, folder, names) for split, folder in present.items()}
+    paths = {split: _images(split, folder, names, recursive) for split, folder in present.items()}
     target = image_files.target_of(paths["train"][0][0], size, channels)
     mean, std = _statistics(statistics, target.channels)
     files = {split: [path for path, _ in found] for split, found in paths.items()}
@@ -103,11 +104,11 @@ def _root(path: str, size: int, channels: int) -> pathlib.Path:
 
 
 def _class_names(present: dict[str, pathlib.Path]) -> tuple[str, ...]:
-    names = tuple(path.name for path in _entries(present["train"]) if path.is_dir())
+    names = tuple(path.name for path in entries(present["train"]) if path.is_dir())
     if not names:
         raise UsageError(f"folder: {present['train']} has no folders; it must hold a folder of images for each class")
     for folder in present.values():
-        unknown = [path.name for path in _entries(folder) if path.is_dir() and path.name not in names]
+        unknown = [path.name for path in entries(folder) if path.is_dir() and path.name not in names]
         if unknown:
             raise UsageError(
                 f"folder: {folder} has the classes {', '.join(unknown)}, which train has not: rename or remove them"
@@ -127,31 +128,28 @@ def _statistics(word: str, channels: int) -> tuple[Any, Any]:
     return STATISTICS[word]
 
 
-def _entries(folder: pathlib.Path) -> list[pathlib.Path]:
-    try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    except OSError as error:
-        raise UsageError(f"folder: {folder} cannot be read: {error}") from error
-
-
-def _images(split: str, folder: pathlib.Path, names: tuple[str, ...]) -> list[tuple[pathlib.Path, int]]:
+def _images(
+    split: str, folder: pathlib.Path, names: tuple[str, ...], recursive: bool
+) -> list[tuple[pathlib.Path, int]]:
     """(file, label) of every image of a split."""
     found, others = [], []
     for label, name in enumerate(names):
-        entries = _entries(folder / name) if (folder / name).is_dir() else []
-        of_class = [(path, label) for path in entries if path.suffix.lower() in SUFFIXES]
-        if split == "train" and not of_class:
-            raise UsageError(f"folder: {folder / name} has no images ({', '.join(SUFFIXES)}); add some or remove it")
-        found += of_class
-        others += [path for path in entries if path.suffix.lower() not in SUFFIXES]
+        if not (folder / name).is_dir():
+            continue
+        of_class = find_images(folder / name, recursive)
+        others += of_class.others
+        if split == "train" and not of_class.images:
+            tell_passed_over(of_class.others)
+            raise UsageError(f"folder: {folder / name} has no images ({', '.join(ENDINGS)}); add some or remove it")
+        found += [(path, label) for path in of_class.images]
     if not found:
-        flat = any(path.suffix.lower() in SUFFIXES for path in _entries(folder))
+        tell_passed_over(others)
+        flat = find_images(folder, recursive=False).images
         raise UsageError(
-            f"folder: {folder} has no images ({', '.join(SUFFIXES)}) in its classes; "
+            f"folder: {folder} has no images ({', '.join(ENDINGS)}) in its classes; "
             + ("move its images into a folder for each class" if flat else "add some or remove it")
         )
-    if others:
-        logging.getLogger(__name__).warning("passed over %d that are no images, such as %s", len(others), others[0])
+    tell_passed_over(others)
     return found
 
 

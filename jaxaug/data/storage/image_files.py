@@ -1,25 +1,22 @@
 """Image files made into arrays: decoded side by side, brought to one size and number of channels, kept if asked for."""
 
-import concurrent.futures
 import dataclasses
 import hashlib
 import math
 import pathlib
 import shutil
-from typing import Any
 
 import numpy as np
 from numpy.lib.format import open_memmap
+from PIL import Image, ImageOps
 
 from jaxaug.core.errors import UsageError
 from jaxaug.data.storage import cache
+from jaxaug.data.storage.image_reader import COLOR, GRAY, in_threads, open_image
 
 Files = dict[str, list[pathlib.Path]]  # split -> its files
-# Pillow's names of modes without color.
-_GRAY = ("1", "L", "LA", "La")
 # Seconds until reading shows its progress.
 _PATIENCE = 3
-_QUEUE = 10_000  # files that wait to be decoded: a million would take gigabytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +39,8 @@ class Target:
 
 def target_of(first: pathlib.Path, size: int, channels: int) -> Target:
     """The target of a set with this first image. size, channels: as asked for, 0 for those of the image."""
-    image = _open(first)
-    gray = image.mode in _GRAY
+    image = open_image(first)
+    gray = image.mode == GRAY
     height, width = (size, size) if size else (image.height, image.width)
     return Target(height, width, channels or (1 if gray else 3), resize=size > 0, strict=gray and not channels)
 
@@ -101,48 +98,22 @@ def _read(split: str, paths: list[pathlib.Path], target: Target, images: np.ndar
     def read(row: int) -> None:
         images[row] = _decode(paths[row], target)
 
-    # Pillow decodes outside Python's lock.
-    workers = concurrent.futures.ThreadPoolExecutor()
-    try:
-        # disable=None shows the bar on a terminal only.
-        with tqdm(desc=f"reading {split}", total=len(paths), unit="image", delay=_PATIENCE, disable=None) as bar:
-            for start in range(0, len(paths), _QUEUE):
-                for _ in workers.map(read, range(start, min(start + _QUEUE, len(paths)))):
-                    bar.update()
-    finally:
-        workers.shutdown(cancel_futures=True)
-
-
-def _open(path: pathlib.Path) -> Any:
-    """A decoded, upright image of Pillow."""
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(path) as image:
-            image.load()
-            upright = ImageOps.exif_transpose(image)
-    except Exception as error:  # Pillow's decoders raise many kinds; all mean a file it cannot read
-        raise UsageError(f"folder: {path} cannot be read as an image: {error}; repair or remove it") from error
-    if upright.mode.startswith(("I", "F")):
-        raise UsageError(f"folder: {path} has more than 8 bits per pixel (mode {upright.mode}); save it with 8 bits")
-    return upright
+    # disable=None shows the bar on a terminal only.
+    with tqdm(desc=f"reading {split}", total=len(paths), unit="image", delay=_PATIENCE, disable=None) as bar:
+        for _ in in_threads(read, range(len(paths))):
+            bar.update()
 
 
 def _decode(path: pathlib.Path, target: Target) -> np.ndarray:
-    from PIL import Image, ImageOps
-
-    image = _open(path)
-    if target.strict and image.mode not in _GRAY:
+    image = open_image(path)
+    if target.strict and image.mode != GRAY:
         raise UsageError(f"folder: {path} is in color, the first image is gray: set channels to 3, or to 1")
     if not target.resize and image.size != (target.width, target.height):
         raise UsageError(
             f"folder: {path} has {image.width} x {image.height} pixels, the first image {target.width} x "
             f"{target.height}: set size to bring all to one size"
         )
-    if "transparency" in image.info:
-        # Pillow warns about palettes with transparency unless they pass through RGBA.
-        image = image.convert("RGBA")
-    image = image.convert("L" if target.channels == 1 else "RGB")
+    image = image.convert(GRAY if target.channels == 1 else COLOR)
     if target.resize:
         image = ImageOps.fit(image, (target.width, target.height), Image.Resampling.BICUBIC)
     return np.asarray(image).reshape(target.height, target.width, target.channels)

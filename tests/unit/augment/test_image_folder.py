@@ -1,17 +1,15 @@
 """A folder of images through a policy: what is written, that it repeats, and every mistake told in one line."""
 
 import csv
-import struct
-import zlib
 
 import jax
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
+from jaxaug import policies
 from jaxaug.augment import apply_policy, image_folder
 from jaxaug.cli.main import main
-from jaxaug.core.errors import UsageError
 from jaxaug.policies.policy import make_policy
 
 # Few ops, so that little is compiled: a cutout that hides, a rotation, and nothing.
@@ -55,24 +53,68 @@ def run(tmp_path, images, policy, out="out", *flags):
 
 
 def test_files_and_table(tmp_path, images):
-    assert run(tmp_path, images, POLICY, "out", "--copies=2", "--batch_size=4") == 0
+    assert run(tmp_path, images, POLICY, "out", "--copies=2") == 0
     found = read(tmp_path / "out")
     expected = [f"{name}_{copy}.png" for name in ("a", "b", "deep/a", "grey") for copy in (0, 1)]
     assert sorted(found) == sorted(expected)
     assert {found[name].shape for name in found if "grey" not in name} == {(8, 6, 3)}
     assert found["grey_0.png"].shape == (5, 7)
+    assert {path.name for path in (tmp_path / "out").iterdir() if path.suffix != ".png"} == {"deep", "visible.csv"}
     with open(tmp_path / "out" / "visible.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["file"] for row in rows] == sorted(expected)
     for row in rows:
         pixels = float(row["visible"]) * (35 if "grey" in row["file"] else 48)
         assert pixels == pytest.approx(round(pixels), abs=1e-3)
-    # One group of one size in one batch is what augment_batch gives with the group's key.
-    same = np.stack([picture(3, 5, 7)[..., None]] * 2)
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), 0), 0)
-    after, visible = apply_policy(key, same, POLICY)
-    np.testing.assert_array_equal(after[..., 0], [found["grey_0.png"], found["grey_1.png"]])
-    np.testing.assert_allclose(visible, [float(r["visible"]) for r in rows if "grey" in r["file"]], atol=1e-6)
+
+
+def test_same_pixels_as_under_jax(tmp_path, images):
+    """Of a policy without chance; and of one with chance, what the NumPy form gives for the image's own generator."""
+    turn = make_policy([[[("Rotate", 0.7, 1.0)]]])
+    image_folder.augment_folder(turn, images, tmp_path / "turned")
+    after, _ = apply_policy(0, picture(3, 5, 7)[None, ..., None], turn)
+    np.testing.assert_array_equal(read(tmp_path / "turned")["grey_0.png"], after[0, ..., 0])
+    shares = image_folder.augment_folder(POLICY, images, tmp_path / "out", seed=3, copies=2)
+    rng = image_folder._generator(3, "deep/a.png", 1)
+    after, visible = policies.apply_numpy(POLICY, rng, picture(2, 8, 6, 3))
+    np.testing.assert_array_equal(read(tmp_path / "out")["deep/a_1.png"], after)
+    assert shares["deep/a_1.png"] == visible
+
+
+def test_images_know_nothing_of_each_other(tmp_path, images):
+    """A file more, or one of another size, changes no other file."""
+    image_folder.augment_folder(POLICY, images, tmp_path / "few", copies=2)
+    Image.fromarray(picture(9, 13, 4, 3)).save(images / "0.png")
+    image_folder.augment_folder(POLICY, images, tmp_path / "more", copies=2)
+    few, more = read(tmp_path / "few"), read(tmp_path / "more")
+    assert len(more) == len(few) + 2
+    for name, pixels in few.items():
+        np.testing.assert_array_equal(more[name], pixels)
+
+
+def test_nothing_is_compiled(tmp_path, monkeypatch):
+    """Images of as many sizes as there are images: JAX is not asked."""
+    root = tmp_path / "in"
+    root.mkdir()
+    for i in range(30):
+        Image.fromarray(picture(i, 5 + i, 40 - i, 3)).save(root / f"{i}.png")
+    monkeypatch.setattr(image_folder, "apply_policy", None)
+    policy = policies.randaugment(num_layers=2, magnitude=9)
+    image_folder.augment_folder(policy, root, tmp_path / "out")
+    for i in range(30):
+        assert read(tmp_path / "out")[f"{i}_0.png"].shape == (5 + i, 40 - i, 3)
+
+
+def test_compiled_sizes_do_not_pile_up(tmp_path, images, monkeypatch):
+    """What the differentiable form compiled for some sizes is forgotten before the next."""
+    forgotten = []
+    monkeypatch.setattr(image_folder, "SIZES", 1)
+    monkeypatch.setattr(jax, "clear_caches", lambda: forgotten.append(1))
+    assert run(tmp_path, images, NOTHING, "out", "--noexact") == 0
+    assert forgotten == [1]
+    for name, seed in (("a", 0), ("b", 1), ("deep/a", 2)):
+        np.testing.assert_array_equal(read(tmp_path / "out")[f"{name}_0.png"], picture(seed, 8, 6, 3))
+    np.testing.assert_array_equal(read(tmp_path / "out")["grey_0.png"], picture(3, 5, 7))
 
 
 def test_half_is_seen(tmp_path, images):
@@ -90,7 +132,7 @@ def test_half_is_seen(tmp_path, images):
 
 def test_seeds(tmp_path, images):
     for out, seed in (("one", 1), ("same", 1), ("two", 2)):
-        assert run(tmp_path, images, POLICY, out, f"--seed={seed}", "--copies=3", "--batch_size=4") == 0
+        assert run(tmp_path, images, POLICY, out, f"--seed={seed}", "--copies=3") == 0
     one, same, two = (read(tmp_path / out) for out in ("one", "same", "two"))
     for name in one:
         np.testing.assert_array_equal(one[name], same[name])
@@ -99,85 +141,35 @@ def test_seeds(tmp_path, images):
 
 
 def test_names_that_clash_keep_their_endings(tmp_path):
+    """As many copies as images, whatever they are called."""
     root = tmp_path / "in"
     root.mkdir()
-    for name in ("a.png", "a.bmp"):
-        Image.fromarray(picture(0, 8, 6, 3)).save(root / name)
-    assert set(image_folder.augment_folder(HALVED, root, tmp_path / "out")) == {"a.png_0.png", "a.bmp_0.png"}
+    for i, name in enumerate(("a.png", "a.bmp", "a.png.png", "b.png")):
+        Image.fromarray(picture(i, 8, 6, 3)).save(root / name)
+    image_folder.augment_folder(NOTHING, root, tmp_path / "out")
+    found = read(tmp_path / "out")
+    assert list(found) == ["a.bmp_0.png", "a.png.png_0.png", "a.png_0.png", "b_0.png"]
+    for name, seed in zip(found, (1, 2, 0, 3), strict=True):
+        np.testing.assert_array_equal(found[name], picture(seed, 8, 6, 3))
 
 
-def test_images_are_turned_as_their_camera_says(tmp_path):
+@pytest.mark.parametrize(("name", "value"), [("a.tif", 6), ("a.tif", 8), ("a.png", 5), ("a.png", 9), ("a.jpg", 65535)])
+def test_images_are_turned_as_their_camera_says(tmp_path, name, value):
     root = tmp_path / "in"
     root.mkdir()
     exif = Image.Exif()
-    exif[image_folder.ORIENTATION] = 6
-    original = picture(0, 6, 8, 3)
-    Image.fromarray(original).save(root / "a.png", exif=exif)
-    image_folder.augment_folder(NOTHING, root, tmp_path / "out", exact=False)
-    np.testing.assert_array_equal(read(tmp_path / "out")["a_0.png"], np.rot90(original, -1))
+    exif[0x0112] = value
+    Image.fromarray(picture(0, 6, 8, 3)).save(root / name, exif=exif)
+    image_folder.augment_folder(NOTHING, root, tmp_path / "out")
+    np.testing.assert_array_equal(read(tmp_path / "out")["a_0.png"], ImageOps.exif_transpose(Image.open(root / name)))
 
 
-def test_every_format_is_read(tmp_path):
-    """JPEG, WebP, a palette with transparency, one bit: RGB or grey, whatever they were."""
-    root = tmp_path / "in"
-    root.mkdir()
-    image = Image.fromarray(picture(0, 6, 8, 3))
-    image.save(root / "a.jpg")
-    image.save(root / "b.webp")
-    image.quantize(16).save(root / "c.gif", transparency=0)
-    image.convert("L").save(root / "d.jpeg")
-    image.convert("1").save(root / "e.bmp")
-    image_folder.augment_folder(NOTHING, root, tmp_path / "out", exact=False)
-    found = read(tmp_path / "out")
-    assert [found[f"{name}_0.png"].shape for name in "abcde"] == [(6, 8, 3)] * 3 + [(6, 8)] * 2
-    for name, file in (("a", "a.jpg"), ("b", "b.webp"), ("c", "c.gif")):
-        np.testing.assert_array_equal(found[f"{name}_0.png"], Image.open(root / file).convert("RGB"))
-
-
-def test_deep_and_transparent_grey_images(tmp_path):
-    """16 bits become 8, in every file format that has them; grey with transparency is grey."""
-    root = tmp_path / "in"
-    root.mkdir()
-    levels = np.array([[0, 128, 129, 257], [32768, 65406, 65407, 65535]], np.uint16)
-    for name in ("a.png", "b.tif"):
-        Image.fromarray(levels).save(root / name)
-    (root / "c.pgm").write_bytes(b"P5 4 2 65535 " + levels.astype(">u2").tobytes())
-    Image.fromarray(levels.astype(np.uint8)).convert("LA").save(root / "d.png")
-    image_folder.augment_folder(NOTHING, root, tmp_path / "out", exact=False)
-    found = read(tmp_path / "out")
-    for name in "abc":
-        np.testing.assert_array_equal(found[f"{name}_0.png"], [[0, 0, 1, 1], [128, 254, 255, 255]])
-    np.testing.assert_array_equal(found["d_0.png"], levels.astype(np.uint8))
-
-
-def chunk(kind, content):
-    """One piece of a PNG file."""
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-
-def test_images_that_cannot_be_read(tmp_path):
-    """Told by name, before anything is written."""
-    root = tmp_path / "in"
-    root.mkdir()
-    Image.fromarray(picture(0, 6, 8, 3)).save(root / "a.png")
-    whole = (root / "a.png").read_bytes()
-    start, rest = whole[:33], whole[33:]  # signature and header, then pixels
-    broken = {  # Pillow raises, in this order, OSError, SyntaxError, ValueError and DecompressionBombError
-        "cut.png": whole[:-30],
-        "torn.png": start + chunk(b"IDAT", rest[8:40]) + bytes(12),
-        "text.png": start + chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2**21))) + rest,
-        "huge.png": whole[:8] + chunk(b"IHDR", struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)) + rest,
-    }
-    for name, content in broken.items():
-        (root / name).write_bytes(content)
-        with pytest.raises(UsageError, match=f"cannot read the image .*{name}, mend or remove it"):
-            image_folder.augment_folder(NOTHING, root, tmp_path / "out")
-        (root / name).unlink()
-    for mode in ("I", "F"):
-        Image.new(mode, (8, 6)).save(root / "map.tif")
-        with pytest.raises(UsageError, match=r"gray levels of .*map\.tif have no known range"):
-            image_folder.augment_folder(NOTHING, root, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+def test_hidden_files_are_not_augmented(tmp_path, images, caplog):
+    (images / "._b.png").write_text("of a Mac")
+    (images / ".ipynb_checkpoints").mkdir()
+    Image.fromarray(picture(5, 8, 6, 3)).save(images / ".ipynb_checkpoints" / "a-checkpoint.png")
+    assert len(image_folder.augment_folder(NOTHING, images, tmp_path / "out")) == 4
+    assert f"passed over 1 that are no images, such as {images / 'notes.txt'}" in caplog.text
 
 
 def test_overwrite_deletes_nothing(tmp_path, images, capsys):
@@ -206,10 +198,11 @@ def test_plot_alone(tmp_path):
         (("--policy=randaugment", "--plot={0}/none/policy.png"), "cannot draw into"),
         (("--policy=randaugment", "--images={0}/none", "--out={0}/out"), "there is no folder"),
         (("--policy=randaugment", "--images={0}/empty", "--out={0}/out"), "no image in"),
-        (("--policy=randaugment", "--images={0}/broken", "--out={0}/out"), "cannot read the image"),
+        (("--policy=randaugment", "--images={0}/broken", "--out={0}/out"), "cannot be read as an image"),
         (("--policy=randaugment", "--images={0}/empty", "--out={0}/broken/a.png"), "is a file"),
         (("--policy=randaugment", "--images={0}/empty", "--out={0}/empty/out"), "contain one another"),
         (("--policy=randaugment", "--images={0}/empty", "--out={0}/out", "--copies=0"), "must be at least 1"),
+        (("--policy=randaugment", "--images={0}/empty", "--out={0}/out", "--seed=-1"), "a seed must be 0 or more"),
     ],
 )
 def test_mistakes(tmp_path, capsys, arguments, message):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxaug.core.atomic_io import write_npz, write_text
+from jaxaug.core.atomic_io import write_bytes, write_npz, write_text
 
 
 def test_text(tmp_path):
@@ -28,3 +28,10 @@ def test_arrays_that_cannot_be_written_leave_the_old_file(tmp_path):
         write_npz(path, {"a": np.arange(4), "b": Broken()})
     with np.load(path) as content:
         np.testing.assert_array_equal(content["a"], np.arange(3))
+
+
+def test_bytes(tmp_path):
+    for content in (b"one", b"two"):
+        write_bytes(tmp_path / "a.png", content)
+        assert (tmp_path / "a.png").read_bytes() == content
+    assert [file.name for file in tmp_path.iterdir()] == ["a.png"]

@@ -167,7 +167,7 @@ def cut_short(root):
 MISTAKES = {
     "text": (lambda root: (root / "test/cat/0.png").write_text("text"), {}, r"test/cat/0\.png cannot be read as an"),
     "cut short": (cut_short, {}, r"cat/c\.png cannot be read as an image"),
-    "deep": (lambda root: draw_deep(root / "train/ape/x.png"), {}, r"x\.png has more than 8 bits per pixel"),
+    "range": (lambda root: draw_range(root), {}, r"gray levels of .*x\.tif have no known range"),
     "no images": (
         lambda root: (root / "train/dog").mkdir(),
         {},
@@ -195,8 +195,8 @@ def draw_flat(folder):
     draw(folder / "0.png")
 
 
-def draw_deep(path):
-    Image.fromarray(np.full((6, 6), 999, np.uint16)).save(path)
+def draw_range(root):
+    Image.fromarray(np.ones((6, 6), np.float32)).save(root / "train/ape/x.tif")
 
 
 @pytest.mark.parametrize("name", MISTAKES)
@@ -213,3 +213,26 @@ def test_other_files_are_passed_over(tmp_path, caplog):
     (tmp_path / "train/cat/notes.txt").write_text("text")
     assert len(load("folder", path=str(tmp_path)).train) == 5
     assert "passed over 1 that are no images, such as" in caplog.text
+
+
+def test_sub_folders_of_a_class(tmp_path, caplog):
+    """Said to be folders, or read."""
+    draw_set(tmp_path)
+    inner = draw(tmp_path / "train/cat/2024/d.png", seed=50)
+    draw(tmp_path / "train/cat/.thumbnails/d.png")
+    assert len(load("folder", path=str(tmp_path)).train) == 5
+    assert "passed over 1 that are folders, such as" in caplog.text
+    assert "train/cat/2024: set recursive to read" in caplog.text
+    data = load("folder", path=str(tmp_path), recursive=True)
+    assert [*data.train.label] == [0, 0, 1, 1, 1, 1]
+    assert data.files[2] == "train/cat/2024/d.png"
+    np.testing.assert_array_equal(data.train.image[2], inner)
+
+
+def test_gray_of_16_bits_is_rounded(tmp_path):
+    (tmp_path / "train/a").mkdir(parents=True)
+    Image.fromarray(np.full((6, 6), 129 * 257, np.uint16)).save(tmp_path / "train/a/0.png")
+    draw(tmp_path / "test/a/0.png", (6, 6))
+    data = load("folder", path=str(tmp_path))
+    assert data.train.image.shape == (1, 6, 6, 1)
+    assert (data.train.image == 129).all()
