@@ -19,10 +19,17 @@ def get_config():
     config.epochs, config.batch_size, config.eval_batch_size = 45, 128, 1000
     config.eval_every, config.save_every = 5, 15
     config.data.update(name="cifar10", validation_size=10_000)
+    config.data.statistics = "deepaa"
     crop, cutout = {"name": "pad_and_crop", "padding": 4, "fill": "zero"}, {"name": "cutout", "length": 16}
     config.augment.train = (crop, "flip", cutout)
-    config.model = {"name": "wide_resnet", "depth": 40, "widen_factor": 2, "dropout_rate": 0.0}
-    config.optim.update(learning_rate=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4, clip=5.0, decay="kernels")
+    # As its code in TensorFlow builds it.
+    config.model = {
+        **{"name": "wide_resnet", "depth": 40, "widen_factor": 2, "dropout_rate": 0.0},
+        **{"initialiser": "he_fan_in", "stride_on": 2, "raw_shortcut": True, "conv_bias": True},
+    }
+    # There the decay is a part of the gradient that is clipped.
+    config.optim.update(learning_rate=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4, decay="kernels")
+    config.optim.clip_decayed = 5.0
     config.optim.schedule = {"name": "cosine", "per": "step"}
     config.search = {"name": "deepaa", "pool": 35_000, "num_layers": 6, "updates": 1024, "chunk": 8}
     return config

@@ -33,6 +33,13 @@ RELEASED: dict[str, dict[str, Any]] = {
     },
 }
 DIVERGENCE = {"name": "kl_divergence", "symmetric": True}  # of the released code, only for distorted data
+# WRN-28-10 as its code builds it, and what it erases behind the normalisation: with the mean color of the data set.
+NETWORK = {
+    **{"name": "wide_resnet", "depth": 28, "widen_factor": 10, "dropout_rate": 0.0, "activation": "celu"},
+    **{"initialiser": "pytorch", "stride_on": 2, "raw_shortcut": True, "conv_bias": True},
+}
+ERASING = {"name": "random_erasing", "probability": 0.5}
+SEARCH_START = 51  # the first pass is before the epoch with this number, counted from 0
 # What says how far a method brings anything: each is worth a line beside it.
 CONTROLS: dict[str, dict[str, Any]] = {
     "train_and_validation": {"data": {"rows": "both"}},
@@ -45,6 +52,7 @@ def variants(
     *,
     transforms: Sequence[Slot] = (),
     before: Sequence[Slot] = (),
+    after: Sequence[Slot] = (),
     rand: tuple[int, int] = (3, 15),
     color: tuple[int, int] | None = None,
     auto: str = "fast_autoaugment_cifar10",
@@ -57,6 +65,7 @@ def variants(
         code's choices (`RELEASED`).
       transforms: slots of augmentations that every run has, after the policies.
       before: of those before them.
+      after: of those behind the normalisation; the learned affine augmentation then comes behind these.
       rand: (layers, magnitude) of RAND.
       color: of the color policy under SHA and SEP, None for none.
       auto, dada: their policies.
@@ -82,10 +91,11 @@ def variants(
             return {"name": component, **(RELEASED.get(component, {}) if released else {}), **options}
 
         train = [*before, *([policies[augment]] if augment in policies else []), *transforms]
-        train += [slot("affine", learned=SHARING[augment])] if augment in SHARING else []
+        learned = [slot("affine", learned=SHARING[augment])] if augment in SHARING else []
+        stages = {"train": tuple(train), "after": (*after, *learned)} if after else {"train": (*train, *learned)}
         chain = [slot(component) for component in CHAINS[loss]]
         chain += [DIVERGENCE] if released and TARGETS in CHAINS[loss] else []
-        changes: dict[str, Any] = {"augment": {"train": tuple(train)}, "loss": tuple(chain)}
+        changes: dict[str, Any] = {"augment": stages, "loss": tuple(chain)}
         searches = augment in SHARING or loss != "NONE"
         changes["search"] = slot("search") if released and searches else {}
         changes["search"]["name"] = "autodo" if searches else "none"
@@ -94,6 +104,33 @@ def variants(
     plain = one("NONE")
     controls = {name: {**plain, **changes} for name, changes in CONTROLS.items()}
     return {"plain": plain} | {name: one(name) for name in names if name != "NONE"} | controls
+
+
+def grid(variants: dict[str, dict[str, Any]], settings: Sequence[tuple[float, float]]) -> dict[str, dict[str, Any]]:
+    """Every variant for every setting (imbalance, share of wrong labels), the paper's tables: "SEP_BOTH_10_noise_10", in percent."""
+    found = {}
+    for name, changes in variants.items():
+        for imbalance, noise in settings:
+            data = {**changes.get("data", {}), "imbalance": imbalance, "noise": noise}
+            one = {**changes, "data": data}
+            if DIVERGENCE in one["loss"] and (imbalance, noise) == (1, 0):
+                # The released code's divergence is symmetric for distorted data alone.
+                plain = {**DIVERGENCE, "symmetric": False}
+                one["loss"] = tuple(plain if slot == DIVERGENCE else slot for slot in one["loss"])
+            found[f"{name}_{imbalance:g}_noise_{100 * noise:g}"] = one
+    return found
+
+
+def schedule(learning_rate: float, **options: Any) -> dict[str, Any]:
+    """The cosine of the released code: from a tenth, down to a thousandth, a warm-up of five epochs within it."""
+    start, floor = learning_rate / 10, learning_rate * 1e-3
+    common = {"name": "cosine", "per": "epoch", "floor": floor, "warmup": 5.0, "start": start, "overlap": True}
+    return {**common, **options}
+
+
+def search_schedule(learning_rate: float) -> dict[str, Any]:
+    """That of the search, whose first pass has the number 1 of as many epochs as there are, and one."""
+    return schedule(learning_rate, first=1, longer_by=1)
 
 
 def _read(name: str) -> tuple[str, str]:

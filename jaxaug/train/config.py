@@ -62,6 +62,7 @@ def default_config() -> ConfigDict:
                 "after": (),  # slots of transforms after normalisation
                 "size": 0,  # side of the square cut from the middle, after `train` and in evaluations; 0: all
                 "views": 1,  # independently augmented copies of each batch that a step sees together
+                "views_apart": False,  # BatchNorm takes its statistics of each view alone
             },
             "model": {"name": "convnet"},
             "loss": (),  # slots of loss transforms, in order: targets, then logits, then weights

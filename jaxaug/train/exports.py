@@ -8,6 +8,8 @@
                                      given class and that of the largest
     ...              [N ...]         what loss transforms and learned augmentations tell (`LossTransform.results`,
                                      `LearnedTransform.results`): weight, soft, soft_given, soft_share, logits, ...
+
+`learned.npz` beside it has the numbers themselves, from which the search "learned" takes them (`search/learned.py`).
 """
 
 from __future__ import annotations
@@ -19,31 +21,48 @@ import numpy as np
 from jaxaug.bilevel.per_example import gather_rows
 from jaxaug.core.atomic_io import write_npz
 from jaxaug.core.sharding import is_main_process, replicated
-from jaxaug.core.types import Batch, MetaParams, TrainState
+from jaxaug.core.types import Batch, MetaParams, TrainState, Tree
 from jaxaug.data.loader import Loader, RowSource
 from jaxaug.label_errors.report import write_report
 from jaxaug.runs.workdir import PER_EXAMPLE, Workdir
+from jaxaug.search.learned import FILE, learned_arrays
 from jaxaug.train.experiment import Experiment
 from jaxaug.train.step import batch_of
 
 
 def export_per_example(experiment: Experiment, state: TrainState, loader: Loader, folder: Workdir) -> None:
-    """Write `per_example.npz` where rows have something of their own and, if the config asks for it, the list of rows
-    that are probably labelled wrongly. loader: of the training rows. Every process must ask together."""
-    if not state.meta.per_example:
+    """Write `learned.npz` where something was learned; where rows have something of their own `per_example.npz` and, if
+    the config asks for it, the list of rows that are probably labelled wrongly.
+
+    loader: of the training rows. Every process must ask together.
+    """
+    if not (state.meta.per_example or state.meta.shared):
         return
-    found = per_example_results(experiment, state, loader)
-    if is_main_process():
+    if state.meta.per_example:
+        found, own = per_example_results(experiment, state, loader)
+    else:
+        found, own = {"index": np.zeros(0, np.int32)}, {}
+    if not is_main_process():
+        return
+    # What all rows share lies on every process, what is a row's own was gathered.
+    meta = MetaParams(own, jax.device_get(state.meta.shared))
+    write_npz(folder.path / FILE, learned_arrays(meta, found["index"]))
+    if own:
         write_npz(folder.path / PER_EXAMPLE, found)
         if experiment.config.label_issues:
             write_report(folder.path, found, experiment.data, experiment.config.label_issues)
 
 
-def per_example_results(experiment: Experiment, state: TrainState, loader: Loader) -> dict[str, np.ndarray]:
-    """The arrays of `per_example.npz`. loader: of the training rows. Every process must ask together."""
+def per_example_results(
+    experiment: Experiment, state: TrainState, loader: Loader
+) -> tuple[dict[str, np.ndarray], dict[str, Tree]]:
+    """(the arrays of `per_example.npz`, what was learned itself, `MetaParams.per_example` in the order of the rows).
+
+    loader: of the training rows. Every process must ask together.
+    """
     rule = experiment.search.rule if experiment.search else None
 
-    def step(state: TrainState, rows: RowSource) -> dict[str, jax.Array]:
+    def step(state: TrainState, rows: RowSource) -> tuple[dict[str, jax.Array], dict[str, Tree]]:
         batch = batch_of(*rows)
         meta = gather_rows(rule, state.meta, state.search_state, batch.index)[0]
         probability = jax.nn.softmax(experiment.predict(state, batch).logits)
@@ -51,13 +70,13 @@ def per_example_results(experiment: Experiment, state: TrainState, loader: Loade
         of_given = jnp.take_along_axis(probability, jnp.maximum(batch.label, 0)[:, None], axis=1)[:, 0]
         found = {"index": batch.index, "given": batch.label}
         found |= {"says": says, "says_given": of_given, "says_share": jnp.max(probability, axis=1)}
-        return found | _learned(experiment, meta, batch)
+        return found | _learned(experiment, meta, batch), meta.per_example
 
     jitted = jax.jit(step, out_shardings=replicated(experiment.mesh))
     parts = [jax.device_get(jitted(state, rows)) for rows in loader.whole(experiment.config.eval_batch_size)]
     data = experiment.data
-    found = {name: np.concatenate([part[name] for part in parts])[: len(data.train)] for name in parts[0]}
-    return found if data.clean_label is None else {**found, "clean": data.clean_label}
+    found, own = jax.tree.map(lambda *x: np.concatenate(x)[: len(data.train)], *parts)
+    return (found if data.clean_label is None else {**found, "clean": data.clean_label}), own
 
 
 def _learned(experiment: Experiment, meta: MetaParams, batch: Batch) -> dict[str, jax.Array]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import flax.struct
 import jax
+import jax.numpy as jnp
 
 from jaxaug import losses
 from jaxaug.core.totals import Sums
@@ -35,7 +36,8 @@ class Aux(flax.struct.PyTreeNode):
 class Parts:
     """What a training is made of.
 
-    augment: of `augment.build_pipeline`. chain: of the losses.
+    augment: of `augment.build_pipeline`. chain: of the losses. groups: in how many parts a batch is given to the model in
+    training, each with BatchNorm statistics of its own, of which the mean is kept.
     """
 
     task: Task
@@ -44,11 +46,28 @@ class Parts:
     chain: LossTransform
     steps_per_epoch: int
     epochs: int
+    groups: int = 1
 
     def progress(self, step: jax.Array) -> Progress:
         """How far the training is before step number `step` [] (from 0)."""
         share = step / (self.steps_per_epoch * self.epochs)
         return Progress(share, (step // self.steps_per_epoch) / self.epochs, self.epochs)
+
+    def trained(self, params: Tree, model_state: Tree, image: jax.Array, key: jax.Array) -> tuple[ModelOutput, Tree]:
+        """(what the model says of normalised images as it is trained, its state after it)."""
+
+        def apply(image: jax.Array, key: jax.Array) -> tuple[ModelOutput, Tree]:
+            return apply_model(self.model, params, model_state, image, train=True, key=key)
+
+        if self.groups == 1:
+            return apply(image, key)
+        image = image.reshape(self.groups, -1, *image.shape[1:])
+        # Kernel and bias of the head are the same for all.
+        axes = (ModelOutput(0, 0, None, None), 0)
+        output, states = jax.vmap(apply, out_axes=axes)(image, jax.random.split(key, self.groups))
+        features, logits = (x.reshape(-1, *x.shape[2:]) for x in (output.features, output.logits))
+        state = jax.tree.map(lambda x: jnp.mean(x, axis=0), states)
+        return output.replace(features=features, logits=logits), state
 
     def evaluated(self, params: Tree, model_state: Tree, image: jax.Array) -> ModelOutput:
         """What the model says of normalised images, as it is evaluated."""
@@ -66,9 +85,7 @@ def make_objective(parts: Parts) -> Objective:
         augment_key, model_key = jax.random.split(key)
         batch = batch.replace(per_example=meta.per_example)
         batch = parts.augment(batch, meta.shared, augment_key, progress, train=True)
-        output, model_state = apply_model(
-            parts.model, params, state.model_state, batch.image, train=True, key=model_key
-        )
+        output, model_state = parts.trained(params, state.model_state, batch.image, model_key)
         inputs = parts.task.loss_inputs(output, batch, meta.shared, progress)
         loss_state, inputs = parts.chain.apply(state.loss_state, inputs)
         return losses.mean_loss(inputs), Aux(model_state, loss_state, parts.task.train_sums(output, batch))

@@ -19,10 +19,19 @@ from jaxaug.train.config import complete, default_config, expand
 FILES = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
 
 
+# Words after the comma.
+WORDS = {
+    "isda_cifar": [f"wide_resnet-16-8,{word}" for word in ("cutout", "randaugment", "autoaugment")],
+    "deepaa_eval_cifar": [f"cifar_1,{word}" for word in ("batch8", "batch8_100", "wrn_40_2", "shake_shake", "svhn")],
+    "autodo_cifar": ["SEP_BOTH,cifar100", "RAND,grid"],
+    "autodo_svhn": ["RAND,grid"],
+}
+
+
 def rows_of(name):
     """The words after the colon that a config accepts; None for the config without one."""
     module = module_of(name)
-    return [None, *getattr(module, "ROWS", getattr(module, "MODELS", {}))]
+    return [None, *getattr(module, "ROWS", getattr(module, "MODELS", {})), *WORDS.get(name, [])]
 
 
 def schedule_of(config, steps_per_epoch):
@@ -84,9 +93,44 @@ def test_every_part_exists(name, row):
     assert 0 <= schedule(jax.numpy.asarray(10 * config.epochs - 1)) < config.optim.learning_rate
 
 
-def test_unknown_row():
-    with pytest.raises(ValueError, match="unknown row 'resnet-33'"):
-        module_of("isda_cifar").get_config("resnet-33")
+@pytest.mark.parametrize(
+    ("name", "words", "message"),
+    [
+        ("isda_cifar", "resnet-33", "unknown row 'resnet-33'"),
+        ("isda_cifar", "resnet-32,cutmix", "unknown augmentation 'cutmix'"),
+        ("autodo_cifar", "SEP,cifar", "unknown word 'cifar'"),
+        ("autodo_svhn", "SEP,cifar100", "unknown word 'cifar100'"),
+        ("deepaa_eval_cifar", "cifar_1,batch", "unknown training 'batch'"),
+    ],
+)
+def test_unknown_words(name, words, message):
+    with pytest.raises(ValueError, match=message):
+        module_of(name).get_config(words)
+
+
+def test_autodo_recipe():
+    """CIFAR-100's own statistics and policy; the papers' four settings; erasing behind the normalisation."""
+    module = module_of("autodo_cifar")
+    configs = expand(module.get_config("SEP_BOTH+DADA,cifar100,grid"))
+    assert {"plain_1_noise_0", "SEP_BOTH_10_noise_10", "DADA_1_noise_10", "validation_only_10_noise_0"} <= set(configs)
+    found = complete(configs["SEP_BOTH_10_noise_0"])
+    assert (found.data.imbalance, found.data.noise, found.data.statistics) == (10, 0, "autodo")
+    assert names_of(found.augment.train) == ("policy", "pad_and_crop", "flip")
+    assert names_of(found.augment.after) == ("random_erasing", "affine")
+    assert (found.search.start, found.model.activation, found.model.initialiser) == (51, "celu", "pytorch")
+    policy = slot_of(complete(configs["DADA_10_noise_0"]).augment.train, "policy")
+    assert policy["preset"] == "dada_cifar100"
+    compat = expand(module.get_config("compat_SEP_BOTH,grid"))
+    symmetric = [complete(compat[f"compat_SEP_BOTH_{at}"]).loss[2]["symmetric"] for at in ("1_noise_0", "10_noise_10")]
+    assert symmetric == [False, True]
+
+
+def test_deepaa_recipe():
+    config = complete(module_of("deepaa_eval_cifar").get_config("cifar_2,batch8"))
+    assert (config.augment.views, config.augment.views_apart) == (8, True)
+    assert (config.data.statistics, config.model.stride_on, config.model.raw_shortcut) == ("deepaa", 2, True)
+    search = complete(module_of("deepaa_search_cifar").get_config())
+    assert (search.optim.clip, search.optim.clip_decayed, search.model.initialiser) == (0.0, 5.0, "he_fan_in")
 
 
 def test_cifar_recipe():

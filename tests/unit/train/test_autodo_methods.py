@@ -51,7 +51,7 @@ def test_compat_is_the_released_code():
     assert (targets["name"], targets["smoothing"]) == ("learned_targets", 0.05)
     assert (weights["name"], weights["normalise"]) == ("learned_weights", "none")
     assert (divergence["name"], divergence["symmetric"]) == ("kl_divergence", True)
-    affine = config.augment.train[-1]
+    affine = config.augment.after[-1]
     assert (affine["name"], affine["geometry"], affine["upscale"]) == ("affine", "kornia_0.4.1", 4)
 
 
