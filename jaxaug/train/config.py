@@ -7,10 +7,11 @@ in the options that a config leaves out, so that a run knows each of them, and r
 from __future__ import annotations
 
 import ast
-import copy
 import importlib.util
 import pathlib
+import re
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -128,15 +129,60 @@ def expand(config: ConfigDict) -> dict[str, ConfigDict]:
         raise UsageError(f"config.seeds must be at least 1, got {config.seeds}")
     found = {}
     for name, changes in (config.variants.to_dict() or {config.model.name: {}}).items():
-        one = copy.deepcopy(config)
-        one.variants, one.seeds = ConfigDict(), 1
         _check_fields(f"config.variants.{name}", changes, config)
-        try:
-            one.update(changes)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise UsageError(f"config.variants.{name} does not fit the config: {error}") from None
-        found[name] = one
+        tree = {**config.to_dict(), "variants": {}, "seeds": 1}
+        found[name] = ConfigDict(_merged(f"config.variants.{name}", tree, changes))
     return found
+
+
+def _merged(address: str, base: Mapping[str, Any], changes: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """The tree with changes; where another component is named, the options of the one before are left out."""
+    found = dict(base)
+    for key, value in changes.items():
+        old, here, field = base.get(key), f"{address}.{key}", f"{path}.{key}".lstrip(".")
+        if field in SEQUENCES and isinstance(value, str | Mapping | tuple | list):
+            found[key] = as_slots(value)
+        elif isinstance(old, Mapping) and "name" in old and isinstance(value, str | Mapping):
+            found[key] = _merged(here, _renamed(field, old, slot_name(value)), slot_options(value), field)
+        elif isinstance(old, Mapping) and isinstance(value, Mapping):
+            found[key] = _merged(here, old, value, field)
+        else:
+            # A slot may be written either way; what a config leaves out is checked by the component.
+            _check_kind(here, value, None if isinstance(value, Mapping) and isinstance(old, str) else old)
+            found[key] = float(value) if isinstance(old, float) and isinstance(value, int) else value
+    return found
+
+
+def _renamed(field: str, slot: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The slot with another name ("": its own): it keeps what every component of the slot has, and no option else."""
+    if name in ("", slot.get("name")):
+        return dict(slot)
+    common = SLOTS[field][1] if field in SLOTS else None
+    kept = defaults_of(common) if common is not None and name != NO_SEARCH else {}
+    return {"name": name, **{key: value for key, value in slot.items() if key in kept}}
+
+
+def _check_kind(address: str, value: Any, old: Any) -> None:
+    """Raises UsageError for a value of another kind than the one it is to replace; None goes with all of them."""
+    same = isinstance(value, type(old)) and isinstance(value, bool) == isinstance(old, bool)
+    if old is None or value is None or same:
+        return
+    if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
+        return
+    if not (isinstance(old, tuple | list) and isinstance(value, tuple | list)):
+        raise UsageError(f"{address} must be {_kind(type(old).__name__)}, got {value!r}")
+
+
+def _kind(name: str) -> str:
+    """What values of a type are, in words."""
+    known = {
+        "bool": "True or False",
+        "int": "a whole number",
+        "float": "a number",
+        "str": "a word",
+        "tuple": "a sequence",
+    }
+    return {**known, "dict": "a literal {...}", "ConfigDict": 'a literal {...}, such as {"name": ...}'}.get(name, name)
 
 
 def _set(given: Any, whole: Any, words: list[str], text: str, address: str) -> None:
@@ -198,8 +244,7 @@ def _parsed(address: str, text: str, default: Any, *, is_slot: bool, is_sequence
         return tuple(value)
     value = _like(default, value, text)
     if default is not None and type(value) is not type(default) and not (is_slot and isinstance(value, Mapping)):
-        kind = {bool: "True or False", int: "a whole number", float: "a number", dict: "a literal {...}"}
-        raise UsageError(f"{address} must be {kind.get(type(default), type(default).__name__)}, got {text!r}")
+        raise UsageError(f"{address} must be {_kind(type(default).__name__)}, got {text!r}")
     return value
 
 
@@ -244,10 +289,23 @@ def load_config_file(argument: str) -> ConfigDict:
         return module.get_config(*([word] if word else []))
     except UsageError:
         raise
-    except ValueError as error:  # what a get_config refuses
-        raise UsageError(f"{file}: {error}") from None
     except Exception as error:
-        raise UsageError(f"{file} cannot be read: {type(error).__name__}: {error}") from error
+        raise UsageError(_mistake_in(path, file, error)) from error
+
+
+def _mistake_in(path: pathlib.Path, file: str, error: Exception) -> str:
+    """What an exception says of a config file, with its line if it came from one."""
+    lines = [one.lineno for one in traceback.extract_tb(error.__traceback__) if one.filename == str(path)]
+    where = f"{file}, line {lines[-1]}" if lines else file
+    found = re.match(r"Could not override field '(.*?)' .*?\. (.*) is of .*'(?:.*\.)?(.*)'>$", str(error), re.DOTALL)
+    if isinstance(error, TypeError) and found:
+        value = found[2].strip().replace("\n", ", ")
+        return f"{where}: the config's field {found[1]!r} must be {_kind(found[3])}, got {value}"
+    if isinstance(error, AttributeError) and "has no attribute 'items'" in str(error):
+        return f"{where}: a part of the config is to be {_kind('ConfigDict')}: {error}"
+    if isinstance(error, ValueError):  # what a get_config refuses
+        return f"{file}: {error}"
+    return f"{where} cannot be read: {type(error).__name__}: {error}"
 
 
 def _config_path(file: str) -> pathlib.Path:
@@ -268,6 +326,10 @@ def _complete_slot(address: str, family: str, slot: Any, common: Callable[..., A
     try:
         name, given = slot_name(slot), slot_options(slot)
         if family == "search" and name in ("", NO_SEARCH):
+            if given:
+                raise UsageError(
+                    f"{NO_SEARCH!r} takes no options, got {', '.join(given)}: set it to {NO_SEARCH!r} alone"
+                )
             return {"name": NO_SEARCH}
         component = resolve(family, name)
         shared = defaults_of(common) if common is not None else {}

@@ -69,14 +69,18 @@ class TestComplete:
 
     @pytest.mark.parametrize("name", ["", "none"])
     def test_a_search_that_is_switched_off_has_no_options(self, name):
-        assert complete(config_of(search={"name": name, "start": 3})).search.to_dict() == {"name": "none"}
+        assert complete(config_of(search={"name": name})).search.to_dict() == {"name": "none"}
+        with pytest.raises(
+            UsageError, match=r"^config\.search: 'none' takes no options, got start: set it to 'none' al"
+        ):
+            complete(config_of(search={"name": name, "start": 3}))
 
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
             ({"los": ()}, r"^unknown field config\.los: did you mean 'loss'\?$"),
             ({"augment": {"trains": ()}}, r"^unknown field config\.augment\.trains: did you mean 'train'\?$"),
-            ({"model": {"name": "convnett"}}, r"^config\.model: unknown model 'convnett': did you mean 'convnet'\?$"),
+            ({"model": {"name": "convnett"}}, r"^config\.model: unknown model 'convnett': did you mean 'convnet' or "),
             ({"model": {"widths": (4,)}}, r"^config\.model: unknown model '': valid names are "),
             ({"loss": (3,)}, r"^config\.loss: a component is a name or .*, got 3$"),
             (
@@ -264,7 +268,13 @@ class TestVariants:
         ("changes", "message"),
         [
             ({"los": ()}, r"unknown field config\.variants\.one\.los: did you mean 'loss'"),
-            ({"epochs": "many"}, r"config\.variants\.one does not fit the config: "),
+            ({"epochs": "many"}, r"config\.variants\.one\.epochs must be a whole number, got 'many'"),
+            ({"epochs": 2.5}, r"config\.variants\.one\.epochs must be a whole number, got 2\.5"),
+            ({"epochs": True}, r"config\.variants\.one\.epochs must be a whole number, got True"),
+            ({"augment": "flip"}, r"config\.variants\.one\.augment must be a literal \{\.\.\.\}, got 'flip'"),
+            ({"place": ("host",)}, r"config\.variants\.one\.place must be a word, got \('host',\)"),
+            ({"model": 3}, r"config\.variants\.one\.model must be a literal \{\.\.\.\}, got 3"),
+            ({"loss": 3}, r"config\.variants\.one\.loss must be a sequence, got 3"),
         ],
     )
     def test_mistakes(self, changes, message):
@@ -272,6 +282,31 @@ class TestVariants:
         config.variants = {"one": changes}
         with pytest.raises(UsageError, match=message):
             expand(config)
+
+    def test_another_component_begins_with_its_own_options(self):
+        """Options that every component of the slot has stay; a slot may be written as a name alone."""
+        config = default_config()
+        config.model = {"name": "convnet", "widths": (4,)}
+        config.optim = {
+            "name": "sgd",
+            "momentum": 0.5,
+            "learning_rate": 0.3,
+            "schedule": {"name": "cosine", "warmup": 2.0},
+        }
+        config.search = {"name": "autodo", "every": 3, "solver": {"name": "conjugate_gradient", "steps": 3}}
+        config.variants = {
+            "linear": {"model": "linear", "search": "none", "loss": "isda"},
+            "adam": {"model": {"name": "linear"}, "optim": {"name": "adamw", "schedule": {"name": "constant"}}},
+            "longer": {"model": {"name": "convnet"}, "optim": {"learning_rate": 1}, "search": {"solver": "identity"}},
+        }
+        found = {name: complete(one) for name, one in expand(config).items()}
+        assert found["linear"].model.to_dict() == complete(config_of(model={"name": "linear"})).model.to_dict()
+        assert (found["linear"].search.to_dict(), found["linear"].loss[0]["name"]) == ({"name": "none"}, "isda")
+        assert (found["adam"].optim.learning_rate, found["adam"].optim.schedule.name) == (0.3, "constant")
+        assert "momentum" not in found["adam"].optim
+        assert found["longer"].model.widths == (4,)
+        assert (found["longer"].optim.learning_rate, found["longer"].optim.momentum) == (1.0, 0.5)
+        assert (found["longer"].search.every, found["longer"].search.solver.name) == (3, "identity")
 
     def test_seeds(self):
         with pytest.raises(UsageError, match=r"config\.seeds must be at least 1, got 0"):

@@ -62,7 +62,27 @@ def test_a_component_beside_the_config(tmp_path):
     [
         ("x = 1", r"one\.py cannot be read: AttributeError: .*get_config"),
         ("def get_config(:", r"one\.py cannot be read: SyntaxError"),
-        ("import nowhere_at_all", r"one\.py cannot be read: ModuleNotFoundError: .*nowhere_at_all"),
+        ("import nowhere_at_all", r"one\.py, line 1 cannot be read: ModuleNotFoundError: .*nowhere_at_all"),
+        *(
+            (
+                f"from jaxaug.train import default_config\ndef get_config():\n    c = default_config()\n    {line}",
+                message,
+            )
+            for line, message in (
+                ("c.epochs = 3.5", r"one\.py, line 4: the config's field 'epochs' must be a whole number, got 3\.5$"),
+                ("c.loss = 'isda'", r"line 4: the config's field 'loss' must be a sequence, got isda$"),
+                (
+                    "c.data = 'digits'",
+                    r'field \'data\' must be a literal \{\.\.\.\}, such as \{"name": \.\.\.\}, got digits$',
+                ),
+                ("c.data.name = {'name': 'digits'}", r"the config's field 'name' must be a word, got name: digits$"),
+                (
+                    "c.update({'model': 'linear'})",
+                    r"line 4: a part of the config is to be a literal \{\.\.\.\}, such as",
+                ),
+                ("c.loss.append(3)", r"one\.py, line 4 cannot be read: AttributeError: 'tuple' object has no"),
+            )
+        ),
         ("def get_config():\n    raise ValueError('unknown row 3')", r"one\.py: unknown row 3$"),
         (
             "from jaxaug.core.errors import UsageError\ndef get_config():\n    raise UsageError('as it is')",
