@@ -24,7 +24,8 @@ class Images(torch.utils.data.Dataset):
 
 
 if __name__ == "__main__":
-    # On the host, image by image, in two worker processes: NumPy alone.
+    # On the host, image by image, in two worker processes, by NumPy alone: JAX hangs in forked ones. Those that are to
+    # call it need multiprocessing_context="spawn", and each the CPU: jax.config.update("jax_platforms", "cpu").
     dataset = Images(ja.augment.Transform(policy, seed=0))
     for batch, targets in torch.utils.data.DataLoader(dataset, BATCH_SIZE, shuffle=True, num_workers=2):
         print("workers", batch.shape, batch.dtype, targets.shape)

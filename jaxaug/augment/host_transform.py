@@ -32,6 +32,9 @@ class Transform:
     and others again in each epoch, and follow from the seed and from what the loader seeded the worker with
     (torch.manual_seed in the main process, else the worker's `random`).
 
+    In a forked worker this may be called, `policies.apply_numpy` and `ops.apply_numpy`; all else calls JAX, and hangs.
+    Workers that are to call it are started anew, with multiprocessing_context="spawn": docs/training.md says how.
+
     Args:
       policy: what may happen to an image.
       seed: of the random numbers, at least 0; two transforms in one pipeline want two seeds.

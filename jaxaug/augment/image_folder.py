@@ -35,7 +35,7 @@ from jaxaug.policies.policy import Policy, check_policy
 TABLE = "visible.csv"
 # Four times as fast as Pillow's own level, which took nine tenths of the command's time; photographs stay as small.
 COMPRESSION = 1
-THREADS = min(32, os.cpu_count() or 1)  # each holds an image and its indices in memory, 100 bytes a pixel
+THREADS = min(32, os.cpu_count() or 1)  # each holds an image and where its pixels come from: 40 bytes a pixel
 SIZES = 16  # compiled sizes that stay in memory where exact is off: 10 MB each
 
 Shape = tuple[int, int, int]  # H W C

@@ -104,11 +104,11 @@ def _root(path: str, size: int, channels: int) -> pathlib.Path:
 
 
 def _class_names(present: dict[str, pathlib.Path]) -> tuple[str, ...]:
-    names = tuple(path.name for path in entries(present["train"]) if path.is_dir())
+    names = tuple(entry.name for entry in entries(present["train"]) if entry.is_dir())
     if not names:
         raise UsageError(f"folder: {present['train']} has no folders; it must hold a folder of images for each class")
     for folder in present.values():
-        unknown = [path.name for path in entries(folder) if path.is_dir() and path.name not in names]
+        unknown = [entry.name for entry in entries(folder) if entry.is_dir() and entry.name not in names]
         if unknown:
             raise UsageError(
                 f"folder: {folder} has the classes {', '.join(unknown)}, which train has not: rename or remove them"

@@ -34,14 +34,15 @@ class Found(NamedTuple):
     others: list[pathlib.Path]
 
 
-def entries(folder: pathlib.Path) -> list[pathlib.Path]:
-    """What is in a folder, sorted, without names that start with a dot.
+def entries(folder: pathlib.Path) -> list[os.DirEntry[str]]:
+    """What is in a folder, sorted by name, without names that start with a dot.
 
     Raises:
       UsageError: it cannot be read.
     """
     try:
-        return sorted(folder / name for name in os.listdir(folder) if not name.startswith("."))
+        with os.scandir(folder) as found:
+            return sorted((entry for entry in found if not entry.name.startswith(".")), key=lambda entry: entry.name)
     except OSError as error:
         raise UsageError(f"the folder {folder} cannot be read: {error.strerror}") from error
 
@@ -61,26 +62,29 @@ def find_images(folder: pathlib.Path, recursive: bool) -> Found:
 
 def _find(folder: pathlib.Path, recursive: bool, above: tuple[pathlib.Path, ...]) -> Found:
     found = Found([], [])
-    for path in entries(folder):
-        if path.is_dir():
-            # A link to a folder above would lead around for ever.
-            if not recursive or (real := path.resolve()) in above:
-                found.others.append(path)
-                continue
-            inner = _find(path, recursive, (*above, real))
+    for entry in entries(folder):
+        path = folder / entry.name
+        if entry.is_dir():
+            inner = _inside(path, above) if recursive else Found([], [path])
             found.images.extend(inner.images)
             found.others.extend(inner.others)
         else:
             # Links that lead nowhere are images that cannot be read, pipes and the like are none.
-            is_image = path.suffix.lower() in ENDINGS and (path.is_file() or not path.exists())
+            is_image = path.suffix.lower() in ENDINGS and (entry.is_file() or entry.is_symlink())
             (found.images if is_image else found.others).append(path)
     return found
+
+
+def _inside(folder: pathlib.Path, above: tuple[pathlib.Path, ...]) -> Found:
+    real = folder.resolve()
+    # A link to a folder above would lead around for ever.
+    return Found([], []) if real in above else _find(folder, True, (*above, real))
 
 
 def tell_passed_over(others: Sequence[pathlib.Path]) -> None:
     """Log how many files and folders were passed over, and one of each."""
     folders = [path for path in others if path.is_dir()]
-    files = [path for path in others if path not in set(folders)]
+    files = [path for path in others if not path.is_dir()]
     log = logging.getLogger(__name__)
     if files:
         log.warning("passed over %d that are no images, such as %s", len(files), files[0])
