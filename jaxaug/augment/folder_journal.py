@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
 from jaxaug.core.atomic_io import write_text
 from jaxaug.core.errors import UsageError
+from jaxaug.core.file_lock import hold
 
 JOURNAL = "unfinished.jsonl"
 
@@ -52,6 +54,7 @@ class Journal:
         self._out, self._file = out, out / JOURNAL
         self._header = {"command": dict(command)}
         self._lines: TextIO | None = None
+        self._held: int | None = None
         lines = _lines_of(self._file)
         before = next(lines, None)
         if before != self._header and not overwrite and out.exists() and any(out.iterdir()):
@@ -60,8 +63,19 @@ class Journal:
         self.found: dict[str, Finished] = {entry.name: entry for entry in entries if entry is not None}
 
     def begin(self, kept: Mapping[str, Finished]) -> None:
-        """Make the folder if need be and write the command and what stays finished. Raises OSError."""
+        """Make the folder if need be and write the command and what stays finished.
+
+        Raises:
+          UsageError: another process is writing into the folder.
+          OSError: the folder cannot be written.
+        """
         self._out.mkdir(parents=True, exist_ok=True)
+        try:
+            self._held = hold(self._out)
+        except BlockingIOError:
+            raise UsageError(
+                f"another process is writing into {self._out}: wait for it, or choose another folder"
+            ) from None
         records = [self._header, *map(dataclasses.asdict, kept.values())]
         write_text(self._file, "".join(json.dumps(record) + "\n" for record in records))
         # Line by line, so that a killed process loses one line at most.
@@ -76,11 +90,14 @@ class Journal:
         """Leave the journal where it is, for the same command to go on."""
         if self._lines is not None:
             self._lines.close()
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
 
     def remove(self) -> None:
         """All is done: the folder holds what was asked for and nothing else."""
-        self.close()
         self._file.unlink()
+        self.close()
 
     def _refusal(self, before: Any) -> str:
         if not (isinstance(before, dict) and isinstance(before.get("command"), dict)):

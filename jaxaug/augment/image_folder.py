@@ -110,8 +110,8 @@ def augment_folder(
 
     Raises:
       UsageError: a missing or empty folder, an image that cannot be read or is too large for the policy, a filled `out`
-        without overwrite, folders one of which contains the other, copies below 1, a policy per training row; and a
-        disk that is full.
+        without overwrite or one that another process fills, folders one of which contains the other, copies below 1, a
+        policy per training row; and a disk that is full.
     """
     images, out = pathlib.Path(images), pathlib.Path(out)
     policy = _checked(policy, copies, seed)
@@ -315,4 +315,5 @@ def _write_table(path: pathlib.Path, visible: Mapping[str, float]) -> None:
     table = csv.writer(text, lineterminator="\n")
     table.writerow(("file", "visible"))
     table.writerows((name, f"{share:.6f}") for name, share in sorted(visible.items()))
-    write_text(path, text.getvalue())
+    # Names that are no UTF-8 stay readable.
+    write_text(path, text.getvalue().encode(errors="backslashreplace").decode())

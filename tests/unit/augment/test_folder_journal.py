@@ -203,6 +203,20 @@ def test_damaged_journal(tmp_path):
     assert Journal(tmp_path, COMMAND, True).found == {}
 
 
+@pytest.mark.fault("two processes run `jaxaug augment` into one folder", "the second is refused and writes nothing")
+def test_two_at_once(tmp_path):
+    first, second = (Journal(tmp_path / "out", COMMAND, False) for _ in range(2))
+    first.begin({})
+    with pytest.raises(UsageError, match=r"another process is writing into .*out: wait for it, or choose another"):
+        second.begin({})
+    second.close()
+    first.close()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [JOURNAL]
+    second.begin({})
+    second.remove()
+    assert not list((tmp_path / "out").iterdir())
+
+
 def test_folders_that_cannot_be_written(tmp_path, images, monkeypatch):
     """Told before images are decoded."""
     monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)

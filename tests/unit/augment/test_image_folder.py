@@ -1,6 +1,8 @@
 """A folder of images through a policy: what is written, that it repeats, and every mistake told in one line."""
 
 import csv
+import os
+import sys
 
 import jax
 import numpy as np
@@ -170,6 +172,16 @@ def test_hidden_files_are_not_augmented(tmp_path, images, caplog):
     Image.fromarray(picture(5, 8, 6, 3)).save(images / ".ipynb_checkpoints" / "a-checkpoint.png")
     assert len(image_folder.augment_folder(NOTHING, images, tmp_path / "out")) == 4
     assert f"passed over 1 that are no images, such as {images / 'notes.txt'}" in caplog.text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems want names in UTF-8")
+def test_names_that_are_no_text(tmp_path):
+    root = tmp_path / "in"
+    root.mkdir()
+    Image.fromarray(picture(0, 8, 6, 3)).save(os.fsencode(root) + b"/caf\xe9.png")
+    image_folder.augment_folder(NOTHING, root, tmp_path / "out")
+    assert (tmp_path / "out" / "visible.csv").read_text() == "file,visible\ncaf\\udce9_0.png,1.000000\n"
+    assert os.listdir(os.fsencode(tmp_path / "out")).count(b"caf\xe9_0.png") == 1
 
 
 def test_overwrite_deletes_nothing(tmp_path, images, capsys):
