@@ -10,10 +10,7 @@ import numpy as np
 
 from jaxaug.core.arguments import described, refuse_tensors
 from jaxaug.core.errors import UsageError
-from jaxaug.ops.registry import Op
-
-CHANNELS = (1, 3, 4)  # gray, RGB, RGBA: what an axis of channels looks like
-SHAPES = {4: "[B H W C]", 3: "[H W C]"}
+from jaxaug.ops.registry import SHAPES, Op, check_layout
 
 
 def check_images(name: str, images: Any, *, exact: bool = False, ranks: tuple[int, ...] = (4,)) -> None:
@@ -37,16 +34,6 @@ def check_images(name: str, images: Any, *, exact: bool = False, ranks: tuple[in
         got = described(images) if dtype is None else f"{dtype} of shape {shape}"
         raise UsageError(f"{name}: images must be {wanted}{' (or exact=False)' if exact else ''}, got {got}")
     check_layout(name, shape)
-
-
-def check_layout(name: str, shape: tuple[int, ...]) -> None:
-    """Raises UsageError for images of a shape [B H W C] or [H W C] whose channels seem to come first."""
-    if shape[-1] not in CHANNELS and shape[-3] in CHANNELS:
-        last = (0, 2, 3, 1) if len(shape) == 4 else (1, 2, 0)
-        raise UsageError(
-            f"{name}: images must have channels last, {SHAPES[len(shape)]}, got shape {shape}: use "
-            f"images.transpose{last}"
-        )
 
 
 def check_scale_of(name: str, images: Any) -> None:

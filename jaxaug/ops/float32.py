@@ -59,7 +59,8 @@ def keep_bits(image: jax.Array, bits: jax.Array) -> jax.Array:
     d/d image = 1; d/d step = floor(u) - u with u = image / step and step = 2^(8 - bits), as for learned step sizes
     (Esser et al. 2020, equation 3).
     """
-    step = jnp.exp2(8.0 - (bits + stop_gradient(jnp.floor(bits) - bits)))
+    # Within 0..8, also where the value is that of another op that a whole batch goes through.
+    step = jnp.exp2(8.0 - (bits + stop_gradient(jnp.floor(jnp.clip(bits, 0.0, 8.0)) - bits)))
     steps = image / step
     return step * (steps + stop_gradient(jnp.floor(steps) - steps))
 

@@ -40,7 +40,7 @@ def apply_op(
         not finite or of another shape.
     """
     op = find_op(name)
-    check_images(name, images, exact=exact, ranks=(3, 4))
+    check_images(name, images, exact=exact, ranks=(4, 3))
     check_scale_of(name, images)
     batch = images[None] if images.ndim == 3 else images
     check_op(name, tuple(batch.shape[1:]))

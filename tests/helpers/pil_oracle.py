@@ -15,10 +15,16 @@ def scaled(image, x, y):
     return affine(1 / x, 0, image.width / 2 * (1 - 1 / x), 0, 1 / y, image.height / 2 * (1 - 1 / y))(image)
 
 
+def cover_of(image):
+    """The cover as a color of that mode; RGBA has none, and shows nothing instead."""
+    if image.mode == "RGBA":
+        return (0, 0, 0, 0)
+    return COVER if image.mode == "RGB" else Image.new("RGB", (1, 1), COVER).convert("L").getpixel((0, 0))
+
+
 def rectangle(image, box):
     image = image.copy()
-    color = COVER if image.mode == "RGB" else Image.new("RGB", (1, 1), COVER).convert("L").getpixel((0, 0))
-    ImageDraw.Draw(image).rectangle(box, color)
+    ImageDraw.Draw(image).rectangle(box, cover_of(image))
     return image
 
 
@@ -45,8 +51,7 @@ def around(image, value, x, y):
 
 def padded_crop(image, padding, random):
     top, left = (int(u * (2 * padding + 1)) for u in random[:2])
-    color = COVER if image.mode == "RGB" else Image.new("RGB", (1, 1), COVER).convert("L").getpixel((0, 0))
-    wide = ImageOps.expand(image, int(padding), color)
+    wide = ImageOps.expand(image, int(padding), cover_of(image))
     return wide.crop((left, top, left + image.width, top + image.height))
 
 
@@ -84,7 +89,7 @@ OPS = {
 
 
 def apply(name, image, value, random=(0.5, 0.5)):
-    """The op on a uint8 array [H W C], C 1 or 3."""
+    """The op on a uint8 array [H W C], C 1, 3 or 4."""
     image = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
     result = np.asarray(OPS[name](image, float(value), [float(u) for u in random]))
     return result[..., None] if result.ndim == 2 else result

@@ -181,7 +181,7 @@ def test_a_forked_worker_is_told_what_to_do():
     [
         ({"layout": "HWC"}, None, "layout must be one of"),
         ({"seed": -1}, None, "seed must be at least 0"),
-        ({"batch_size": 0}, None, "batch_size at least 1"),
+        ({"batch_size": 0}, None, "batch_size must be at least 1"),
         ({}, images_of().astype(np.float32) / 255, "PILToTensor instead of ToTensor"),
         ({}, images_of().transpose(0, 3, 1, 2), 'say layout="NCHW"'),
         ({"layout": "NCHW"}, images_of(), 'say layout="NHWC"'),

@@ -13,7 +13,7 @@ from jaxaug.core.types import Batch, MetaParams, Progress
 
 HALF = Progress(jnp.asarray(0.5), jnp.asarray(0.5))
 NAMES = list_names("augment")
-LEVELS = {"policy", "grayscale", "gaussian_blur", "color_jitter", "random_resized_crop", "random_erasing"}
+LEVELS = {"policy", "grayscale", "gaussian_blur", "color_jitter", "random_resized_crop", "lighting"}
 SOFTENING = {"soft_crop", "pad_and_crop", "cutout", "random_resized_crop", "random_erasing"}
 
 

@@ -9,7 +9,8 @@ from helpers.settings import GOLDEN
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from jaxaug.ops import uint8
+from jaxaug.core.errors import UsageError
+from jaxaug.ops import apply_numpy, uint8
 from jaxaug.ops.functional import apply_op
 from jaxaug.ops.registry import OPS
 
@@ -162,3 +163,37 @@ def test_resized_crop_follows_pil():
         assert np.abs(expected - result).max() <= 1
         wrong += (expected != result).sum()
     assert wrong < 1e-3 * found.size
+
+
+ENHANCED = {"Contrast", "Color", "Brightness", "Sharpness"}
+REFUSED = ("AutoContrast", "Invert", "Equalize", "Solarize", "Posterize")
+
+
+def rgba():
+    image = np.random.default_rng(3).integers(0, 256, (9, 14, 4)).astype(np.uint8)
+    image[:3, :, 3] = 0
+    return image
+
+
+@pytest.mark.parametrize("op", [name for name in pil_oracle.OPS if "utout" not in name and name not in REFUSED])
+def test_rgba_equals_pil(op):
+    """Op by op: what ImageEnhance changes leaves the alpha alone, what moves pixels takes it along."""
+    image, value = rgba(), {"RandCrop": 3.0}.get(op, value_of(op, 0.8))
+    if op.startswith("Scale"):
+        value = 2.0  # where no sample falls between two pixels
+    expected = pil_oracle.apply(op, image, value, np.full(4, 0.3))
+    np.testing.assert_array_equal(apply_numpy([(op, value, np.full(4, 0.3))], image).image, expected)
+    if op in ENHANCED:
+        np.testing.assert_array_equal(apply_op(op, image, value), expected)
+        smooth = np.asarray(apply_op(op, image, value, exact=False))
+        np.testing.assert_array_equal(smooth[..., 3], image[..., 3])
+        assert abs(smooth - expected).max() < 2
+
+
+@pytest.mark.parametrize("op", REFUSED)
+def test_rgba_that_pil_refuses(op):
+    with pytest.raises(OSError, match="not supported for"):
+        pil_oracle.apply(op, rgba(), value_of(op, 0.5))
+    for refused in (apply_op, lambda op, image, value: apply_numpy([(op, value)], image)):
+        with pytest.raises(UsageError, match=rf"'{op}' needs .* got 4: leave the alpha out, images\[\.\.\., :3\]"):
+            refused(op, rgba(), value_of(op, 0.5))

@@ -128,7 +128,7 @@ def test_own_op():
         (lambda: ops.rotate(images_of(), np.zeros(3)), r"shape \(4,\), or be one, got \(3,\)"),
         (lambda: ops.rotate(images_of().astype(np.float32), 3.0), r"must be uint8 \[B H W C\] or \[H W C\]"),
         (lambda: ops.rotate(images_of()[0, 0], 3.0, exact=False), "uint8 or float32"),
-        (lambda: ops.contrast(images_of(channels=2), 1.5), "1 or 3 channels"),
+        (lambda: ops.contrast(images_of(channels=2), 1.5), "1, 3 or 4 channels, got 2"),
     ],
 )
 def test_mistakes(call, message):

@@ -123,12 +123,12 @@ def test_arithmetic_at_hard_values(function):
 
 
 def test_mistakes():
-    image = np.zeros((4, 5, 3), np.uint8)
+    image = np.zeros((6, 5, 3), np.uint8)
     for one, before, cover, message in (
         (("Rotat", 3.0), image, (0.0,), "did you mean 'Rotate'"),
         (("Rotate", 3.0), image.astype(np.float32), (0.0,), r"must be uint8 \[H W C\], got float32"),
         (("Rotate", 3.0), image[0], (0.0,), r"must be uint8 \[H W C\]"),
-        (("Color", 1.0), image[..., :2], (0.0,), "1 or 3 channels"),
+        (("Color", 1.0), image[..., :2], (0.0,), "1, 3 or 4 channels, got 2"),
         (("CutoutAbs", 1.0), image[..., :2], (1.0, 2.0, 3.0), "3 numbers, the images 2 channels"),
     ):
         with pytest.raises(UsageError, match=message):
