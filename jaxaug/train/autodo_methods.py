@@ -74,14 +74,9 @@ def variants(
       UsageError: an unknown method.
     """
     names = methods.replace("all", ALL).split("+")
-    policies: dict[str, dict[str, Any]] = {
-        "RAND": {"name": "policy", "preset": "autodo_rand", "num_layers": rand[0], "magnitude": rand[1]},
-        "AUTO": {"name": "policy", "preset": auto},
-        "DADA": {"name": "policy", "preset": dada},
-    }
+    policies = {"RAND": _policy("autodo_rand", rand), "AUTO": _policy(auto), "DADA": _policy(dada)}
     if color is not None:
-        policy = {"name": "policy", "preset": "autodo_color", "num_layers": color[0], "magnitude": color[1]}
-        policies |= dict.fromkeys(SHARING, policy)
+        policies |= dict.fromkeys(SHARING, _policy("autodo_color", color))
 
     def one(name: str) -> dict[str, Any]:
         method, released = name.removeprefix("compat_"), name.startswith("compat_")
@@ -91,8 +86,8 @@ def variants(
             return {"name": component, **(RELEASED.get(component, {}) if released else {}), **options}
 
         train = [*before, *([policies[augment]] if augment in policies else []), *transforms]
-        learned = [slot("affine", learned=SHARING[augment])] if augment in SHARING else []
-        stages = {"train": tuple(train), "after": (*after, *learned)} if after else {"train": (*train, *learned)}
+        affine = [slot("affine", learned=SHARING[augment])] if augment in SHARING else []
+        stages = {"train": tuple(train), "after": (*after, *affine)} if after else {"train": (*train, *affine)}
         chain = [slot(component) for component in CHAINS[loss]]
         chain += [DIVERGENCE] if released and TARGETS in CHAINS[loss] else []
         changes: dict[str, Any] = {"augment": stages, "loss": tuple(chain)}
@@ -107,7 +102,7 @@ def variants(
 
 
 def grid(variants: dict[str, dict[str, Any]], settings: Sequence[tuple[float, float]]) -> dict[str, dict[str, Any]]:
-    """Every variant for every setting (imbalance, share of wrong labels), the paper's tables: "SEP_BOTH_10_noise_10", in percent."""
+    """Every variant for every setting (imbalance, share of wrong labels): "SEP_BOTH_10_noise_10" has 10 % wrong ones."""
     found = {}
     for name, changes in variants.items():
         for imbalance, noise in settings:
@@ -129,8 +124,13 @@ def schedule(learning_rate: float, **options: Any) -> dict[str, Any]:
 
 
 def search_schedule(learning_rate: float) -> dict[str, Any]:
-    """That of the search, whose first pass has the number 1 of as many epochs as there are, and one."""
+    """The cosine of the search, whose first pass has the number 1 of as many epochs as there are, and one."""
     return schedule(learning_rate, first=1, longer_by=1)
+
+
+def _policy(preset: str, size: tuple[int, int] | None = None) -> dict[str, Any]:
+    """Slot of a policy; size: (layers, magnitude) of those that have one."""
+    return {"name": "policy", "preset": preset} | ({"num_layers": size[0], "magnitude": size[1]} if size else {})
 
 
 def _read(name: str) -> tuple[str, str]:
