@@ -8,7 +8,7 @@ import os
 import pathlib
 import platform
 from collections.abc import Callable, Mapping
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 from jaxaug.core.atomic_io import write_text
 from jaxaug.core.errors import CannotGoOnError, UsageError
@@ -52,7 +52,7 @@ class Workdir:
         self.checkpoints = self.path / CHECKPOINTS
         self._text = _text(config)
         self._board: Any = None
-        self._lock: IO[str] | None = None
+        self._lock: int | None = None
         self._inputs: tuple[Inputs, tuple[str, ...]] | None = None
         try:
             self._on_main(self._open, None)
@@ -183,7 +183,7 @@ class Workdir:
         if self._board is not None:
             self._board.close()
         if self._lock is not None:
-            self._lock.close()
+            os.close(self._lock)
             self._lock = None
 
 
@@ -226,25 +226,26 @@ def read_config(folder: pathlib.Path) -> dict[str, Any]:
         raise UsageError(f"{folder} is not the folder of a run, its {CONFIG} cannot be read: {error}") from None
 
 
-def _locked(file: pathlib.Path) -> IO[str]:
-    """The file, held until it is closed or the process ends, however it ends. Raises UsageError if another has it."""
-    held = file.open("a+")
+def _locked(file: pathlib.Path) -> int:
+    """A descriptor of the file, whose lock ends with it or the process, however that ends.
+
+    Raises UsageError if another process holds it, and OSError.
+    """
+    held = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         import fcntl
 
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(held, 0)
+        os.write(held, f"process {os.getpid()} on {platform.node()}".encode())
     except BlockingIOError:
-        held.seek(0)
-        who = held.read().strip() or "another process"
-        held.close()
+        who = os.read(held, 200).decode(errors="replace") or "another process"
+        os.close(held)
         raise UsageError(
             f"{who} works in the workdir {file.parent}: wait for it, stop it, or choose another --workdir"
         ) from None
-    except (ImportError, OSError):  # a system or a file system without locks
-        return held
-    held.truncate(0)
-    held.write(f"process {os.getpid()} on {platform.node()}")
-    held.flush()
+    except (ImportError, OSError):  # a system or a file system without locks, or without room for the name
+        pass
     return held
 
 

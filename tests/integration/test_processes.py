@@ -1,17 +1,15 @@
 """The command line, as a user or a cluster runs it: killed and resumed, in two processes, with mistakes."""
 
 import os
-import random
 import shutil
-import socket
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
+from helpers.processes import environment, kill_and_resume, run, two_processes
 from helpers.run_state import assert_same, final_state
-from helpers.settings import QUICK, ROOT, module_of, tiny_config
+from helpers.settings import ROOT, module_of, tiny_config
 
 from jaxaug.policies.policy import Policy
 from jaxaug.runs.workdir import fingerprint
@@ -26,55 +24,15 @@ SEARCH = (
 )
 
 
-def command(*arguments):
-    return [sys.executable, "main.py", *arguments]
-
-
-def environment(devices=1, **variables):
-    return {
-        **os.environ,
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"{QUICK} --xla_force_host_platform_device_count={devices}",
-        "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".pytest_cache" / "compiled"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3",
-        **variables,
-    }
-
-
-def run(*arguments, **options):
-    return subprocess.run(
-        command(*arguments), cwd=ROOT, env=environment(**options), capture_output=True, text=True, timeout=300
-    )
-
-
 def smoke_config(**changes):
     config = module_of("smoke").get_config()
     config.update({"model": {"widths": (8, 16)}, "data": {"validation_size": 0}, **changes})
     return config
 
 
-def kill_and_resume(arguments, folder, log):
-    """Run the command, killed twice, each time after a new record of `log`, and then to its end."""
-    for _ in range(2):
-        process = subprocess.Popen(
-            command(*arguments, f"--workdir={folder}"),
-            cwd=ROOT,
-            env=environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        # Wait until it works (a new record or, for the first seconds, anything), then a random moment more.
-        path = folder / "convnet" / "seed_0" / log
-        before = path.stat().st_size if path.exists() else 0
-        while process.poll() is None and (path.stat().st_size if path.exists() else 0) == before:
-            time.sleep(0.01)
-        time.sleep(random.random() * 0.2)
-        assert process.poll() is None, "it ended before it could be killed"
-        process.kill()
-        process.wait()
-    assert run(*arguments, f"--workdir={folder}").returncode == 0
-
-
+@pytest.mark.fault(
+    "SIGKILL at random moments of a training with ISDA", "the same command goes on and ends bit for bit the same"
+)
 def test_killed_and_resumed_is_bitwise_the_same(tmp_path):
     """SIGKILL at random moments, mid-step or mid-save; the same command ends where an undisturbed one does."""
     arguments = (*SMOKE, "--config.epochs=12")
@@ -86,6 +44,7 @@ def test_killed_and_resumed_is_bitwise_the_same(tmp_path):
     assert one[".step"] == 12 * 21
 
 
+@pytest.mark.fault("SIGKILL at random moments of a DeepAA search", "the same command goes on and finds the same policy")
 @pytest.mark.slow
 def test_policy_search_killed_and_resumed(tmp_path):
     """The same policy, byte for byte."""
@@ -103,27 +62,6 @@ def test_policy_search_in_two_processes(tmp_path):
     found = [Policy.load(tmp_path / name / "convnet" / "seed_0" / "policy.json") for name in ("one", "two")]
     one, two = (policy.probabilities()[1] for policy in found)
     np.testing.assert_allclose(one, two, atol=1e-5)
-
-
-def two_processes(*arguments):
-    """What two processes of two devices each print, gloo between them; both have to end well."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    workers = [
-        subprocess.Popen(
-            command(*arguments, "--num_processes=2", f"--process_id={i}"),
-            cwd=ROOT,
-            env=environment(devices=2, JAX_COORDINATOR_ADDRESS=f"127.0.0.1:{port}"),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for i in range(2)
-    ]
-    printed = [worker.communicate(timeout=300)[0] for worker in workers]
-    assert [worker.returncode for worker in workers] == [0, 0], printed
-    return printed
 
 
 def test_two_processes_are_one(tmp_path):

@@ -1,10 +1,12 @@
 """Decoded arrays kept as .npy files, so that a set is decoded once per machine.
 
 One folder per source checksum; it is written under another name and renamed when complete, so it is either
-whole or absent, also with several processes at once.
+whole or absent, also with several processes at once. The digests of its files are kept in it, so that a damaged one is
+noticed and decoded anew; those too large to be read every time have none.
 """
 
 import contextlib
+import json
 import logging
 import os
 import pathlib
@@ -13,6 +15,11 @@ import uuid
 from collections.abc import Iterator
 
 import numpy as np
+
+from jaxaug.core.digest import digest_of_file
+
+DIGESTS = "digests.json"  # file -> digest of its bytes
+DIGESTED_UP_TO = 2**30  # bytes of a file, read in about a second
 
 
 def folder_for(folder: pathlib.Path, checksum: str) -> pathlib.Path:
@@ -24,9 +31,14 @@ def fetch(folder: pathlib.Path, checksum: str) -> dict[str, np.ndarray] | None:
     """The cached arrays by name: images memory-mapped read-only, the rest loaded; None if not cached."""
     arrays = {}
     try:
+        known = _digests(folder_for(folder, checksum) / DIGESTS)
         for path in sorted(folder_for(folder, checksum).glob("*.npy")):
+            if path.name in known and known[path.name] != digest_of_file(path):
+                raise ValueError(f"{path.name} is not what was written")
             array = np.load(path, mmap_mode="r", allow_pickle=False)
             arrays[path.stem] = array if path.stem.endswith("_image") else np.array(array)
+        if missing := [name for name in known if pathlib.Path(name).stem not in arrays]:
+            raise ValueError(f"{', '.join(missing)} is gone")
     except (OSError, ValueError, EOFError) as error:
         logging.getLogger(__name__).warning("ignored a damaged cache in %s: %s", folder, error)
         return None
@@ -56,6 +68,8 @@ def writing(folder: pathlib.Path, checksum: str) -> Iterator[pathlib.Path]:
     partial.mkdir(parents=True)
     try:
         yield partial
+        small = [path for path in partial.glob("*.npy") if path.stat().st_size <= DIGESTED_UP_TO]
+        (partial / DIGESTS).write_text(json.dumps({path.name: digest_of_file(path) for path in small}))
         if final.exists() and fetch(folder, checksum) is None:
             shutil.rmtree(final)
         try:
@@ -66,3 +80,8 @@ def writing(folder: pathlib.Path, checksum: str) -> Iterator[pathlib.Path]:
                 raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _digests(file: pathlib.Path) -> dict[str, str]:
+    """Those that were kept; a cache of an older version has none. Raises ValueError or OSError."""
+    return dict(json.loads(file.read_text())) if file.exists() else {}

@@ -1,19 +1,24 @@
 """The decoded copies that are kept beside the archives, and where data is looked for."""
 
 import numpy as np
+import pytest
+from helpers import damage
 from helpers.published_data import assert_rows, load, no_outside, register, write_archives  # noqa: F401
 
 from jaxaug.data.storage import cache
 from jaxaug.data.storage.paths import find_places
 
 
-def test_damaged_cache_is_made_anew(tmp_path, monkeypatch):
+@pytest.mark.fault("decoded images kept for the next run, {how}", "they are decoded anew, with a warning")
+@pytest.mark.parametrize("how", damage.WAYS)
+def test_damaged_cache_is_made_anew(tmp_path, monkeypatch, how, caplog):
     train, test = write_archives("mnist", tmp_path / "mnist")
     register(monkeypatch, "mnist", tmp_path / "mnist")
     load("mnist", tmp_path)
     path = next((tmp_path / "mnist").glob("decoded-*/train_image.npy"))
-    path.write_bytes(path.read_bytes()[:-100])
+    damage.WAYS[how](path)
     assert_rows(load("mnist", tmp_path), train, test)
+    assert "ignored a damaged cache" in caplog.text
     assert path.stat().st_size > train[0].size
     assert not list((tmp_path / "mnist").glob("partial-*"))
 

@@ -1,0 +1,78 @@
+"""The command in processes of its own: run, killed, two at once."""
+
+import os
+import random
+import socket
+import subprocess
+import sys
+import time
+
+from helpers.settings import QUICK, ROOT
+
+
+def command(*arguments):
+    return [sys.executable, "main.py", *arguments]
+
+
+def environment(devices=1, **variables):
+    return {
+        **os.environ,
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": f"{QUICK} --xla_force_host_platform_device_count={devices}",
+        "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".pytest_cache" / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3",
+        **variables,
+    }
+
+
+def run(*arguments, **options):
+    return subprocess.run(
+        command(*arguments), cwd=ROOT, env=environment(**options), capture_output=True, text=True, timeout=300
+    )
+
+
+def kill(arguments, workdir, log, devices=1):
+    """Run the command, killed at a random moment after a new record of the file `log`."""
+    process = subprocess.Popen(
+        command(*arguments, f"--workdir={workdir}"),
+        cwd=ROOT,
+        env=environment(devices),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    # Wait until it works (a new record or, for the first seconds, anything), then a random moment more.
+    before = log.stat().st_size if log.exists() else 0
+    while process.poll() is None and (log.stat().st_size if log.exists() else 0) == before:
+        time.sleep(0.01)
+    time.sleep(random.random() * 0.2)
+    assert process.poll() is None, "it ended before it could be killed"
+    process.kill()
+    process.wait()
+
+
+def kill_and_resume(arguments, folder, log):
+    """Run the command, killed twice, each time after a new record of `log`, and then to its end."""
+    for _ in range(2):
+        kill(arguments, folder, folder / "convnet" / "seed_0" / log)
+    assert run(*arguments, f"--workdir={folder}").returncode == 0
+
+
+def two_processes(*arguments):
+    """What two processes of two devices each print, gloo between them; both have to end well."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    workers = [
+        subprocess.Popen(
+            command(*arguments, "--num_processes=2", f"--process_id={i}"),
+            cwd=ROOT,
+            env=environment(devices=2, JAX_COORDINATOR_ADDRESS=f"127.0.0.1:{port}"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for i in range(2)
+    ]
+    printed = [worker.communicate(timeout=300)[0] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0], printed
+    return printed
