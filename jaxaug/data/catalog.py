@@ -11,6 +11,7 @@ from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import call, list_names, resolve
 from jaxaug.data.corruption import corrupt
 from jaxaug.data.dataset import Dataset
+from jaxaug.data.label_files import relabel
 from jaxaug.data.splits import subset_rows
 
 
@@ -18,6 +19,7 @@ def load(
     name: str,
     *,
     validation_size: float = 0.0,
+    labels: str = "",
     train_size: int = 0,
     seed: int = 0,
     subsample: float = 1.0,
@@ -34,6 +36,8 @@ def load(
     Args:
       name: one of `list_datasets()`, or the dotted name of a function from outside jaxaug that returns a `Dataset`.
       validation_size: training rows to cut off for validation, class by class: below 1 a share, else a number of rows.
+      labels: a file, .csv or .npy, whose labels replace those of the training rows: corrected ones, or other people's. A row
+        with an empty label (-1 in .npy) is left out. See `label_files.relabel`.
       train_size: training rows to keep, each class by its share; 0 keeps all.
       seed: of the cut, of the rows that are kept and of what is corrupted, 0..2**32 - 1.
       subsample: share of the training rows to keep whatever their class, above 0 and up to 1.
@@ -57,6 +61,7 @@ def load(
         raise UsageError(f"{name}: takes no validation_size, got {validation_size}: it sets no training rows apart")
     accepted = {key: value for key, value in common.items() if _accepts(source, key)}
     data = call(f"data {name!r}", source, options=options, **accepted)
+    data = relabel(data, labels) if labels else data
     data = subset_rows(data, train_size, seed)
     return corrupt(data, seed=seed, subsample=subsample, imbalance=imbalance, noise=noise, rows=rows, ablation=ablation)
 

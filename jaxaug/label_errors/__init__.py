@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jaxaug.core.lazy import lazy_names
+from jaxaug.label_errors.confident import class_table, confident_joint
+from jaxaug.label_errors.maps import MapIssues, find_in_maps
 from jaxaug.label_errors.scores import LabelIssues, find, label_issue_score, precision, suggested_labels
 
 if TYPE_CHECKING:
@@ -19,7 +21,11 @@ _LAZY = {"label_table": "table", "picture_sheet": "sheet", "write_report": "repo
 
 __all__ = [
     "LabelIssues",
+    "MapIssues",
+    "class_table",
+    "confident_joint",
     "find",
+    "find_in_maps",
     "label_issue_score",
     "label_table",
     "picture_sheet",

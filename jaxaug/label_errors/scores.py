@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxaug.core.errors import UsageError
+from jaxaug.label_errors.confident import class_table, confident_joint, estimated_errors
+from jaxaug.label_errors.neighbours import neighbour_probabilities
 
 _ROUNDING = 1e-3  # by which a softmax in bfloat16 may leave 0..1
 
@@ -20,27 +22,58 @@ class LabelIssues(NamedTuple):
       ranking: int [N], the numbers of the rows, the most suspicious first, equal ones in their order.
       suggested: int32 [N], the class that each row probably belongs to, which is the given one where nothing speaks
         against it.
+      errors: how many labels are wrong by estimate, and so how many rows of the ranking to look at first.
+      joint: float64 [K K], the distribution of given by true classes, with sum 1, see `confident_joint`.
+      classes: the columns of `class_table`: of each class the rows labelled so, and how many of them are wrong.
     """
 
     score: np.ndarray
     ranking: np.ndarray
     suggested: np.ndarray
+    errors: int
+    joint: np.ndarray
+    classes: dict[str, np.ndarray]
 
 
-def find(labels: ArrayLike, probabilities: ArrayLike) -> LabelIssues:
+def find(
+    labels: ArrayLike,
+    probabilities: ArrayLike | None = None,
+    features: ArrayLike | None = None,
+    *,
+    neighbours: int = 20,
+) -> LabelIssues:
     """Rank rows by how suspicious their labels are.
 
     Args:
       labels: int [N], the given labels, 0..K-1.
       probabilities: float [N K] in 0..1, of each class, from a model; one that has not trained on a row, such as in
-        cross-validation, judges its label best.
+        cross-validation, judges its label best, or the mean over the epochs of a training.
+      features: float [N D], of any model, for the labels of a row's nearest neighbours: in place of probabilities, or
+        beside them, the probability then being the mean of the two.
+      neighbours: how many, 1 or more.
 
     Raises:
-      UsageError: arrays of other shapes, kinds or ranges.
+      UsageError: neither is given, or arrays of other shapes, kinds or ranges.
     """
-    given, said = _checked(np.asarray(labels), np.asarray(probabilities))
+    if probabilities is None and features is None:
+        raise UsageError("find: give probabilities [N K], features [N D], or both")
+    given, said = np.asarray(labels), None if probabilities is None else np.asarray(probabilities)
+    if said is not None:
+        given, said = _checked(given, said)
+    if features is not None:
+        near = _near(given, np.asarray(features), None if said is None else said.shape[1], neighbours)
+        said = near if said is None else (said + near) / 2
+    assert said is not None
     score = 1.0 - np.clip(said[np.arange(len(given)), given], 0.0, 1.0)
-    return LabelIssues(score, np.argsort(-score, kind="stable"), suggested_labels(said))
+    joint = confident_joint(given, said)
+    return LabelIssues(
+        score,
+        np.argsort(-score, kind="stable"),
+        suggested_labels(said),
+        estimated_errors(joint, len(given)),
+        joint,
+        class_table(joint, len(given)),
+    )
 
 
 def label_issue_score(probability_of_given: ArrayLike) -> np.ndarray:
@@ -106,6 +139,16 @@ def _checked(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray,
         f"find: labels must be integers [N] in 0..K-1 and probabilities floats [N K] in 0..1, got {_told(labels)} and "
         f"{_told(probabilities)}"
     )
+
+
+def _near(given: np.ndarray, features: np.ndarray, classes: int | None, neighbours: int) -> np.ndarray:
+    fits = given.dtype.kind in "iu" and given.ndim == 1 and features.ndim == 2 and len(features) == len(given) > 1
+    if not (fits and given.min() >= 0 and neighbours >= 1 and np.isfinite(features.astype(np.float32)).all()):
+        raise UsageError(
+            "find: features must be finite floats [N D], N being 2 or more, for integer labels [N] from 0, and neighbours "
+            f"1 or more; got {_told(features)}, {_told(given)} and {neighbours}"
+        )
+    return neighbour_probabilities(given, features, classes or int(given.max()) + 1, neighbours)
 
 
 def _told(array: np.ndarray) -> str:

@@ -57,11 +57,11 @@ def facts_of_inputs(config: ConfigDict) -> str:
     It is cheap: sizes and times of files. A data set without a path of its own has to be read to know.
     """
     tree = config.to_dict()
-    own = [path for option, path in _paths(tree["data"], "") if option.lstrip(".") not in _SHARED]
-    if not own:
+    paths = {option.lstrip("."): path for option, path in _paths(tree["data"], "")}
+    if not paths.keys() - _SHARED:
         return ""
     try:
-        told = [f"{path} {facts_of(path)}" for path in own]
+        told = [f"{path} {facts_of(path)}" for option, path in paths.items() if option != "directory"]
         return " ".join([*told, *(f"{address} {_digest(path)}" for address, path in _paths(tree))])
     except OSError:
         return ""

@@ -1,0 +1,132 @@
+"""Labels of training rows from a file of their own: corrected ones, or those that other people gave."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import logging
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from jaxaug.core.errors import UsageError
+from jaxaug.data.dataset import Dataset, Split
+
+KEYS = ("file", "path", "index")  # columns that may say which row a line is about
+LABEL = "label"
+DROPPED = -1
+
+
+def relabel(data: Dataset, path: str) -> Dataset:
+    """The data set with the labels of a file for its training rows; rows whose label there is empty are left out.
+
+    Validation and test rows keep theirs, those cut off the training rows too. What was known of true labels is kept.
+
+    Args:
+      data: the set.
+      path: a .csv with a column `label` and one of `file`, `path` and `index`, one line a row: labels are names of
+        classes or their numbers, an empty one drops the row, and rows that no line names keep their label. Or a .npy
+        of integers, one for each training row before any was cut off, -1 for a row to drop.
+
+    Raises:
+      UsageError: the file cannot be read, has another form, an unknown class, or names none of the rows.
+    """
+    file = pathlib.Path(path).expanduser()
+    if not file.is_file():
+        raise UsageError(f"{data.name}: there is no file {file.absolute()} (labels)")
+    label = _from_npy(data, file) if file.suffix.lower() == ".npy" else _from_csv(data, file)
+    kept = np.flatnonzero(label != DROPPED)
+    if not len(kept):
+        raise UsageError(f"{data.name}: {file} drops every training row")
+    train = Split(data.train.image, np.where(label == DROPPED, 0, label).astype(np.int32), data.train.index)
+    replaced = dataclasses.replace(data, train=train)
+    return replaced if len(kept) == len(label) else replaced.keep(kept)
+
+
+def read_table(path: pathlib.Path, needs: Sequence[str]) -> list[dict[str, str]]:
+    """The lines of a CSV with a header.
+
+    Args:
+      path: of the file, UTF-8.
+      needs: columns it must have; of `KEYS` one is enough.
+
+    Raises:
+      UsageError: the file cannot be read, or a column is missing.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            lines, titles = list(reader), reader.fieldnames or ()
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path} cannot be read as a table: {error}") from error
+    if not (set(needs) <= set(titles) and set(KEYS) & set(titles)):
+        raise UsageError(
+            f"{path} has the columns {', '.join(titles) or 'of no header'}: it needs {', '.join(needs)} and one of "
+            f"{', '.join(KEYS)}"
+        )
+    return lines
+
+
+def class_number(label: str, names: Sequence[str], where: str) -> int:
+    """The class of that name, or of that number where no class has the name; -1 for an empty label.
+
+    Raises:
+      UsageError: no class has the name or the number; `where` tells the place.
+    """
+    label = (label or "").strip()
+    if not label:
+        return DROPPED
+    if label in names:
+        return list(names).index(label)
+    if label.isdecimal() and int(label) < len(names):
+        return int(label)
+    told = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+    raise UsageError(f"{where}: no class is called {label!r}; classes are {told}")
+
+
+def _from_npy(data: Dataset, path: pathlib.Path) -> np.ndarray:
+    try:
+        label = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UsageError(f"{data.name}: {path} cannot be read: {error}") from error
+    rows = _rows_before_the_cut(data)
+    if not isinstance(label, np.ndarray) or label.dtype.kind not in "iu" or label.shape != (rows,):
+        told = f"{label.dtype}{list(label.shape)}" if isinstance(label, np.ndarray) else "several arrays"
+        raise UsageError(f"{data.name}: {path} holds {told}; {rows} training rows need integers [{rows}]")
+    unknown = np.flatnonzero((label < DROPPED) | (label >= data.num_classes))
+    if unknown.size:
+        raise UsageError(
+            f"{data.name}: {path} gives row {unknown[0]} the label {label[unknown[0]]}; with {data.num_classes} "
+            f"classes it must be 0..{data.num_classes - 1}, or {DROPPED} to drop the row"
+        )
+    return label[data.train.index]
+
+
+def _rows_before_the_cut(data: Dataset) -> int:
+    """How many rows the source has called training rows: rows cut off them lie between theirs."""
+    cut = np.concatenate([data.train.index, data.validation.index])
+    last = int(data.train.index.max())
+    return last + 1 if len(data.train) == last + 1 else int(cut.max()) + 1
+
+
+def _from_csv(data: Dataset, path: pathlib.Path) -> np.ndarray:
+    lines = read_table(path, (LABEL,))
+    by_file = data.files is not None and not {"file", "path"}.isdisjoint(lines[0] if lines else ())
+    numbers = {data.files[row] if by_file and data.files else str(row): i for i, row in enumerate(data.train.index)}
+    label, named = data.train.label.copy(), set()
+    for number, line in enumerate(lines, start=2):
+        key = (line.get("file") or line.get("path") or "") if by_file else (line.get("index") or "")
+        row = numbers.get(key)
+        if row is not None:
+            label[row] = class_number(line[LABEL], data.class_names, f"{data.name}: {path}, line {number}")
+            named.add(row)
+    if not named:
+        rows = "files such as " + next(iter(numbers)) if by_file else f"an index from 0 to {data.train.index.max()}"
+        raise UsageError(f"{data.name}: {path} names none of the {len(label)} training rows, which are {rows}")
+    log = logging.getLogger(__name__)
+    if len(named) < len(label):
+        log.warning("%s: %d of %d training rows are not named and keep their label", path, len(label) - len(named), len(label))
+    if len(named) < len(lines):
+        log.warning("%s: %d lines are about rows that are no training rows", path, len(lines) - len(named))
+    return label

@@ -1,0 +1,74 @@
+"""How many labels of each class are wrong, from what a model says of all rows: the confident joint."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+_BLOCK = 100_000  # rows at a time
+
+
+def confident_joint(labels: ArrayLike, probabilities: ArrayLike) -> np.ndarray:
+    """The joint distribution of given and true labels.
+
+    A row counts for the class with its largest probability among those that reach the class's threshold, the mean
+    probability of the class over the rows that are labelled so. Counts are scaled to as many rows of each given class
+    as there are. Northcutt, Jiang and Chuang, "Confident learning", JAIR 2021, equations 1 to 3.
+
+    Args:
+      labels: int [N], the given labels, 0..K-1.
+      probabilities: float [N K] in 0..1. Those of a model that has learned the row's label by heart hide its errors.
+
+    Returns:
+      float64 [K K], given by true class, with sum 1.
+    """
+    given, said = np.asarray(labels), np.asarray(probabilities)
+    classes = said.shape[1]
+    rows = np.bincount(given, minlength=classes)
+    sums = np.bincount(given, weights=said[np.arange(len(given)), given].astype(np.float64), minlength=classes)
+    # No row can be counted for a class that no row is labelled with.
+    threshold = np.where(rows > 0, sums / np.maximum(rows, 1), np.inf)
+    count = np.zeros((classes, classes))
+    for start in range(0, len(given), _BLOCK):
+        block, of_block = said[start : start + _BLOCK].astype(np.float64), given[start : start + _BLOCK]
+        # Rounding must not take a class of equal probabilities below their mean.
+        reached = np.where(block >= threshold - 1e-6, block, -1.0)
+        best = reached.argmax(axis=1)
+        sure = reached[np.arange(len(block)), best] >= 0
+        np.add.at(count, (of_block[sure], best[sure]), 1)
+    empty = count.sum(axis=1) == 0
+    count[empty, empty] = 1
+    scaled = count / count.sum(axis=1, keepdims=True) * rows[:, None]
+    return scaled / max(scaled.sum(), 1)
+
+
+def estimated_errors(joint: np.ndarray, rows: int) -> int:
+    """How many of so many rows are wrong: the share off the diagonal of `confident_joint`, rounded."""
+    return round(float(1.0 - np.trace(joint)) * rows)
+
+
+def class_table(joint: np.ndarray, rows: int) -> dict[str, np.ndarray]:
+    """What the joint distribution says of each class.
+
+    Args:
+      joint: float [K K], given by true class, with sum 1.
+      rows: N.
+
+    Returns:
+      Columns of [K]: "given", rows labelled so; "wrong", how many of them are not so; "missing", rows of the class
+      that are labelled otherwise; "wrong_share" of the given ones; "most_often", the class that wrong ones most often
+      are, the class itself where none is wrong.
+    """
+    given, true, right = joint.sum(axis=1) * rows, joint.sum(axis=0) * rows, np.diag(joint) * rows
+    apart = joint.copy()
+    np.fill_diagonal(apart, 0.0)
+    wrong = np.maximum(given - right, 0.0)
+    most_often = np.where(apart.max(axis=1) > 0, apart.argmax(axis=1), np.arange(len(joint)))
+    share = np.divide(wrong, given, out=np.zeros_like(wrong), where=given > 0)
+    return {
+        "given": np.round(given).astype(np.int64),
+        "wrong": wrong,
+        "missing": np.maximum(true - right, 0.0),
+        "wrong_share": share,
+        "most_often": most_often,
+    }
