@@ -127,6 +127,8 @@ def expand(config: ConfigDict) -> dict[str, ConfigDict]:
     """name -> the config of a variant, without `variants` and `seeds` of its own."""
     if config.seeds < 1:
         raise UsageError(f"config.seeds must be at least 1, got {config.seeds}")
+    if config.seed + config.seeds > 2**32:
+        raise UsageError(f"config.seed must be below 2**32, also of the last of {config.seeds} runs, got {config.seed}")
     found = {}
     for name, changes in (config.variants.to_dict() or {config.model.name: {}}).items():
         _check_fields(f"config.variants.{name}", changes, config)

@@ -18,13 +18,14 @@ from jaxaug.core.types import TrainState
 from jaxaug.data.loader import Loader
 from jaxaug.runs.checkpoint import Checkpointer
 from jaxaug.runs.results import summarize_history
-from jaxaug.runs.workdir import Workdir, set_aside
+from jaxaug.runs.signature import save_signature
+from jaxaug.runs.workdir import SIGNATURE, Workdir, set_aside
 from jaxaug.search.base import SearchRun
 from jaxaug.train.config import complete
 from jaxaug.train.experiment import Experiment, build_experiment, step_batches
 from jaxaug.train.exports import export_per_example
 from jaxaug.train.figures import save_evaluation_figures
-from jaxaug.train.finished_run import load_network
+from jaxaug.train.finished_run import load_network, signature_of
 from jaxaug.train.hooks.checkpointing import CheckpointHook
 from jaxaug.train.hooks.console import ProgressBar
 from jaxaug.train.hooks.evaluation import EvaluationHook, Record
@@ -147,6 +148,8 @@ def _trained(
     try:
         trainer = Trainer(experiment, folder, checkpointer, stop, title)
         folder.begin()
+        if is_main_process():
+            save_signature(folder.path / SIGNATURE, signature_of(experiment.data))
         history = trainer.run()
     finally:
         checkpointer.close()
@@ -155,6 +158,8 @@ def _trained(
     if not is_main_process():
         return trainer.state, {}
     training_curves({title: [history]}, metric).savefig(folder.path / "curves.png", dpi=120)
+    if experiment.data.test is experiment.data.validation:
+        found["reported_on"] = "validation"  # what is called test in the figures
     return trainer.state, summarize_history(history, metric) | found
 
 

@@ -65,20 +65,23 @@ def variants_table(title: str, results: Mapping[str, Sequence[Mapping[str, Any]]
       figures: of the task, the main metric first.
     """
     drawn = Table(title=title)
-    drawn.add_column("test set, final epoch unless said")
+    rows = {r.get("reported_on", "test") for runs in results.values() for r in runs}
+    split = " or ".join(sorted(rows))
+    none = "" if rows <= {"test"} else ", where there is no test set"
+    drawn.add_column(f"{split} set{none}, final epoch unless said")
     for name, runs in results.items():
         drawn.add_column(f"{name} (n={len(runs)})", justify="right")
     # What a robustness protocol sums up to is told by its name's end.
     errors = dict.fromkeys(key for runs in results.values() for r in runs for key in r if key.endswith("_error"))
     of_errors = [(f"{key.replace('_', ' ')} %", key, 100.0, 2) for key in errors]
-    for label, key, scale, digits in (*_lines(figures), *of_errors):
+    for label, key, scale, digits in (*_lines(figures, split), *of_errors):
         cells = [format_mean_std([scale * r[key] for r in runs if key in r], digits) for runs in results.values()]
         if any(cells):
             drawn.add_row(label, *cells)
     return drawn
 
 
-def _lines(figures: Sequence[Figure]) -> list[tuple[str, str, float, int]]:
+def _lines(figures: Sequence[Figure], split: str) -> list[tuple[str, str, float, int]]:
     """(title, key of a result, scale, digits) of each line."""
     main, *others = figures
     unit = " %" if main.title.endswith("%") else ""
@@ -87,7 +90,7 @@ def _lines(figures: Sequence[Figure]) -> list[tuple[str, str, float, int]]:
         (f"last 10 epochs{unit}", f"last10_{main.metric}", main.scale, main.digits),
         (f"chosen on validation{unit}", f"chosen_{main.metric}", main.scale, main.digits),
         *((one.title, f"test_{one.metric}", one.scale, one.digits) for one in others),
-        (f"best on test{unit}", f"best_on_test_{main.metric}", main.scale, main.digits),
+        (f"best on {split}{unit}", f"best_on_test_{main.metric}", main.scale, main.digits),
         ("images/s", "images_per_second", 1, 0),
         ("seconds of training and evaluation", "seconds", 1, 0),
     ]

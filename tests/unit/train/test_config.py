@@ -311,6 +311,9 @@ class TestVariants:
     def test_seeds(self):
         with pytest.raises(UsageError, match=r"config\.seeds must be at least 1, got 0"):
             expand(config_of(seeds=0))
+        with pytest.raises(UsageError, match=r"seed must be below 2\*\*32, also of the last of 2 runs, got 4294967295"):
+            expand(config_of(seed=2**32 - 1, seeds=2))
+        assert expand(config_of(seed=2**32 - 1, seeds=1))["convnet"].seed == 2**32 - 1
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,10 @@ MISTAKES = {
         change("task.name", "clasification"),
         r"config\.task: unknown task 'clasification': did you mean 'classification'",
     ),
+    "seed of more than 32 bits": (
+        change("seed", 2**63),
+        r"config\.seed must be below 2\*\*32, got 9223372036854775808",
+    ),
     "negative seed": (change("seed", -1), r"config\.seed must be at least 0"),
     "warm-up too long": (change("optim.schedule.warmup", 1.0), r"config\.optim: .*warmup of 1\.0 epochs"),
     "unknown schedule": (
@@ -155,9 +159,9 @@ def test_bad_arrays(name, tmp_path):
     ("changes", "message"),
     [
         ({"los": ()}, r"unknown field config\.variants\.plain\.los: did you mean 'loss'"),
-        ({"epochs": "many"}, r"config\.variants\.plain does not fit"),
+        ({"epochs": "many"}, r"config\.variants\.plain\.epochs must be a whole number"),
         ({"augment": {"trian": ()}}, r"unknown field config\.augment\.trian: did you mean 'train'"),
-        ({"model": {"name": "linear"}}, r"config\.model: unknown option .* of model 'linear'"),
+        ({"model": {"name": "linear", "widths": (4,)}}, r"config\.model: unknown option .* of model 'linear'"),
     ],
 )
 def test_variant_that_does_not_fit(tmp_path, changes, message):

@@ -37,6 +37,15 @@ def test_mean_and_deviation_of_each_variant():
     assert line_of(text, "images/s")[2] == "1234"
 
 
+def test_what_is_reported_on():
+    """Without a test set the validation rows are, and the table says so."""
+    assert "test set, final epoch unless said" in text_of(variants_table("t", {"a": [RUN]}, FIGURES))
+    text = text_of(variants_table("t", {"a": [{**RUN, "reported_on": "validation"}]}, FIGURES))
+    assert "validation set, where there is no test set, final epoch unless said" in text
+    assert line_of(text, "best on validation %")[1] == "92.00"
+    assert "best on test" not in text
+
+
 def test_protocols_are_told_by_the_end_of_their_names():
     text = text_of(variants_table("t", {"a": [{**RUN, "occluded_error": 0.25}], "b": [RUN]}, FIGURES))
     assert line_of(text, "occluded error %")[1:] == ["25.00", ""]
