@@ -102,7 +102,7 @@ def variants(
 
 
 def grid(variants: dict[str, dict[str, Any]], settings: Sequence[tuple[float, float]]) -> dict[str, dict[str, Any]]:
-    """Every variant for every setting (imbalance, share of wrong labels): "SEP_BOTH_10_noise_10" has 10 % wrong ones."""
+    """Every variant for every setting (imbalance, share of wrong labels): "SEP_BOTH_10_noise_10" has 10 % wrong."""
     found = {}
     for name, changes in variants.items():
         for imbalance, noise in settings:
