@@ -1,8 +1,9 @@
 """One way to create, start and call a network, whichever of Flax's two libraries it is written in.
 
 A model has *features and a head*: `model(image, train=...)` returns (features [B D], logits [B K]), float32, or the
-features alone, and its classifier is a Dense (Linen) or Linear (NNX) layer named `head`. Parameters and BatchNorm
-statistics travel as plain nested dicts of arrays.
+features alone, and its classifier is a Dense (Linen) or Linear (NNX) layer named `head`. Networks for label maps return
+maps, features [B h w D] and logits [B h w K], and may return in training, as a third, the same pair of a second head, a
+layer named `auxiliary_head`. Parameters and BatchNorm statistics travel as plain nested dicts of arrays.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from jaxaug.core.types import ModelOutput, Tree
 from jaxaug.models.nnx_model import NNXModel, takes
 
 Model = nn.Module | NNXModel
+HEAD, AUXILIARY_HEAD = "head", "auxiliary_head"
 
 
 def create(name: str, *, num_classes: int, **options: Any) -> Model:
@@ -126,7 +128,7 @@ def apply_model(
       (output, model_state after it: the same one if not `train`).
 
     Raises:
-      UsageError: the model returns something else than features [B D] and logits [B K].
+      UsageError: the model returns something else than features [B D] and logits [B K], or maps of them.
     """
     if isinstance(model, NNXModel):
         out, model_state = model.apply(params, model_state, image, train=train, key=key)
@@ -147,28 +149,32 @@ def apply_head(head: Tree, features: jax.Array) -> ModelOutput:
 
     Args:
       head: {"kernel": [D K], "bias": [K]}; without a bias it is 0.
-      features: [B D].
+      features: [B D], or maps [B h w D].
     """
     kernel, bias = head["kernel"], _bias_of(head)
     return ModelOutput(features, features @ kernel + bias, kernel, bias)
 
 
-def _output_of(name: str, out: Any, params: Tree) -> ModelOutput:
+def _output_of(name: str, out: Any, params: Tree, which: str = HEAD) -> ModelOutput:
     """The record of what a model returned; shapes alone are looked at, while it is traced."""
-    head = _head_of(name, params)
+    if isinstance(out, tuple | list) and len(out) == 3:
+        auxiliary = _output_of(name, out[2], params, AUXILIARY_HEAD)
+        return _output_of(name, out[:2], params).replace(auxiliary=auxiliary)
+    head = _head_of(name, params, which)
     pair = isinstance(out, tuple | list)
     if (pair and len(out) != 2) or not all(hasattr(x, "ndim") for x in (out if pair else [out])):
         got = f"{type(out).__name__} of {len(out)}" if pair else type(out).__name__
         raise UsageError(f"{name}: it must return (features [B D], logits [B K]), or features alone, got a {got}")
     features = out[0] if pair else out
     num_features, num_classes = head["kernel"].shape
-    if features.ndim != 2 or features.shape[1] != num_features:
+    if features.ndim not in (2, 4) or features.shape[-1] != num_features:
         raise UsageError(
-            f"{name}: its features must be [B {num_features}], what its head takes, got shape {features.shape}"
+            f"{name}: its features must be [B {num_features}], what its {which} takes, or maps of them "
+            f"[B h w {num_features}], got shape {features.shape}"
         )
     if not pair:
         return apply_head(head, features)
-    if out[1].shape != (len(features), num_classes):
+    if out[1].shape != (*features.shape[:-1], num_classes):
         raise UsageError(f"{name}: its logits must be [B {num_classes}], got shape {out[1].shape}")
     return ModelOutput(features, out[1], head["kernel"], _bias_of(head))
 
@@ -177,14 +183,14 @@ def _bias_of(head: Tree) -> jax.Array:
     return head["bias"] if "bias" in head else jnp.zeros(head["kernel"].shape[1:], head["kernel"].dtype)
 
 
-def _head_of(name: str, params: Tree) -> Tree:
+def _head_of(name: str, params: Tree, which: str = HEAD) -> Tree:
     """The parameters of the classifier."""
-    head = params.get("head") if isinstance(params, Mapping) else None
+    head = params.get(which) if isinstance(params, Mapping) else None
     if not isinstance(head, Mapping) or getattr(head.get("kernel"), "ndim", 0) != 2:
         parts = ", ".join(sorted(map(str, params))) or "none"
         raise UsageError(
-            f"{name}: its classifier must be a Dense (Linen) or Linear (NNX) layer named 'head'; its layers with "
-            f"parameters are: {parts}"
+            f"{name}: its classifier must be a Dense (Linen) or Linear (NNX) layer named {which!r}; its layers "
+            f"with parameters are: {parts}"
         )
     return head
 

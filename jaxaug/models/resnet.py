@@ -18,7 +18,6 @@ WIDE_STAGES = {
 }
 # With ImageNet's stem 200 is a bottleneck network of this family too (He et al., Identity Mappings, 2016).
 IMAGENET_STAGES = {**WIDE_STAGES, 200: (True, (3, 24, 36, 3))}
-STEMS = ("small", "imagenet")
 EXPANSION = 4  # He et al. 2016, table 1: a bottleneck block gives 4 x its width
 
 
@@ -33,7 +32,7 @@ class Plan(NamedTuple):
 
 def plan(depth: int, stem: str = "small") -> Plan:
     """Say what network `depth` names, or raise `UsageError`. He et al. 2016, table 1 and section 4.2."""
-    layers.require(stem in STEMS, f"resnet: stem must be one of {STEMS}, not {stem!r}")
+    layers.require_one_of("resnet", "stem", stem, layers.STEMS)
     if stem == "imagenet":
         known = ", ".join(map(str, IMAGENET_STAGES))
         layers.require(depth in IMAGENET_STAGES, f"resnet: depth with ImageNet's stem must be {known}, not {depth}")
@@ -62,18 +61,18 @@ class Basic(nn.Module):
     stride: int = 1
     squeeze_excite: bool = False
     dropout_rate: float = 0.0
-    init: Callable = layers.HE_FAN_OUT
-    dtype: Any = "float32"
+    style: layers.Style = layers.Style()
 
     @nn.compact
     def __call__(self, maps: jax.Array, train: bool) -> jax.Array:
-        shared = {"init": self.init, "dtype": self.dtype}
-        out = layers.conv(self.features, 3, self.stride, **shared)(maps)
-        out = nn.relu(layers.batch_norm(train, self.dtype)(out))
+        style = self.style
+        shared = {"init": style.init, "dtype": style.dtype}
+        out = layers.activate(layers.conv(self.features, 3, self.stride, **shared)(maps), style, train)
         out = layers.dropout(out, self.dropout_rate, train)
-        out = layers.batch_norm(train, self.dtype)(layers.conv(self.features, 3, **shared)(out))
-        out = layers.SqueezeExcite(self.dtype)(out) if self.squeeze_excite else out
-        return nn.relu(out + layers.shortcut(maps, self.features, self.stride, train, **shared))
+        out = layers.normalise(layers.conv(self.features, 3, **shared)(out), style, train)
+        out = layers.SqueezeExcite(style.dtype)(out) if self.squeeze_excite else out
+        out = out + layers.shortcut(maps, self.features, self.stride, style, train)
+        return layers.ACTIVATIONS[style.activation](out)
 
 
 @register("model", "resnet")
@@ -90,6 +89,8 @@ class ResNet(nn.Module):
         depths 18 to 200 and images of about 224 pixels.
       squeeze_excite: whether each block gates its channels (Hu et al. 2018).
       dropout_rate: the share of values that are dropped within each block, in [0, 1).
+      norm: "batch", or "group" for groups of 8 channels.
+      activation: "relu", or "celu" as in AutoDO's networks.
       dtype: of the computation, "float32" or "bfloat16"; parameters, features and logits are float32.
 
     Raises:
@@ -101,23 +102,26 @@ class ResNet(nn.Module):
     stem: str = "small"
     squeeze_excite: bool = False
     dropout_rate: float = 0.0
+    norm: str = "batch"
+    activation: str = "relu"
     dtype: Any = "float32"
 
     def __post_init__(self) -> None:
         layers.check_common("resnet", self.num_classes, self.dtype, self.dropout_rate)
+        layers.require_one_of("resnet", "norm", self.norm, layers.NORMS)
+        layers.require_one_of("resnet", "activation", self.activation, layers.ACTIVATIONS)
         plan(self.depth, self.stem)
         super().__post_init__()
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
         bottleneck, stages, base, init = plan(self.depth, self.stem)
-        shared = {"init": init, "dtype": self.dtype}
-        options = {"squeeze_excite": self.squeeze_excite, "dropout_rate": self.dropout_rate, **shared}
-        large = self.stem == "imagenet"
-        stem = layers.conv(base, 7, 2, **shared) if large else layers.conv(base, 3, **shared)
-        maps = nn.relu(layers.batch_norm(train, self.dtype)(stem(image)))
-        if large:
-            maps = nn.max_pool(maps, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+        style = layers.Style(self.norm, self.activation, init, self.dtype)
+        options = {"squeeze_excite": self.squeeze_excite, "dropout_rate": self.dropout_rate, "style": style}
+        if self.stem == "imagenet":
+            maps = layers.imagenet_stem(image, base, style, train)
+        else:
+            maps = layers.activate(layers.conv(base, 3, init=init, dtype=self.dtype)(image), style, train)
         for stage, blocks in enumerate(stages):
             width = base * 2**stage
             for block in range(blocks):

@@ -1,5 +1,6 @@
 """Shake-Shake networks: two residual branches mixed at random, by other shares backward than forward."""
 
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -18,6 +19,17 @@ def shake(first: jax.Array, second: jax.Array, forward: jax.Array, backward: jax
     return second + layers.scale(first - second, forward, backward)
 
 
+class Shake(nn.Module):
+    """Mix two branches [B H W C] half and half, in training by two shares that each image draws, rng "dropout"."""
+
+    @nn.compact
+    def __call__(self, first: jax.Array, second: jax.Array, train: bool) -> jax.Array:
+        if not train:
+            return 0.5 * (first + second)
+        draws = jax.random.uniform(self.make_rng("dropout"), (2, len(first), 1, 1, 1)).astype(first.dtype)
+        return shake(first, second, draws[0], draws[1])
+
+
 class Shortcut(nn.Module):
     """Two 1x1 paths, one of them a pixel further down and right, to half the features each.
 
@@ -26,6 +38,7 @@ class Shortcut(nn.Module):
 
     features: int
     stride: int
+    init: Callable = layers.HE_FAN_IN
     dtype: Any = "float32"
 
     @nn.compact
@@ -34,7 +47,7 @@ class Shortcut(nn.Module):
         shifted = jnp.pad(maps[:, 1:, 1:], ((0, 0), (0, 1), (0, 1), (0, 0)))
         halves = []
         for path in (maps, shifted):
-            half = layers.conv(self.features // 2, 1, self.stride, init=layers.HE_FAN_IN, dtype=self.dtype)
+            half = layers.conv(self.features // 2, 1, self.stride, init=self.init, dtype=self.dtype)
             halves.append(half(path))
         return layers.batch_norm(train, self.dtype)(jnp.concatenate(halves, axis=-1))
 
@@ -59,14 +72,10 @@ class Block(nn.Module):
     @nn.compact
     def __call__(self, maps: jax.Array, train: bool) -> jax.Array:
         first, second = self._branch(maps, train), self._branch(maps, train)
-        if train:
-            draws = jax.random.uniform(self.make_rng("dropout"), (2, maps.shape[0], 1, 1, 1)).astype(first.dtype)
-            mixed = shake(first, second, draws[0], draws[1])
-        else:
-            mixed = 0.5 * (first + second)
+        mixed = Shake()(first, second, train)
         if maps.shape[-1] != self.features or self.stride != 1:
             # Only here: the released code also builds, and never calls, one where the shape stays.
-            maps = Shortcut(self.features, self.stride, self.dtype)(maps, train)
+            maps = Shortcut(self.features, self.stride, dtype=self.dtype)(maps, train)
         return mixed + maps
 
 
