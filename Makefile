@@ -6,7 +6,7 @@ BUILD := $(shell nvidia-smi -L 2>/dev/null | grep -q GPU && echo cuda12,)test
 INSTALLED := $(VENV)/installed-$(subst $(comma),-,$(BUILD))
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test slow reliability check format coverage benchmark clean
+.PHONY: help demo test slow reliability mutate check format coverage benchmark clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -22,6 +22,10 @@ slow: $(INSTALLED)  ## the tests that train for minutes
 
 reliability: $(INSTALLED)  ## try every fault again, and write docs/reliability.md
 	$(RUN) -m pytest -q -m fault --reliability=docs/reliability.md
+
+mutate: $(INSTALLED)  ## small changes of the core maths, one at a time: which do the tests notice? (hours)
+	$(RUN) -m pip install --disable-pip-version-check -q -e '.[$(BUILD),mutate]'
+	$(RUN) tests/mutate.py $(if $(CHANGES),--changes $(CHANGES)) $(if $(PACKAGES),--packages $(PACKAGES))
 
 check: $(INSTALLED)  ## format, lint and types
 	$(RUN) -m ruff format --check .
