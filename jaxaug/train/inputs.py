@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -19,8 +20,12 @@ from jaxaug.runs.inputs import Inputs
 from jaxaug.runs.workdir import CONFIG, RESULT
 from jaxaug.train.experiment import search_and_data
 
-# Options of every data set that are no input: a folder of all sets is looked through, not read.
-_SHARED = frozenset(defaults_of(data_sets.load))
+# Options whose value is a path though it looks like a word; of others, what has a separator in it.
+_NAMED = ("labels", "path", "file", "folder", "network")
+# What is no input: names, and the folder of all data sets, which is looked through and not read.
+_LEFT_OUT = ("name", "variants", "directory")
+# Options that all data sets have: a path among them says nothing of where the images are.
+_SHARED = frozenset(f"data.{name}" for name in defaults_of(data_sets.load))
 
 
 def inputs_of(config: ConfigDict, data: Dataset, pool: Split | None = None) -> Inputs:
@@ -57,11 +62,11 @@ def facts_of_inputs(config: ConfigDict) -> str:
     It is cheap: sizes and times of files. A data set without a path of its own has to be read to know.
     """
     tree = config.to_dict()
-    paths = {option.lstrip("."): path for option, path in _paths(tree["data"], "")}
+    paths = dict(_paths(tree["data"], "data"))
     if not paths.keys() - _SHARED:
         return ""
     try:
-        told = [f"{path} {facts_of(path)}" for option, path in paths.items() if option != "directory"]
+        told = [f"{path} {facts_of(path)}" for path in paths.values()]
         return " ".join([*told, *(f"{address} {_digest(path)}" for address, path in _paths(tree))])
     except OSError:
         return ""
@@ -71,17 +76,16 @@ def _paths(tree: Any, address: str = "config") -> Iterator[tuple[str, pathlib.Pa
     """(address, path) of every option that names a file or a folder; the data are told by what they hold."""
     if isinstance(tree, Mapping):
         for key, value in tree.items():
-            if key not in ("name", "variants") and f"{address}.{key}" != "config.data":
+            if key not in _LEFT_OUT and f"{address}.{key}" != "config.data":
                 yield from _paths(value, f"{address}.{key}")
     elif isinstance(tree, tuple | list):
         for number, value in enumerate(tree):
             word = value.get("name", number) if isinstance(value, Mapping) else number
             yield from _paths(value, f"{address}.{word}")
-    elif isinstance(tree, str) and tree:
+    elif isinstance(tree, str) and tree and (address.rpartition(".")[2] in _NAMED or os.sep in tree):
         path = pathlib.Path(tree).expanduser()
-        with contextlib.suppress(OSError, ValueError):  # words that could be no path
-            # A word that happens to be the name of a folder here is more likely a word.
-            if path.is_file() or (path.is_dir() and len(path.parts) > 1):
+        with contextlib.suppress(OSError, ValueError):  # a text that could be no path
+            if path.exists():
                 yield address, path
 
 

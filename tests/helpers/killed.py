@@ -18,5 +18,5 @@ def get_config(word):
     config = module_of("deepaa_search_digits").get_config()
     config.update({"epochs": 1, "log_every": 1})
     config.model, config.augment.train = {"name": "linear"}, ()
-    config.search.update(ops=("Rotate", "Invert", "TranslateX"), num_layers=2, updates=4, images=4, refine=1)
+    config.search.update(ops=("Rotate", "Invert", "TranslateX"), num_layers=2, updates=8, images=4, refine=1)
     return config

@@ -32,7 +32,7 @@ def run(*arguments, **options):
 
 
 def kill(arguments, workdir, log, devices=1):
-    """Run the command, killed at a random moment after a new record of the file `log`."""
+    """Run the command, killed at a random moment after a new record of the file `log`; False if it ended before."""
     process = subprocess.Popen(
         command(*arguments, f"--workdir={workdir}"),
         cwd=ROOT,
@@ -45,15 +45,16 @@ def kill(arguments, workdir, log, devices=1):
     while process.poll() is None and (log.stat().st_size if log.exists() else 0) == before:
         time.sleep(0.01)
     time.sleep(random.random() * 0.2)
-    assert process.poll() is None, "it ended before it could be killed"
+    killed = process.poll() is None
     process.kill()
     process.wait()
+    return killed
 
 
 def kill_and_resume(arguments, folder, log):
     """Run the command, killed twice, each time after a new record of `log`, and then to its end."""
     for _ in range(2):
-        kill(arguments, folder, folder / "convnet" / "seed_0" / log)
+        assert kill(arguments, folder, folder / "convnet" / "seed_0" / log), "it ended before it could be killed"
     assert run(*arguments, f"--workdir={folder}").returncode == 0
 
 

@@ -385,9 +385,9 @@ def test_killed(undisturbed, times, tmp_path):
     word, config, expected = undisturbed
     folder = tmp_path / config.model.name / "seed_0"
     log = folder / ("metrics.jsonl" if word == "autodo" else "search.jsonl")
-    for _ in range(times):
-        if not (folder / "result.json").exists():  # it may come to its end between two kills
-            # As many devices as here: another number would round sums differently.
-            kill([f"--config=tests/helpers/killed.py:{word}"], tmp_path, log, devices=2)
+    # As many devices as here: another number would round sums differently.
+    command = [f"--config=tests/helpers/killed.py:{word}"]
+    was_killed = [kill(command, tmp_path, log, devices=2) for _ in range(times)]
+    assert was_killed[0]  # later it may come to its end
     trainer.train_and_evaluate(config, folder)
     assert_same(left_by(word, folder, config), expected)

@@ -32,9 +32,10 @@ def config_of(path, **changes):
     return complete(config)
 
 
-def test_a_folder_of_images(photographs, tmp_path):
+def test_a_folder_of_images(photographs, tmp_path, monkeypatch):
     """Rows are told by file; facts follow each file, the digests what they hold."""
-    config = config_of(photographs)
+    monkeypatch.chdir(tmp_path)
+    config = config_of("photographs")
     inputs, facts = read_inputs_of(config), facts_of_inputs(config)
     np.testing.assert_array_equal(inputs.rows["train_label"], [0, 0, 0, 1, 1, 1])
     assert inputs.rows["files"][0] == b"train/cat/0.png"
@@ -48,12 +49,13 @@ def test_a_folder_of_images(photographs, tmp_path):
 
 
 def test_files_that_options_name(tmp_path, monkeypatch):
-    """Wherever they stand, relative ones too; a word that is the name of a folder is no path."""
+    """Wherever they stand, relative ones too; a word that happens to be the name of a file is no path."""
     monkeypatch.chdir(tmp_path)
     policies.get("randaugment").save(tmp_path / "policy.json")
-    (tmp_path / "classification").mkdir()
+    (tmp_path / "device").touch()
     config = tiny_config()
     config.augment.train = ({"name": "policy", "file": "policy.json"},)
+    config.data.directory = str(tmp_path)
     config = complete(config)
     name = "config.augment.train.policy.file (policy.json)"
     plain = read_inputs_of(complete(tiny_config()))
