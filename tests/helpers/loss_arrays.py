@@ -5,6 +5,7 @@ import functools
 import numpy as np
 
 from jaxaug import losses
+from jaxaug.core.registry import list_names, resolve
 
 B, K, D = 8, 5, 6
 
@@ -23,6 +24,13 @@ def arrays(rows=B, classes=K, depth=D, seed=0):
     }
 
 
+# The losses of jaxaug that take any examples; those of label maps have a suite of their own.
+MEMBERS = tuple(
+    name
+    for name in list_names("loss")
+    if resolve("loss", name).__module__.startswith("jaxaug.losses.")
+    and resolve("loss", name).__module__ != "jaxaug.losses._segmentation"
+)
 ISDA = {
     f"{kind}, K={classes}": (losses.isda(2.0, covariance=kind), classes)
     for kind in ("full", "diagonal")
