@@ -216,6 +216,46 @@ class _DigestKeeper:
             return {}
 
 
+def saved_steps(directory: pathlib.Path) -> list[int]:
+    """The steps of the complete checkpoints in a folder, in order; nothing is opened, and none may be there."""
+    found = directory.iterdir() if directory.is_dir() else ()
+    return sorted(int(path.name) for path in found if path.name.isdigit())
+
+
+def load_part(directory: pathlib.Path, step: int, part: Mapping[str, Any]) -> dict[str, Any]:
+    """Some fields of a saved state; whoever goes on with the run is not disturbed.
+
+    Args:
+      directory: of the checkpoints.
+      step: of a checkpoint that is there.
+      part: name of a field -> shapes, dtypes and shardings of its arrays.
+
+    Raises:
+      UsageError: the checkpoint has other arrays there, or is damaged.
+    """
+    folder = directory.resolve() / str(step)
+    context = ocp.Context()
+    context.pytree.loading.partial_load = True
+    try:
+        saved = json.loads((directory / STRUCTURE).read_text())["arrays"]
+        asked = {f".{name}{path}": told for name, tree in part.items() for path, told in tree_structure(tree).items()}
+        other = [
+            f"{path}: {saved.get(path, 'nothing')}, not {told}"
+            for path, told in asked.items()
+            if saved.get(path) != told
+        ]
+        if other:
+            raise UsageError(f"the checkpoint {folder} is of another model than its run's config names: {other[0]}")
+        if not _DigestKeeper(directory).same(step):
+            raise UsageError(f"the checkpoint {folder} is damaged: its files are not those that were written")
+        with context:
+            return dict(ocp.load_checkpointables(folder, {"state": dict(part)})["state"])
+    except UsageError:
+        raise
+    except Exception as error:  # orbax raises many kinds; after the comparison all mean files it cannot read
+        raise UsageError(f"the checkpoint {folder} cannot be read: {str(error).partition(chr(10))[0][:200]}") from error
+
+
 def tree_structure(state: Any) -> dict[str, str]:
     """path -> 'dtype[shape]' of every array of a state."""
     leaves = jax.tree_util.tree_leaves_with_path(state)

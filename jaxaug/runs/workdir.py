@@ -21,6 +21,7 @@ from jaxaug.runs.provenance import environment
 CONFIG = "config.json"  # every field it was run with
 INPUTS = "inputs.json"  # digests of all that it has read
 ROWS = "rows.npz"  # the rows of every split: their numbers, labels and files
+SIGNATURE = "signature.json"  # what its network takes and says
 ENVIRONMENT = "environment.json"  # code version, packages, devices, command
 METRICS = "metrics.jsonl"  # one line for each evaluated epoch
 TENSORBOARD = "tensorboard"
@@ -28,6 +29,8 @@ CHECKPOINTS = "checkpoints"
 ROBUSTNESS = "robustness.json"  # every level of the protocols that were asked for
 PER_EXAMPLE = "per_example.npz"  # what was learned about each training row
 POLICY = "policy.json"  # a policy that was searched
+EVALUATIONS = "evaluations"  # of its weights, asked for later, one file each
+TEMPERATURE = "temperature.json"  # by which its logits are calibrated
 RESULT = "result.json"  # only when the run is complete
 LOCK = ".lock"  # held by the process that works in the folder
 REPLACED = "replaced"  # beside the folder: what was moved aside for a new start

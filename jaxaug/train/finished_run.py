@@ -9,7 +9,9 @@ from ml_collections import ConfigDict
 
 from jaxaug.core.errors import UsageError
 from jaxaug.core.types import TrainState
+from jaxaug.data.dataset import Dataset
 from jaxaug.runs.checkpoint import Checkpointer, tree_structure
+from jaxaug.runs.signature import Signature
 from jaxaug.runs.workdir import RESULT, read_config
 from jaxaug.train.config import complete, default_config
 from jaxaug.train.experiment import Experiment, build_experiment
@@ -57,3 +59,8 @@ def load_network(folder: str | pathlib.Path, experiment: Experiment) -> TrainSta
     if tree_structure((trained.params, trained.model_state)) != tree_structure((begun.params, begun.model_state)):
         raise UsageError(f"config.search.network: the network of the run in {folder} is not the one of config.model")
     return begun.replace(params=trained.params, model_state=trained.model_state)
+
+
+def signature_of(data: Dataset) -> Signature:
+    """What a network that is trained on a data set takes and says."""
+    return Signature(data.name, data.image_shape, data.mean, data.std, data.class_names)

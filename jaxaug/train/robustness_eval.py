@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import statistics
+from collections.abc import Mapping
 from typing import Any
 
 from jaxaug.core.atomic_io import write_text
 from jaxaug.core.errors import Interrupted
 from jaxaug.core.sharding import any_process, is_main_process
 from jaxaug.core.types import TrainState
+from jaxaug.data.dataset import Split
 from jaxaug.robustness.base import Protocol
 from jaxaug.runs.workdir import Workdir
-from jaxaug.train.evaluator import Evaluator
+from jaxaug.train.evaluator import Evaluable, Evaluator
 from jaxaug.train.experiment import Experiment
 from jaxaug.train.hooks.console import ProgressBar
 from jaxaug.train.hooks.preemption import StopSignal
@@ -35,20 +37,32 @@ def evaluate_robustness(
         # Only the main process reads the file, and all of them must evaluate together.
         if any_process(name in measured):
             continue
-        measured[name] = _measure(experiment, state, protocol, stop, f"{title}: {name}")
+        measured[name] = measure(experiment, experiment.data.test, state, protocol, stop, f"{title}: {name}")
         if is_main_process():
             write_text(path, json.dumps(measured, indent=1))
     if experiment.protocols and is_main_process():
-        found["robustness"] = {name: _curve(one) for name, one in measured.items()}
-        found |= {one["figure"]: one[one["figure"]] for one in measured.values()}
+        found |= summarize_measured(measured)
     return found
 
 
-def _measure(
-    experiment: Experiment, state: TrainState, protocol: Protocol, stop: StopSignal, title: str
+def summarize_measured(measured: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """{"robustness": {protocol: its curve}, <figure>: its value} of what `measure` gave of each protocol."""
+    figures = {one["figure"]: one[one["figure"]] for one in measured.values()}
+    return {"robustness": {name: _curve(one) for name, one in measured.items()}, **figures}
+
+
+def measure(
+    experiment: Evaluable, split: Split, state: TrainState, protocol: Protocol, stop: StopSignal, title: str
 ) -> dict[str, Any]:
-    """{"axis", "figure", <the figure>, "levels": [{"line", "severity", "error", ...}]} of one protocol."""
-    evaluator = Evaluator(experiment, experiment.data.test, protocol.perturb, protocol.seed)
+    """One protocol on the rows of a split.
+
+    Returns:
+      {"axis", "figure", <the figure>, "levels": [{"line", "severity", "error", ...}]}.
+
+    Raises:
+      Interrupted: between two levels, if asked to stop.
+    """
+    evaluator = Evaluator(experiment, split, protocol.perturb, protocol.seed)
     bar = ProgressBar(title, len(protocol.levels), 0, visible=is_main_process())
     levels: list[dict[str, Any]] = []
     try:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 from jaxaug.core.errors import CannotGoOnError, Interrupted, UsageError
@@ -189,7 +190,8 @@ class Trainer:
         restored = checkpointer.restore(experiment.abstract_state())
         init = jax.jit(experiment.init, out_shardings=shardings)
         self.state: TrainState = init(experiment.key) if restored is None else restored
-        self.loader = Loader(experiment.data.train, experiment.mesh, experiment.config.place)
+        config = experiment.config
+        self.loader = Loader(experiment.data.train, experiment.mesh, config.place, config.seed)
         self._dispatch = jax.jit(
             make_train_dispatch(experiment.train_step), donate_argnums=(0, 1), out_shardings=(shardings, everywhere)
         )
@@ -206,7 +208,7 @@ class Trainer:
         try:
             for step, rows in step_batches(self.experiment, int(self.state.step)):
                 self._search_before(step)
-                batch = self.loader(rows)
+                batch = self.loader(rows, numbers=step + np.arange(len(rows))[:, None])
                 self.loader.wait_for(self.evaluation.totals)
                 self.state, totals = self._dispatch(self.state, self.evaluation.totals, batch)
                 self.evaluation.count(totals, rows.size)

@@ -96,7 +96,7 @@ def _read(split: str, paths: list[pathlib.Path], target: Target, images: np.ndar
     from tqdm import tqdm
 
     def read(row: int) -> None:
-        images[row] = _decode(paths[row], target)
+        images[row] = decode(paths[row], target)
 
     # disable=None shows the bar on a terminal only.
     with tqdm(desc=f"reading {split}", total=len(paths), unit="image", delay=_PATIENCE, disable=None) as bar:
@@ -104,7 +104,8 @@ def _read(split: str, paths: list[pathlib.Path], target: Target, images: np.ndar
             bar.update()
 
 
-def _decode(path: pathlib.Path, target: Target) -> np.ndarray:
+def decode(path: pathlib.Path, target: Target) -> np.ndarray:
+    """The image of a file as its set has it: uint8 [H W C]. Raises UsageError, which names the file."""
     image = open_image(path)
     if target.strict and image.mode != GRAY:
         raise UsageError(f"folder: {path} is in color, the first image is gray: set channels to 3, or to 1")
