@@ -18,6 +18,7 @@ from jaxaug.augment.transform import (
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import register
 from jaxaug.core.types import Batch, Progress, Tree
+from jaxaug.data.photographs import largest_in_the_middle
 from jaxaug.ops import batched
 from jaxaug.ops.resize import crop_and_resize
 from jaxaug.ops.uint8 import rounded
@@ -158,17 +159,6 @@ def draw_box(
     top = jax.random.randint(top_key, (), 0, height - rows + 1)
     left = jax.random.randint(left_key, (), 0, width - columns + 1)
     return fits[first], rows, columns, top, left
-
-
-def largest_in_the_middle(height: int, width: int, ratio: tuple[float, float]) -> tuple[int, int, int, int]:
-    """(top, left, rows, columns) of the largest central box whose columns / rows lie in `ratio`."""
-    rows, columns = height, width
-    if width / height < ratio[0]:
-        rows = round(width / ratio[0])
-    elif width / height > ratio[1]:
-        columns = round(height * ratio[1])
-    rows, columns = max(rows, 1), max(columns, 1)
-    return (height - rows) // 2, (width - columns) // 2, rows, columns
 
 
 def _enlarged(visibility: jax.Array, box: tuple[jax.Array, ...]) -> jax.Array:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxaug.core.errors import UsageError
 from jaxaug.core.random import HostStream, numpy_generator
 from jaxaug.data.dataset import Dataset, Split
+from jaxaug.data.lazy_images import LazyImages
 
 ROWS = ("train", "validation", "both")
 ABLATIONS = ("", "overfit", "oversplit")
@@ -137,11 +138,13 @@ def _with_validation(data: Dataset) -> Dataset:
     return dataclasses.replace(data, train=both, clean_label=clean)
 
 
-def _joined(data: Dataset, train: np.ndarray, validation: np.ndarray) -> np.ndarray:
+def _joined(data: Dataset, train: Any, validation: Any) -> Any:
     """What belongs to the training rows and what belongs to the validation rows, in the order of the rows' index."""
     if not len(validation):
         return train
     order = np.argsort(np.concatenate([data.train.index, data.validation.index]))
+    if isinstance(train, LazyImages):
+        return train.joined(validation).at(order)
     return np.concatenate([train, validation])[order]
 
 

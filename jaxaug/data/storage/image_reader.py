@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import io
 import logging
 import os
 import pathlib
@@ -96,7 +97,9 @@ def tell_passed_over(others: Sequence[pathlib.Path]) -> None:
         )
 
 
-def open_image(path: pathlib.Path, mode: str | None = None) -> Image.Image:
+def open_image(
+    path: pathlib.Path, mode: str | None = None, *, content: bytes | None = None, upright: bool = True
+) -> Image.Image:
     """An image file of any of Pillow's formats, upright and in 8 bits; the first one where a file has several.
 
     It is turned as `ImageOps.exif_transpose` does: as its EXIF data say, where they say one of the eight orientations.
@@ -106,6 +109,8 @@ def open_image(path: pathlib.Path, mode: str | None = None) -> Image.Image:
     Args:
       path: of the file.
       mode: "L" for gray or "RGB"; None for what the file has, transparency aside.
+      content: its bytes, where it is a part of another file; the path is then its name in messages.
+      upright: whether to turn it.
 
     Returns:
       An image of mode "L" or "RGB", decoded in full.
@@ -115,12 +120,12 @@ def open_image(path: pathlib.Path, mode: str | None = None) -> Image.Image:
         or has gray levels of unknown range (Pillow's modes I and F). The message names it.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path if content is None else io.BytesIO(content)) as image:
             deep = _has_16_bits(image)
             known = deep or image.mode not in ("I", "F")
             image.load()
-            upright = ImageOps.exif_transpose(image)
-            found = _rounded(upright) if deep else _plain(upright) if known else upright
+            turned = ImageOps.exif_transpose(image) if upright else image
+            found = _rounded(turned) if deep else _plain(turned) if known else turned
             if mode is not None and known:
                 found = found.convert(mode)
     except Exception as error:  # Pillow's decoders raise many kinds; all mean a file that it cannot read
