@@ -48,8 +48,8 @@ class Block(nn.Module):
 class ConvNeXt(nn.Module):
     """ConvNeXt, image [B H W C] -> (features [B D], logits [B K]); D is the last width. H and W are 32 or more.
 
-    Liu et al., A ConvNet for the 2020s, CVPR 2022, section 3: ConvNeXt-T is the default. ConvNeXt-S has 27 blocks in the
-    third stage, ConvNeXt-B the widths 128, 256, 512, 1024 besides.
+    Liu et al., A ConvNet for the 2020s, CVPR 2022, section 3: ConvNeXt-T is the default. ConvNeXt-S has 27 blocks in
+    the third stage, ConvNeXt-B the widths 128, 256, 512, 1024 besides.
 
     Attributes:
       num_classes: K, how many classes the head tells apart.

@@ -63,8 +63,8 @@ class DenseNet(nn.Module):
       compression: the share of channels that a transition keeps, in (0, 1].
       bottleneck: channels of the 1x1 convolution over the growth rate.
       dropout_rate: the share of values that are dropped behind each layer, in [0, 1).
-      stem: "small" is a 3x3 convolution without max-pool; "imagenet" is a 7x7 of stride 2 and max-pool, with four blocks
-        behind it, for images of about 224 pixels.
+      stem: "small" is a 3x3 convolution without max-pool; "imagenet" is a 7x7 of stride 2 and max-pool, with four
+        blocks behind it, for images of about 224 pixels.
       stem_width: channels of the first convolution; 0 is twice the growth rate, the paper's rule. ISDA's code has 24.
       dtype: of the computation, "float32" or "bfloat16"; parameters, features and logits are float32.
 

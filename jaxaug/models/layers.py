@@ -111,7 +111,7 @@ def layer_norm(dtype: Any = "float32", name: str | None = None) -> nn.LayerNorm:
 
 
 def normalise(maps: jax.Array, style: Style, train: bool) -> jax.Array:
-    """Apply the norm of a style, [B H W C] -> [B H W C]; groups have 8 channels (Wu and He, Group Normalization, 2018)."""
+    """Apply the norm of a style, [B H W C] -> [B H W C]; groups have 8 channels (Wu and He, ECCV 2018)."""
     if style.norm == "batch":
         return batch_norm(train, style.dtype)(maps)
     groups = max(maps.shape[-1] // CHANNELS_PER_GROUP, 1)

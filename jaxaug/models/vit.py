@@ -67,8 +67,8 @@ class ViT(nn.Module):
       mlp_ratio: hidden channels of the MLP over the width.
       patch_size: pixels of a patch's side.
       dropout_rate: the share of values that are dropped behind embedding, attention and MLP, in [0, 1).
-      drop_path_rate: how often the branches of the last block are left out for an example, in [0, 1); the rates before it
-        grow towards it in a line from 0.
+      drop_path_rate: how often the branches of the last block are left out for an example, in [0, 1); the rates before
+        it grow towards it in a line from 0.
       dtype: of the computation, "float32" or "bfloat16"; parameters, features and logits are float32.
 
     Raises:

@@ -1,0 +1,155 @@
+"""State dicts of torchvision, timm and ISDA to parameter trees and back, every array accounted for."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from jaxaug.core.atomic_io import write_bytes, write_npz
+from jaxaug.core.errors import UsageError
+from jaxaug.core.types import Tree
+from jaxaug.models.api import Model, init_model
+from jaxaug.models.weights.files import read_tensors, write_safetensors
+from jaxaug.models.weights.names import layouts_of, torch_name
+
+PARTS = ("params", "model_state")
+NESTED = ("state_dict", "model")  # where checkpoints of trainings keep the network
+UNUSED = re.compile(r"\.num_batches_tracked$")
+MOST_NAMED = 5
+
+
+def read_torch(path: str | pathlib.Path) -> dict[str, np.ndarray]:
+    """The state dict in a file: name -> array.
+
+    Args:
+      path: of `.safetensors` or of what `torch.save` has written: a state dict, or a checkpoint of a training with one
+        under "state_dict" or "model". The prefix "module." of data-parallel networks is taken off. ISDA's checkpoints
+        keep the classifier beside the network: it is added.
+
+    Raises:
+      UsageError: as `weights.files.read_tensors`, or there is no state dict.
+    """
+    found = read_tensors(path)
+    if not isinstance(found, Mapping):
+        raise UsageError(f"{path}: it holds a {type(found).__name__} instead of a state dict")
+    inner = next((found[name] for name in NESTED if isinstance(found.get(name), Mapping)), found)
+    heads = [found[name] for name in found if name.endswith("fc") and isinstance(found[name], Mapping)]
+    state: dict[str, np.ndarray] = {}
+    for part in (inner, *heads):
+        arrays = {name: array for name, array in part.items() if isinstance(array, np.ndarray)}
+        state |= {_plain(str(name)): array for name, array in arrays.items()}
+    if not state:
+        raise UsageError(f"{path}: it holds no tensors but under {', '.join(map(str, found)) or 'no name'}")
+    return state
+
+
+def _plain(name: str) -> str:
+    name = re.sub(r"^(module\.)+", "", name)
+    # The names of torchvision before 0.3, which no module could have today.
+    return re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", name)
+
+
+def from_torch(model: Model, state: Mapping[str, np.ndarray], *, image_size: int = 224) -> tuple[Tree, Tree]:
+    """The parameters and statistics of a network from a state dict, float32.
+
+    Args:
+      model: from `models.create`, one of ImageNet's.
+      state: name -> array, from `read_torch`, in the layout of torchvision or timm, whichever fits better.
+      image_size: pixels of a side, on which ViT's position embedding depends.
+
+    Raises:
+      UsageError: an array is missing, left over or of another shape, with the names.
+    """
+    shapes = _shapes(model, image_size)
+    given = {name: array for name, array in state.items() if not UNUSED.search(name)}
+    tables = [{path: torch_name(rules, path[1:]) for path in shapes} for rules in layouts_of(model).values()]
+    names = max(tables, key=lambda table: len(set(table.values()) & set(given)))
+    missing, left = sorted(set(names.values()) - set(given)), sorted(set(given) - set(names.values()))
+    if missing or left:
+        told = [f"{what}: {_some(found)}" for what, found in (("missing", missing), ("left over", left)) if found]
+        raise UsageError(f"the file is not of this network; {'; '.join(told)}")
+    wrong, found = [], {}
+    for path, shape in shapes.items():
+        array = _to_flax(path, np.asarray(given[names[path]]))
+        if array.shape != shape:
+            wrong.append(f"{names[path]} gives {array.shape}, {'/'.join(path[1:])} is {shape}")
+        found[path] = array
+    if wrong:
+        raise UsageError(f"the shapes differ: {_some(wrong)}")
+    return _split(found)
+
+
+def to_torch(model: Model, params: Tree, model_state: Tree) -> dict[str, np.ndarray]:
+    """The state dict of a network as torchvision names and lays it out, float32: the inverse of `from_torch`.
+
+    Raises:
+      UsageError: torchvision has no such network.
+    """
+    rules = next(iter(layouts_of(model).values()))
+    flat = flatten_dict({"params": params, "model_state": model_state})
+    return {torch_name(rules, path[1:]): _to_torch(path, np.asarray(array, np.float32)) for path, array in flat.items()}
+
+
+def _shapes(model: Model, image_size: int) -> dict[tuple[str, ...], tuple[int, ...]]:
+    key = jax.random.key(0)
+    made = jax.eval_shape(lambda key: init_model(model, key, (image_size, image_size, 3)), key)
+    return {path: leaf.shape for path, leaf in flatten_dict(dict(zip(PARTS, made, strict=True))).items()}
+
+
+def _split(flat: Mapping[tuple[str, ...], np.ndarray]) -> tuple[Tree, Tree]:
+    tree = unflatten_dict(flat)
+    return tree.get("params", {}), tree.get("model_state", {})
+
+
+def _to_flax(path: tuple[str, ...], array: np.ndarray) -> np.ndarray:
+    """[out in H W] -> [H W in out] and [out in] -> [in out]; the scale of a ConvNeXt block loses its two axes."""
+    array = array.astype(np.float32)
+    if path[-1] == "kernel":
+        return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
+    return array.reshape(-1) if path[-1] == "layer_scale" else array
+
+
+def _to_torch(path: tuple[str, ...], array: np.ndarray) -> np.ndarray:
+    if path[-1] == "kernel":
+        return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
+    return array.reshape(-1, 1, 1) if path[-1] == "layer_scale" else array
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
+
+
+def save(path: str | pathlib.Path, params: Tree, model_state: Tree) -> None:
+    """Write parameters and statistics as one `.npz`, whose names are "params/..." and "model_state/..."."""
+    flat = flatten_dict({"params": params, "model_state": model_state}, sep="/")
+    write_npz(pathlib.Path(path), {name: np.asarray(array) for name, array in flat.items()})
+
+
+def load(path: str | pathlib.Path) -> tuple[Tree, Tree]:
+    """The parameters and statistics that `save` has written.
+
+    Raises:
+      UsageError: there is no such file, or it holds something else.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise UsageError(f"{path}: there is no such file")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            flat = {tuple(name.split("/")): archive[name] for name in archive.files}
+    except (ValueError, OSError, EOFError) as error:
+        raise UsageError(f"{path}: it is no file of converted weights: {error}") from error
+    if not flat or {name[0] for name in flat} - set(PARTS):
+        raise UsageError(f"{path}: it is no file of converted weights, whose names begin with params or model_state")
+    return _split(flat)
+
+
+def export(path: str | pathlib.Path, model: Model, params: Tree, model_state: Tree) -> None:
+    """Write the state dict of `to_torch` as `.safetensors`."""
+    write_bytes(pathlib.Path(path), write_safetensors(to_torch(model, params, model_state)))
