@@ -6,11 +6,18 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from jaxaug.cli import augment, options, plots, results, train
+from jaxaug.cli import augment, convert, options, plots, results, train
 from jaxaug.core.errors import Interrupted, UsageError
 
 # Each module has HELP, add_arguments(parser) and run(chosen, others), others being arguments that the parser left over.
-COMMANDS = {"train": train, "results": results, "plots": plots, "augment": augment, "options": options}
+COMMANDS = {
+    "train": train,
+    "results": results,
+    "plots": plots,
+    "augment": augment,
+    "convert": convert,
+    "options": options,
+}
 MISTAKE = 2
 
 

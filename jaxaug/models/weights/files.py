@@ -49,8 +49,8 @@ def read_tensors(path: str | pathlib.Path) -> Any:
     """What a file of tensors holds: nested dicts and lists with NumPy arrays.
 
     Args:
-      path: of `.safetensors`, or of what `torch.save` has written (`.pth`, `.pt`, `.bin`; both of its formats). A pickle
-        may name tensors, their storages and ordered dicts; anything else is refused, and nothing of it is called.
+      path: of `.safetensors`, or of what `torch.save` has written (`.pth`, `.pt`, `.bin`; both of its formats). A
+        pickle may name tensors, their storages and ordered dicts; anything else is refused, and nothing of it is called.
 
     Raises:
       UsageError: there is no such file, it is damaged, or it holds something else than tensors and plain values.

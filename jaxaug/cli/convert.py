@@ -1,0 +1,48 @@
+"""Weights of torchvision, timm or ISDA into jaxaug's, or back into a state dict with torchvision's names.
+
+jaxaug convert resnet50.pth --model=resnet50 --out=resnet50.npz            # from PyTorch, which need not be there
+jaxaug convert resnet50.npz --model=resnet50 --out=resnet50.safetensors    # to PyTorch
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+from collections.abc import Sequence
+
+from jaxaug.cli.arguments import refuse
+from jaxaug.core.errors import UsageError
+
+HELP = "weights of torchvision, timm or ISDA in, of torchvision's layout out"
+OURS, THEIRS = ".npz", ".safetensors"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The two files and the network."""
+    parser.add_argument(
+        "file", metavar="FILE", help=".pth, .pt, .bin or .safetensors; or .npz, to be written for PyTorch"
+    )
+    parser.add_argument("--model", required=True, help="the network's name, such as resnet50 or vit_b_16")
+    parser.add_argument("--out", required=True, metavar="FILE", help=".npz; for PyTorch .safetensors")
+    parser.add_argument("--num_classes", type=int, default=1000, help="of the file's head (default: 1000)")
+    parser.add_argument("--image_size", type=int, default=224, help="pixels of a side, for a ViT (default: 224)")
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+
+
+def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
+    """Read, convert, write."""
+    from jaxaug import models
+    from jaxaug.models import weights
+
+    refuse(others)
+    source, target = pathlib.Path(chosen.file), pathlib.Path(chosen.out)
+    expected = THEIRS if source.suffix == OURS else OURS
+    if target.suffix != expected:
+        raise UsageError(f"--out: a {source.suffix or 'file'} becomes a {expected}, not {target.name}")
+    model = models.create(chosen.model, num_classes=chosen.num_classes)
+    if source.suffix == OURS:
+        weights.export(target, model, *weights.load(source))
+    else:
+        state = weights.read_torch(source)
+        weights.save(target, *weights.from_torch(model, state, image_size=chosen.image_size))
+    print(f"{target}: {chosen.model}")
