@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxaug.core.digest import digest_of_array
 from jaxaug.data.dataset import Dataset, Split
+from jaxaug.data.lazy_images import LazyImages
 
 # Mapped images up to this many bytes are read for their digest, in about a second; of larger ones their file is told.
 READ_UP_TO = 2**30
@@ -47,7 +48,9 @@ def _splits(data: Dataset, pool: Split | None) -> dict[str, Split]:
     return data.splits() if pool is None else {**data.splits(), "pool": pool}
 
 
-def _digest(image: np.ndarray) -> str:
+def _digest(image: np.ndarray | LazyImages) -> str:
+    if isinstance(image, LazyImages):
+        return image.digest()
     if not isinstance(image, np.memmap) or image.nbytes <= READ_UP_TO or image.filename is None:
         return digest_of_array(np.asarray(image))
     path = pathlib.Path(image.filename)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from jaxaug.core.errors import UsageError
+from jaxaug.data.lazy_images import LazyImages
 from jaxaug.data.splits import check_sources, rows_to_cut, stratified_split
 from jaxaug.data.statistics import CHUNK_ROWS, channel_statistics
 
@@ -17,7 +18,7 @@ class Split:
     Nothing is checked here, since a pytree is also filled with tracers and shardings; `Dataset` checks.
 
     Attributes:
-      image: [N H W C], uint8 0..255, or float32 on the same 0..255 scale.
+      image: [N H W C], uint8 0..255, or float32 on the same 0..255 scale; an array or `LazyImages`.
       label: int32 [N], 0..num_classes-1, or -1 for the padding of a last batch.
       index: int32 [N], the row's position in the original training order; a validation cut keeps it, and validation
         rows that a source brings itself go on where the training rows end.
@@ -32,7 +33,8 @@ class Split:
 
     def at(self, rows: "np.ndarray | slice") -> "Split":
         """The split of these rows alone, int [M] or a slice."""
-        return Split(self.image[rows], self.label[rows], self.index[rows])
+        image = self.image.at(rows) if isinstance(self.image, LazyImages) else self.image[rows]
+        return Split(image, self.label[rows], self.index[rows])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,7 +177,7 @@ def _check_lengths(data: Dataset) -> None:
 
 
 # (image [N H W C], label [N]).
-Rows = tuple[np.ndarray, np.ndarray]
+Rows = tuple[np.ndarray | LazyImages, np.ndarray]
 
 
 def assemble(

@@ -1,0 +1,147 @@
+"""All labelled images of a folder, a table or an .npz, as one set of rows, to be judged one by one."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from jaxaug.core.errors import UsageError
+from jaxaug.data.label_files import DROPPED, LABEL, class_number, read_table
+from jaxaug.data.storage.image_reader import entries, find_images, in_threads, open_image
+
+LARGEST = 64  # side of the images that are trained on unless another is asked for
+SPLITS = ("train", "validation", "val", "test")
+LOOKED_AT = 25  # images whose size is looked at first
+SHOWN = 256  # longest side of the pictures of a report
+
+
+class Rows(NamedTuple):
+    """N labelled images.
+
+    Attributes:
+      image: [N H W C], uint8, or float32 on the same 0..255 scale, all of one size.
+      label: int32 [N], 0..K-1.
+      class_names: K names.
+      files: N names of files, relative to `root`, or None where rows are no files.
+      root: the folder of the files.
+      sides: int [N 2], height and width before the images were brought to one size.
+      skipped: (file, why) of those that could not be read or have no label.
+      clean: int32 [N], the true labels, None where they are not known.
+    """
+
+    image: np.ndarray
+    label: np.ndarray
+    class_names: tuple[str, ...]
+    files: tuple[str, ...] | None = None
+    root: pathlib.Path | None = None
+    sides: np.ndarray | None = None
+    skipped: tuple[tuple[str, str], ...] = ()
+    clean: np.ndarray | None = None
+
+    def picture(self, row: int) -> Image.Image:
+        """The image of a row for people: the file's own, made smaller where it is larger than 256 pixels."""
+        if self.files is not None and self.root is not None:
+            found = open_image(self.root / self.files[row], "RGB")
+            found.thumbnail((SHOWN, SHOWN))
+            return found
+        pixels = np.clip(np.round(self.image[row]), 0, 255).astype(np.uint8)
+        return Image.fromarray(pixels if pixels.shape[-1] == 3 else pixels[..., 0])
+
+
+def read_rows(path: pathlib.Path, size: int = 0) -> Rows:
+    """The labelled images below a folder or of a table; those that cannot be read are skipped and named.
+
+    Args:
+      path: a folder with <class>/<image>, or with such folders in train, validation and test; or a .csv with the
+        columns `label` and `file` or `path`, relative to the table's folder.
+      size: side to which images are cut and resized; 0: the usual one of their shorter sides, at most 64.
+
+    Raises:
+      UsageError: nothing lies there, or there is no image with a label.
+    """
+    if path.is_dir():
+        files, label, names, missing = _of_folder(path)
+        return _decoded(path, files, label, names, missing, size)
+    if path.suffix.lower() == ".csv" and path.is_file():
+        files, label, names, missing = _of_table(path)
+        return _decoded(path.parent, files, label, names, missing, size)
+    raise UsageError(f"{path} is neither a folder of images nor a .csv of files and labels")
+
+
+_Found = tuple[list[str], np.ndarray, tuple[str, ...], list[tuple[str, str]]]
+
+
+def _of_folder(root: pathlib.Path) -> _Found:
+    splits = [root / name for name in SPLITS if (root / name).is_dir()]
+    places = [place for top in splits or [root] for place in entries(top) if place.is_dir()]
+    names = tuple(sorted({place.name for place in places}))
+    if not names:
+        raise UsageError(f"{root} has no folders: images are looked for in {root}/<class>/ and {root}/train/<class>/")
+    found = [
+        (image.relative_to(root).as_posix(), names.index(place.name))
+        for place in places
+        for image in find_images(place, recursive=True).images
+    ]
+    return [file for file, _ in found], np.array([label for _, label in found], np.int32), names, []
+
+
+def _of_table(path: pathlib.Path) -> _Found:
+    lines = read_table(path, (LABEL,))
+    files = [line.get("file") or line.get("path") or "" for line in lines]
+    names = tuple(sorted({line[LABEL].strip() for line in lines if (line[LABEL] or "").strip()}))
+    label = np.array([class_number(line[LABEL], names, str(path)) for line in lines], np.int32)
+    missing = [(file, "has no label") for file, number in zip(files, label, strict=True) if number == DROPPED]
+    kept = np.flatnonzero(label != DROPPED)
+    return [files[row] for row in kept], label[kept], names, missing
+
+
+def _decoded(
+    root: pathlib.Path,
+    files: Sequence[str],
+    label: np.ndarray,
+    names: tuple[str, ...],
+    missing: list[tuple[str, str]],
+    size: int,
+) -> Rows:
+    skipped, sides = list(missing), np.zeros((len(files), 2), np.int64)
+    side = size or _usual_side(root, files)
+    images = np.zeros((len(files), side, side, 3), np.uint8)
+    for row, why in enumerate(in_threads(_reader(root, files, side, images, sides), range(len(files)))):
+        if why:
+            skipped.append((files[row], why))
+    read = np.flatnonzero(sides[:, 0] > 0)
+    if not len(read):
+        told = f", {len(skipped)} cannot be used, such as {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
+        raise UsageError(f"{root} has no labelled image that can be read{told}")
+    kept = tuple(files[row] for row in read)
+    return Rows(images[read], label[read], names, kept, root, sides[read], tuple(skipped))
+
+
+def _reader(
+    root: pathlib.Path, files: Sequence[str], side: int, images: np.ndarray, sides: np.ndarray
+) -> Callable[[int], str]:
+    def read(row: int) -> str:
+        """Fill in the row; why that cannot be, "" if it can."""
+        try:
+            image = open_image(root / files[row], "RGB")
+        except UsageError as error:
+            return str(error)
+        images[row] = np.asarray(ImageOps.fit(image, (side, side), Image.Resampling.BICUBIC))
+        sides[row] = image.height, image.width
+        return ""
+
+    return read
+
+
+def _usual_side(root: pathlib.Path, files: Sequence[str]) -> int:
+    """The median of the shorter sides of some images, at most `LARGEST`."""
+    sides = []
+    for file in files[:: max(len(files) // LOOKED_AT, 1)]:
+        with contextlib.suppress(UsageError):
+            sides.append(min(open_image(root / file).size))
+    return min(LARGEST, int(np.median(sides))) if sides else LARGEST
