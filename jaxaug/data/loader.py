@@ -11,6 +11,7 @@ import numpy as np
 from jaxaug.core.errors import UsageError
 from jaxaug.core.sharding import put_global, replicated, sharded_along
 from jaxaug.data.dataset import Dataset, Split
+from jaxaug.data.lazy_images import LazyImages
 from jaxaug.data.sampler import evaluation_rows
 
 PLACES = ("device", "host")
@@ -34,28 +35,32 @@ class Loader:
     """`loader(rows)` gives rows of one split for a compiled function, spread over the devices.
 
     Args:
-      split: the rows, arrays in memory or mapped from a disk.
+      split: the rows, arrays in memory or mapped from a disk, or images that are read as they are asked for.
       mesh: the devices, along one axis `data`.
       place: "device": the split lies whole on every device, where a batch is gathered at no cost. "host": it stays
         where it is, in memory or on disk, and each process sends its devices their share of a batch; for sets larger
-        than a device's memory. The batches are the same.
+        than a device's memory. The batches are the same. `LazyImages` are always sent.
+      seed: of what is cut out of lazy images that are trained on.
     """
 
-    def __init__(self, split: Split, mesh: jax.sharding.Mesh, place: str = "device"):
-        self._split, self._mesh = split, mesh
-        self._source = put_global(split, replicated(mesh)) if place == "device" else None
+    def __init__(self, split: Split, mesh: jax.sharding.Mesh, place: str = "device", seed: int = 0):
+        self._split, self._mesh, self._seed = split, mesh, seed
+        lies_there = place == "device" and not isinstance(split.image, LazyImages)
+        self._source = put_global(split, replicated(mesh)) if lies_there else None
 
     @property
     def sends(self) -> bool:
         """Whether the rows themselves are sent."""
         return self._source is None
 
-    def __call__(self, rows: np.ndarray, axis: int = -1) -> RowSource:
+    def __call__(self, rows: np.ndarray, axis: int = -1, numbers: np.ndarray | None = None) -> RowSource:
         """The rows for a compiled function.
 
         Args:
-          rows: int32 of any shape; -1 is padding and gets label -1.
+          rows: int32 of any shape; -1 is padding and gets label -1, and so does a row whose image cannot be read.
           axis: the axis of `rows` that is spread over the devices.
+          numbers: int, broadcast to rows: the training step that each is for, which decides with the seed and the row
+            what is cut out of a lazy image. None: images as they are evaluated.
         """
         sharding = sharded_along(self._mesh, axis % rows.ndim)
         if self._source is not None:
@@ -69,8 +74,38 @@ class Loader:
             # Asked once for each device of this process, so that no process reads the others' rows.
             return jax.make_array_from_callback((*rows.shape, *array.shape[1:]), sharding, part)
 
-        label = put_global(np.where(rows < 0, np.int32(-1), split.label[safe]), sharding)
-        return RowSource(None, Split(send(split.image), label, send(split.index)))
+        found = split.label[safe].astype(np.int32)
+        none = (rows < 0).reshape(rows.shape + (1,) * (found.ndim - rows.ndim))
+        found = np.where(none, np.int32(-1), found)
+        if isinstance(split.image, LazyImages):
+            image, label = self._read(split.image, rows, found, sharding, numbers)
+        else:
+            image, label = send(split.image), put_global(found, sharding)
+        return RowSource(None, Split(image, label, send(split.index)))
+
+    def _read(
+        self, images: LazyImages, rows: np.ndarray, label: np.ndarray, sharding: Any, numbers: np.ndarray | None
+    ) -> tuple[jax.Array, jax.Array]:
+        """(images, labels) on the devices; -1 for an image that cannot be read."""
+        # All rows of this process at once, so that its threads do not wait for each other device by device.
+        parts = {_key(index): index for index in sharding.addressable_devices_indices_map(rows.shape).values()}
+        numbers = None if numbers is None else np.broadcast_to(numbers, rows.shape)
+        flat = np.concatenate([rows[index].ravel() for index in parts.values()])
+        cuts = None if numbers is None else np.concatenate([numbers[index].ravel() for index in parts.values()])
+        found, readable = images.read(flat, self._seed, cuts)
+        ends = np.cumsum([rows[index].size for index in parts.values()])[:-1]
+        image_of, readable_of = (dict(zip(parts, np.split(x, ends), strict=True)) for x in (found, readable))
+
+        def image_part(index: Any) -> np.ndarray:
+            index = index[: rows.ndim]
+            return image_of[_key(index)].reshape(*rows[index].shape, *images.shape[1:])
+
+        def label_part(index: Any) -> np.ndarray:
+            index = index[: rows.ndim]
+            return np.where(readable_of[_key(index)].reshape(rows[index].shape), label[index], np.int32(-1))
+
+        make = jax.make_array_from_callback
+        return make((*rows.shape, *images.shape[1:]), sharding, image_part), make(rows.shape, sharding, label_part)
 
     def wait_for(self, computed: Any) -> None:
         """To be called between reading rows and using them, with what was computed from the rows before.
@@ -84,6 +119,11 @@ class Loader:
         """Every row of the split once, in order, in equal batches of about this size, which all devices divide."""
         size = -(-min(batch_size, len(self._split)) // self._mesh.size) * self._mesh.size
         yield from map(self, evaluation_rows(len(self._split), size))
+
+
+def _key(index: Any) -> tuple[tuple[int | None, int | None], ...]:
+    """Slices that can be looked up."""
+    return tuple((one.start, one.stop) for one in index)
 
 
 def check_placement(data: Dataset, pool: Split, place: str) -> None:
@@ -101,7 +141,7 @@ def check_placement(data: Dataset, pool: Split, place: str) -> None:
         raise UsageError(f"{data.name}: place must be one of {PLACES}, got {place!r}")
     # Each once: validation rows may be the test rows, the pool the training rows.
     splits = {id(split): split for split in (*data.splits().values(), pool)}.values()
-    needed = sum(split.image.nbytes for split in splits)
+    needed = sum(split.image.nbytes for split in splits if not isinstance(split.image, LazyImages))
     limits = [(device.memory_stats() or {}).get("bytes_limit") for device in jax.local_devices()]
     room = min((limit for limit in limits if limit), default=None)
     if place == "device" and room is not None and needed > _SHARE * room:

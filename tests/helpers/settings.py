@@ -13,6 +13,7 @@ SHAPES = {
     **{"digits": (8, 8, 1), "mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1)},
     **dict.fromkeys(("cifar10", "cifar100", "svhn"), (32, 32, 3)),
     "folder": (256, 256, 3),
+    "imagenet": (224, 224, 3),
 }
 
 

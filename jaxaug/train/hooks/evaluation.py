@@ -11,6 +11,7 @@ from jaxaug.core.errors import UsageError
 from jaxaug.core.sharding import replicated
 from jaxaug.core.totals import NEVER, Totals
 from jaxaug.core.types import TrainState
+from jaxaug.data.lazy_images import count_unreadable
 from jaxaug.runs.checkpoint import Checkpointer
 from jaxaug.runs.workdir import Workdir
 from jaxaug.train.evaluator import Evaluator
@@ -74,6 +75,8 @@ class EvaluationHook:
         record |= search.figures() if search is not None else {}
         for name, evaluator in self.evaluators.items():
             record |= {f"{name}_{metric}": value for metric, value in evaluator(state).items()}
+        unreadable = count_unreadable(split.image for split in experiment.data.splits().values())
+        record |= {} if unreadable is None else {"unreadable_images": unreadable}
         record["seconds"] = time.perf_counter() - self._began
         self._workdir.log(record)
         self.history.append(record)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import jax
+import numpy as np
 
 from jaxaug.core.errors import UsageError
 from jaxaug.core.sharding import replicated
@@ -66,4 +67,5 @@ class BilevelHook:
         return self._totals.means()
 
     def _rows(self, number: int) -> list[RowSource]:
-        return [load(chosen) for load, chosen in zip(self._loaders, self._search.rows(number), strict=True)]
+        train, validation = self._search.rows(number)
+        return [self._loaders[0](train, numbers=np.asarray(number)), self._loaders[1](validation)]
