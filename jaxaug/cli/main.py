@@ -6,12 +6,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from jaxaug.cli import augment, convert, options, plots, results, train
+from jaxaug.cli import augment, convert, evaluate, export, options, plots, predict, results, train
 from jaxaug.core.errors import Interrupted, UsageError
 
 # Each module has HELP, add_arguments(parser) and run(chosen, others), others being arguments that the parser left over.
 COMMANDS = {
     "train": train,
+    "evaluate": evaluate,
+    "predict": predict,
+    "export": export,
     "results": results,
     "plots": plots,
     "augment": augment,

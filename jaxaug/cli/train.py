@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from ml_collections import ConfigDict
 
-from jaxaug.core.errors import UsageError
+from jaxaug.cli.arguments import add_output_arguments, print_json, settings_of, speaking
 
 HELP = "train from a config, or go on with a run"
 SETTING = "--config."
@@ -40,13 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--coordinator", default="", metavar="HOST:PORT", help="of process 0 of a multi-process run")
     parser.add_argument("--num_processes", type=int, default=0, help="how many processes the run has")
     parser.add_argument("--process_id", type=int, default=-1, help="which of them this is")
+    add_output_arguments(parser, "the results of each variant by seed")
 
 
 def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
     """Train."""
     from absl import logging
 
-    from jaxaug.core.sharding import enable_compilation_cache, initialize_distributed
+    from jaxaug.core.sharding import enable_compilation_cache, initialize_distributed, is_main_process
     from jaxaug.runs.workdir import fingerprint
     from jaxaug.train import sweep
     from jaxaug.train.config import complete
@@ -58,7 +59,10 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
     name = pathlib.Path(chosen.config.partition(":")[0]).stem
     workdir = chosen.workdir or f"runs/{name}-{fingerprint(complete(config).to_dict())}"
     on_change = "restart" if chosen.restart else "accept" if chosen.accept_inputs else "refuse"
-    sweep.run(config, workdir, on_change=on_change)
+    with speaking(chosen) as stdout:
+        results = sweep.run(config, workdir, on_change=on_change)
+    if chosen.json and is_main_process():
+        print_json({"workdir": workdir, "results": results}, stdout)
 
 
 def read_config(file: str, settings: Sequence[str]) -> ConfigDict:
@@ -73,14 +77,6 @@ def read_config(file: str, settings: Sequence[str]) -> ConfigDict:
     if working not in sys.path:
         sys.path.insert(0, working)
     config = load_config_file(file)
-    waiting = list(settings)
-    while waiting:
-        setting, equals, value = waiting.pop(0).partition("=")
-        if not setting.startswith(SETTING):
-            raise UsageError(f"unknown argument {setting!r}: settings look like --config.epochs=10")
-        if not equals:
-            if not waiting:
-                raise UsageError(f"{setting} needs a value: {setting}=...")
-            value = waiting.pop(0)
-        apply_override(config, setting.removeprefix(SETTING), value)
+    for path, value in settings_of(settings, SETTING):
+        apply_override(config, path, value)
     return config

@@ -41,6 +41,7 @@ def predict_files(
     top: int = 5,
     batch_size: int = 0,
     temperature: float = 1.0,
+    bar: bool = False,
     told: Callable[[str], None] = lambda line: None,
 ) -> Counts:
     """Write what a run's network says of images; memory holds two batches of them.
@@ -54,6 +55,7 @@ def predict_files(
       top: classes of an image that are written, the likeliest first.
       batch_size: images at a time; 0 for that of the run's evaluations.
       temperature: by which the logits are divided.
+      bar: whether to draw a progress bar on stderr, if that is a terminal.
       told: is given a line for each image that cannot be read.
 
     Raises:
@@ -76,13 +78,14 @@ def predict_files(
         stream = stack.enter_context(_written(pathlib.Path(out))) if isinstance(out, str | pathlib.Path) else out
         write = _writer(stream, style, run.class_names, min(top, len(run.class_names)))
         kept = stack.enter_context(_features_file(pathlib.Path(features))) if features else None
-        bar = stack.enter_context(tqdm(total=len(found), unit="image", delay=_PATIENCE, disable=None))
+        hidden = None if bar else True  # None: where stderr is no terminal
+        drawn = stack.enter_context(tqdm(total=len(found), unit="image", delay=_PATIENCE, disable=hidden))
         for batch, said in _said(run, found.batches(size, skip), size, temperature):
             write(batch.names, said)
             if kept is not None:
                 kept(batch.names, said.features)
             count += len(batch.names)
-            bar.update(count + len(skipped) - bar.n)
+            drawn.update(count + len(skipped) - drawn.n)
         if not count:
             raise UsageError(f"none of {len(found)} images can be read, the first of them is {skipped[0]}")
     return Counts(count, len(skipped))

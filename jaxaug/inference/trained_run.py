@@ -220,7 +220,9 @@ def _state_of(run: TrainedRun) -> TrainState:
     part = {"params": params, **({"model_state": model_state} if jax.tree.leaves(model_state) else {})}
     found = load_part(run.folder / CHECKPOINTS, run.step, part)
     step = jnp.asarray(run.step, jnp.int32)
-    return TrainState(step, found["params"], found.get("model_state", model_state), (), (), MetaParams(), (), jax.random.key(0))
+    return TrainState(
+        step, found["params"], found.get("model_state", model_state), (), (), MetaParams(), (), jax.random.key(0)
+    )
 
 
 def _finished(rows: int, output: tuple[jax.Array, jax.Array], temperature: float) -> Predictions:
