@@ -103,7 +103,7 @@ class LazyImages:
             else:
                 images[place] = found
 
-        for _ in in_threads(one, np.flatnonzero(flat >= 0), self.threads or None):
+        for _ in in_threads(one, np.flatnonzero(flat >= 0).tolist(), self.threads or None):
             pass
         return images.reshape(*rows.shape, *self.source.image_shape), readable.reshape(rows.shape)
 

@@ -136,6 +136,10 @@ class Photographs:
         self.image_shape = (cut.size, cut.size, 3)
         self._unreadable: set[int] = set()
 
+    def like(self, files: FileTable, cut: Cut) -> Photographs:
+        """Other files read in the same way."""
+        return Photographs(files, cut, self._broken, self._upright)
+
     @property
     def unreadable(self) -> int:
         """How many files could not be read so far."""

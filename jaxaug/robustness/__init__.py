@@ -9,10 +9,21 @@ from collections.abc import Sequence
 
 from jaxaug.robustness.base import Level, Perturb, Protocol, create
 from jaxaug.robustness.corruptions import corruptions
+from jaxaug.robustness.imagenet_variants import imagenet_c, imagenet_v2
 from jaxaug.robustness.occlusion import occlusion
 from jaxaug.robustness.translation import translation
 
-__all__ = ["Level", "Perturb", "Protocol", "corruptions", "create", "occlusion", "translation"]
+__all__ = [
+    "Level",
+    "Perturb",
+    "Protocol",
+    "corruptions",
+    "create",
+    "imagenet_c",
+    "imagenet_v2",
+    "occlusion",
+    "translation",
+]
 
 
 def __dir__() -> Sequence[str]:
