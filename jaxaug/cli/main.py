@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from jaxaug.cli import augment, convert, evaluate, export, options, plots, predict, results, train
+from jaxaug.cli import augment, convert, evaluate, export, label_errors, options, plots, predict, results, train
 from jaxaug.core.errors import Interrupted, UsageError
 
 # Each module has HELP, add_arguments(parser) and run(chosen, others), others being arguments that the parser left over.
@@ -19,6 +19,7 @@ COMMANDS = {
     "plots": plots,
     "augment": augment,
     "convert": convert,
+    "label-errors": label_errors,
     "options": options,
 }
 MISTAKE = 2

@@ -12,7 +12,7 @@ from jaxaug.core.registry import call, list_names, resolve
 from jaxaug.data.corruption import corrupt
 from jaxaug.data.dataset import Dataset
 from jaxaug.data.label_files import relabel
-from jaxaug.data.splits import subset_rows
+from jaxaug.data.splits import keep_labels, subset_rows
 
 
 def load(
@@ -21,6 +21,7 @@ def load(
     validation_size: float = 0.0,
     labels: str = "",
     train_size: int = 0,
+    labels_per_class: int = 0,
     seed: int = 0,
     subsample: float = 1.0,
     imbalance: float = 1.0,
@@ -36,10 +37,12 @@ def load(
     Args:
       name: one of `list_datasets()`, or the dotted name of a function from outside jaxaug that returns a `Dataset`.
       validation_size: training rows to cut off for validation, class by class: below 1 a share, else a number of rows.
-      labels: a file, .csv or .npy, whose labels replace those of the training rows: corrected ones, or other people's. A row
-        with an empty label (-1 in .npy) is left out. See `label_files.relabel`.
+      labels: a file, .csv or .npy, whose labels replace those of the training rows: corrected ones, or other people's.
+        A row with an empty label (-1 in .npy) is left out. See `label_files.relabel`.
       train_size: training rows to keep, each class by its share; 0 keeps all.
-      seed: of the cut, of the rows that are kept and of what is corrupted, 0..2**32 - 1.
+      labels_per_class: training rows of each class that keep their label, for tasks that learn from images without one; 0
+        keeps all labels.
+      seed: of the cut, of the rows and labels that are kept and of what is corrupted, 0..2**32 - 1.
       subsample: share of the training rows to keep whatever their class, above 0 and up to 1.
       imbalance: rows of the lower half of the classes to one of the upper half, of which rows are dropped; 1 or more.
       noise: share of the training rows whose label is drawn anew, uniformly over all classes; 0 to below 1.
@@ -63,7 +66,8 @@ def load(
     data = call(f"data {name!r}", source, options=options, **accepted)
     data = relabel(data, labels) if labels else data
     data = subset_rows(data, train_size, seed)
-    return corrupt(data, seed=seed, subsample=subsample, imbalance=imbalance, noise=noise, rows=rows, ablation=ablation)
+    data = corrupt(data, seed=seed, subsample=subsample, imbalance=imbalance, noise=noise, rows=rows, ablation=ablation)
+    return keep_labels(data, labels_per_class, seed)
 
 
 def list_datasets(pattern: str = "*") -> list[str]:

@@ -126,7 +126,9 @@ def _from_csv(data: Dataset, path: pathlib.Path) -> np.ndarray:
         raise UsageError(f"{data.name}: {path} names none of the {len(label)} training rows, which are {rows}")
     log = logging.getLogger(__name__)
     if len(named) < len(label):
-        log.warning("%s: %d of %d training rows are not named and keep their label", path, len(label) - len(named), len(label))
+        log.warning(
+            "%s: %d of %d training rows are not named and keep their label", path, len(label) - len(named), len(label)
+        )
     if len(named) < len(lines):
         log.warning("%s: %d lines are about rows that are no training rows", path, len(lines) - len(named))
     return label

@@ -21,8 +21,8 @@ def odd_images(image: np.ndarray, sides: np.ndarray | None = None) -> dict[int, 
       sides: int [N 2], height and width of the original images; by default those of the array.
 
     Returns:
-      row -> what is odd: "blank" (all pixels alike), "dark", "bright", "tiny" (a side below 16 pixels) or "long" (a side
-      more than five times the other), joined with commas.
+      row -> what is odd: "blank" (all pixels alike), "dark", "bright", "tiny" (a side below 16 pixels) or "long" (a
+      side more than five times the other), joined with commas.
     """
     level = np.array([one.astype(np.float32).mean(axis=-1).mean() for one in image])
     spread = np.array([one.astype(np.float32).std(axis=(0, 1)).max() for one in image])
@@ -56,7 +56,7 @@ def duplicates(image: np.ndarray) -> np.ndarray:
 
 
 def fingerprints(image: np.ndarray) -> np.ndarray:
-    """[N 64 C] float32 as [N D]: the mean of each of 8 x 8 cells (of every pixel of smaller images), less their mean."""
+    """[N D] float32: the mean of each of 8 x 8 cells and channels (pixels of smaller images), less their mean."""
     height, width = image.shape[1:3]
     down, across = (np.linspace(0, side, min(CELLS, side), endpoint=False).astype(int) for side in (height, width))
     cells = np.stack([np.add.reduceat(np.add.reduceat(one.astype(np.float32), down), across, axis=1) for one in image])

@@ -11,7 +11,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from jaxaug.core.errors import UsageError
-from jaxaug.data.label_files import DROPPED, LABEL, class_number, read_table
+from jaxaug.data.dataset import Dataset, Split
+from jaxaug.data.label_files import DROPPED, LABEL, class_number, read_table, relabel
+from jaxaug.data.statistics import channel_statistics
 from jaxaug.data.storage.image_reader import entries, find_images, in_threads, open_image
 
 LARGEST = 64  # side of the images that are trained on unless another is asked for
@@ -30,6 +32,7 @@ class Rows(NamedTuple):
       files: N names of files, relative to `root`, or None where rows are no files.
       root: the folder of the files.
       sides: int [N 2], height and width before the images were brought to one size.
+      index: int [N], the number of each row in its set; None for 0..N-1.
       skipped: (file, why) of those that could not be read or have no label.
       clean: int32 [N], the true labels, None where they are not known.
     """
@@ -40,6 +43,7 @@ class Rows(NamedTuple):
     files: tuple[str, ...] | None = None
     root: pathlib.Path | None = None
     sides: np.ndarray | None = None
+    index: np.ndarray | None = None
     skipped: tuple[tuple[str, str], ...] = ()
     clean: np.ndarray | None = None
 
@@ -51,6 +55,50 @@ class Rows(NamedTuple):
             return found
         pixels = np.clip(np.round(self.image[row]), 0, 255).astype(np.uint8)
         return Image.fromarray(pixels if pixels.shape[-1] == 3 else pixels[..., 0])
+
+
+def rows_of(data: Dataset) -> Rows:
+    """The training and validation rows of a data set, in the order of their index.
+
+    Raises:
+      UsageError: its labels are maps, or its images are not in memory.
+    """
+    splits = (data.train, data.validation)
+    if data.train.label.ndim != 1 or not all(isinstance(split.image, np.ndarray) for split in splits):
+        raise UsageError(f"{data.name}: images in memory with one label each are needed; for label maps: find_in_maps")
+    index = np.concatenate([split.index for split in splits])
+    order = np.argsort(index, kind="stable")
+    image, label = (np.concatenate([getattr(s, name) for s in splits])[order] for name in ("image", "label"))
+    clean = None
+    if data.clean_label is not None:
+        clean = np.concatenate([data.clean_label, data.validation.label])[order]
+    files = None if data.files is None else tuple(data.files[row] for row in index[order])
+    return Rows(image, label, data.class_names, files, index=index[order], clean=clean)
+
+
+def as_dataset(rows: Rows) -> Dataset:
+    """All rows as the training rows of a data set; as test rows, which a set must have, it has the first of them."""
+    mean, std = channel_statistics(rows.image)
+    index = np.arange(len(rows.label), dtype=np.int32) if rows.index is None else rows.index.astype(np.int32)
+    train, where = Split(rows.image, rows.label.astype(np.int32), index), f"computed from the {len(rows.label)} rows"
+    none, first = train.at(slice(0, 0)), train.at(slice(0, 1))
+    return Dataset(
+        "rows", train, none, first, len(rows.class_names), mean, std, where, rows.class_names, rows.clean, rows.files
+    )
+
+
+def with_labels(rows: Rows, path: str) -> Rows:
+    """The rows with the labels of a file, see `jaxaug.data.label_files.relabel`; those that it drops are left out."""
+    numbered = rows._replace(index=np.arange(len(rows.label))) if rows.files is not None else rows
+    data = relabel(as_dataset(numbered), path)
+    kept = np.flatnonzero(np.isin(as_dataset(numbered).train.index, data.train.index))
+    picked = {name: getattr(rows, name) for name in ("sides", "index", "clean")}
+    return rows._replace(
+        image=data.train.image,
+        label=data.train.label,
+        files=None if rows.files is None else tuple(rows.files[row] for row in kept),
+        **{name: None if array is None else array[kept] for name, array in picked.items()},
+    )
 
 
 def read_rows(path: pathlib.Path, size: int = 0) -> Rows:
@@ -78,7 +126,7 @@ _Found = tuple[list[str], np.ndarray, tuple[str, ...], list[tuple[str, str]]]
 
 def _of_folder(root: pathlib.Path) -> _Found:
     splits = [root / name for name in SPLITS if (root / name).is_dir()]
-    places = [place for top in splits or [root] for place in entries(top) if place.is_dir()]
+    places = [top / place.name for top in splits or [root] for place in entries(top) if place.is_dir()]
     names = tuple(sorted({place.name for place in places}))
     if not names:
         raise UsageError(f"{root} has no folders: images are looked for in {root}/<class>/ and {root}/train/<class>/")
@@ -119,7 +167,7 @@ def _decoded(
         told = f", {len(skipped)} cannot be used, such as {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
         raise UsageError(f"{root} has no labelled image that can be read{told}")
     kept = tuple(files[row] for row in read)
-    return Rows(images[read], label[read], names, kept, root, sides[read], tuple(skipped))
+    return Rows(images[read], label[read], names, kept, root, sides[read], skipped=tuple(skipped))
 
 
 def _reader(

@@ -145,8 +145,8 @@ def _near(given: np.ndarray, features: np.ndarray, classes: int | None, neighbou
     fits = given.dtype.kind in "iu" and given.ndim == 1 and features.ndim == 2 and len(features) == len(given) > 1
     if not (fits and given.min() >= 0 and neighbours >= 1 and np.isfinite(features.astype(np.float32)).all()):
         raise UsageError(
-            "find: features must be finite floats [N D], N being 2 or more, for integer labels [N] from 0, and neighbours "
-            f"1 or more; got {_told(features)}, {_told(given)} and {neighbours}"
+            "find: features must be finite floats [N D], N being 2 or more, for integer labels [N] from 0, and "
+            f"neighbours 1 or more; got {_told(features)}, {_told(given)} and {neighbours}"
         )
     return neighbour_probabilities(given, features, classes or int(given.max()) + 1, neighbours)
 

@@ -1,0 +1,95 @@
+"""List the labels that are probably wrong: `jaxaug label-errors photos/ --out=found`.
+
+PATH is a folder of images, photos/<class>/<image>, or with such folders in train, validation and test; a .csv with the
+columns `file` and `label`; an .npz as the data set "npz" takes it; or the name of a data set, with options
+--data.<option>=<value>. Every row is judged by what is trained on all of them; no label need be trusted. `--out` gets
+label_errors.csv, .png, .json and .html, a page to click through that gives a corrected.csv for `data.labels`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from jaxaug.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from jaxaug.label_errors.reading import Rows
+
+HELP = "list the labels of a set of images that are probably wrong"
+SETTING = "--data."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where the rows are, what they are labelled, how long to train."""
+    parser.add_argument("path", help="a folder, a .csv, an .npz, or the name of a data set")
+    parser.add_argument("--out", default="label_errors", help="the folder to write to (default: label_errors)")
+    parser.add_argument("--labels", default="", metavar="FILE", help=".csv or .npy of labels to judge in their place")
+    parser.add_argument("--size", type=int, default=0, help="side of the images (default: their own, at most 64)")
+    parser.add_argument("--epochs", type=int, default=24, help="of training (default: 24)")
+    parser.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
+    parser.add_argument(
+        "--shown", type=int, default=0, help="rows of the page (default: as many as are wrong by estimate)"
+    )
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+
+
+def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
+    """Read, train, write."""
+    from jaxaug.core.sharding import enable_compilation_cache
+    from jaxaug.label_errors.listing import PAGE, write_listing
+    from jaxaug.label_errors.reading import with_labels
+    from jaxaug.train.label_errors import find_in_rows
+
+    if min(chosen.size, chosen.shown, chosen.seed) < 0 or chosen.epochs < 1:
+        raise UsageError("--size, --shown and --seed must be 0 or more, --epochs 1 or more")
+    enable_compilation_cache()
+    rows = _rows(chosen.path, chosen.size, _settings(others))
+    if chosen.labels:
+        rows = with_labels(rows, chosen.labels)
+    for file, why in rows.skipped[:5]:
+        print(f"skipped {file}: {why}")
+    print(f"{len(rows.label)} rows of {len(rows.class_names)} classes, {len(rows.skipped)} skipped")
+    issues = find_in_rows(rows, chosen.epochs, chosen.seed)
+    out = pathlib.Path(chosen.out)
+    summary = write_listing(out, rows, issues, chosen.shown)
+    print(
+        f"about {summary['estimated_errors']} of {summary['rows']} labels are wrong by estimate: look at {out / PAGE}"
+    )
+
+
+def _rows(path: str, size: int, options: dict[str, Any]) -> Rows:
+    import numpy as np
+
+    from jaxaug import data
+    from jaxaug.label_errors.reading import read_rows, rows_of
+
+    file = pathlib.Path(path).expanduser()
+    if file.suffix == ".npz" and file.is_file():
+        with np.load(file) as arrays:
+            alone = not {"test_label", "validation_label"} & set(arrays.files)
+        # A set must have rows to report on: one is cut off, and judged with the others all the same.
+        return rows_of(data.load("npz", path=str(file), validation_size=1 if alone else 0, **options))
+    if file.exists():
+        if options:
+            raise UsageError(f"options of data sets go with the name of one, {path} is a file or folder")
+        return read_rows(file, size)
+    if path not in data.list():
+        raise UsageError(f"there is no {path}, nor a data set of that name: {', '.join(data.list())}")
+    return rows_of(data.load(path, **options))
+
+
+def _settings(others: Sequence[str]) -> dict[str, Any]:
+    found = {}
+    for setting in others:
+        name, equals, value = setting.removeprefix(SETTING).partition("=")
+        if not (setting.startswith(SETTING) and equals):
+            raise UsageError(f"unknown argument {setting}: options of a data set look like --data.noise=0.1")
+        try:
+            found[name] = ast.literal_eval(value)
+        except (SyntaxError, ValueError):
+            found[name] = value
+    return found

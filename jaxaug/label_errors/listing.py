@@ -1,0 +1,133 @@
+"""The list of probably wrong labels of a set of rows: table, sheet of pictures, summary, page to click through."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import importlib.resources
+import io
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxaug.core.atomic_io import write_text
+from jaxaug.label_errors.odd import duplicates, odd_images
+from jaxaug.label_errors.reading import Rows
+from jaxaug.label_errors.scores import LabelIssues, precision
+from jaxaug.label_errors.sheet import caption, picture_sheet
+
+TABLE, SHEET, SUMMARY, PAGE = "label_errors.csv", "label_errors.png", "label_errors.json", "label_errors.html"
+ON_SHEET, DOTS = 64, 120  # pictures, and dots per inch
+SMALL = 96  # pixels: pictures up to that side are shown with their pixels
+MOST_PAIRS = 1000  # of duplicates
+
+
+def write_listing(folder: pathlib.Path, rows: Rows, issues: LabelIssues, shown: int = 0) -> dict[str, Any]:
+    """Write `label_errors.csv` (all rows), `.png` (the first 64), `.json` (figures) and `.html` (those to look at).
+
+    Args:
+      folder: made if it is not there.
+      rows: the images and their labels.
+      issues: what `find` says of them.
+      shown: how many of the page; 0: as many as are wrong by estimate, 50 at least and 2,000 at most.
+
+    Returns:
+      What `label_errors.json` holds.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    odd, pairs = odd_images(rows.image, rows.sides), duplicates(rows.image)[:MOST_PAIRS]
+    shown = min(shown or min(max(issues.errors, 50), 2000), len(rows.label))
+    write_text(folder / TABLE, _table(rows, issues, odd))
+    first = issues.ranking[: min(ON_SHEET, shown)]
+    captions = [caption(rows.class_names, rows.label[row], issues.suggested[row]) for row in first]
+    picture_sheet(rows.image[first], captions).savefig(folder / SHEET, dpi=DOTS)
+    summary = _summary(rows, issues, odd, pairs)
+    write_text(folder / SUMMARY, json.dumps(summary, indent=1) + "\n")
+    write_text(folder / PAGE, _page(rows, issues, odd, summary, issues.ranking[:shown]))
+    return summary
+
+
+def key_of(rows: Rows, row: int) -> str:
+    """What a table of labels calls the row: its file, or its number where rows are no files."""
+    if rows.files is not None:
+        return rows.files[row]
+    return str(row if rows.index is None else rows.index[row])
+
+
+def _table(rows: Rows, issues: LabelIssues, odd: dict[int, str]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    titles = ["rank", "index" if rows.files is None else "file", "given", "suggested", "score", "odd"]
+    writer.writerow([*titles, *(["clean"] if rows.clean is not None else [])])
+    for rank, row in enumerate(issues.ranking, start=1):
+        names = (rows.class_names[rows.label[row]], rows.class_names[issues.suggested[row]])
+        cells = [rank, key_of(rows, row), *names, f"{issues.score[row]:.6g}", odd.get(int(row), "")]
+        writer.writerow([*cells, *([rows.class_names[rows.clean[row]]] if rows.clean is not None else [])])
+    return text.getvalue()
+
+
+def _summary(rows: Rows, issues: LabelIssues, odd: dict[int, str], pairs: np.ndarray) -> dict[str, Any]:
+    told = [
+        {"rows": [key_of(rows, row) for row in pair], "labels": [rows.class_names[rows.label[row]] for row in pair]}
+        for pair in pairs
+    ]
+    table = {title: np.round(column, 4).tolist() for title, column in issues.classes.items()}
+    table["most_often"] = [rows.class_names[number] for number in issues.classes["most_often"]]
+    wrong = None if rows.clean is None else rows.clean != rows.label
+    return {
+        "rows": len(rows.label),
+        "estimated_errors": issues.errors,
+        "classes": {"name": list(rows.class_names), **table},
+        "joint": np.round(issues.joint, 6).tolist(),
+        "odd": {key_of(rows, row): what for row, what in odd.items()},
+        "duplicates_with_other_labels": [pair for pair in told if len(set(pair["labels"])) > 1],
+        "duplicates": [pair for pair in told if len(set(pair["labels"])) == 1],
+        "skipped": dict(rows.skipped),
+        **({} if wrong is None else {"known": precision(issues.ranking, wrong, max(issues.errors, 1))}),
+    }
+
+
+def _page(
+    rows: Rows, issues: LabelIssues, odd: dict[int, str], summary: dict[str, Any], shown: Sequence[int] | np.ndarray
+) -> str:
+    columns = summary["classes"]
+    titles = ["class", "labelled so", "of them wrong", "missing", "share wrong", "wrong ones most often are"]
+    about = (
+        f"{len(rows.label)} images, about {issues.errors} labels are wrong by estimate, {len(shown)} are shown. Mark "
+        f"what you see and download the corrected labels; unmarked rows keep theirs. {len(rows.skipped)} were skipped."
+    )
+    pairs = summary["duplicates_with_other_labels"]
+    data = {
+        "id": hashlib.sha256("".join(key_of(rows, row) for row in shown).encode()).hexdigest()[:12],
+        "about": about,
+        "column": "index" if rows.files is None else "file",
+        "names": list(rows.class_names),
+        "classes": [titles, *zip(*columns.values(), strict=True)],
+        "odd": [f"{key}: {what}" for key, what in summary["odd"].items()]
+        + [f"alike with other labels: {' and '.join(pair['rows'])} ({', '.join(pair['labels'])})" for pair in pairs]
+        + [f"skipped: {file}: {why}" for file, why in rows.skipped],
+        "rows": [_card(rows, issues, odd, int(row)) for row in shown],
+    }
+    # "</script>" in a name must not end the data.
+    text = json.dumps(data).replace("<", "\\u003c")
+    return importlib.resources.files("jaxaug.label_errors").joinpath("page.html").read_text().replace("__DATA__", text)
+
+
+def _card(rows: Rows, issues: LabelIssues, odd: dict[int, str], row: int) -> dict[str, Any]:
+    picture, content = rows.picture(row), io.BytesIO()
+    small = max(picture.size) <= SMALL
+    picture.save(content, **({"format": "PNG"} if small else {"format": "JPEG", "quality": 85}))
+    kind = "png" if small else "jpeg"
+    return {
+        "key": key_of(rows, row),
+        "given": int(rows.label[row]),
+        "suggested": int(issues.suggested[row]),
+        "score": round(float(issues.score[row]), 4),
+        "note": odd.get(row, ""),
+        "small": small,
+        "image": f"data:image/{kind};base64,{base64.b64encode(content.getvalue()).decode()}",
+    }

@@ -1,0 +1,137 @@
+"""What a network that is trained on all rows says of each of them, for `jaxaug label-errors`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from jaxaug.core.errors import Interrupted, UsageError
+from jaxaug.core.sharding import replicated
+from jaxaug.core.types import TrainState
+from jaxaug.data.loader import Loader, RowSource
+from jaxaug.label_errors.reading import Rows, as_dataset
+from jaxaug.label_errors.scores import LabelIssues, find
+from jaxaug.train.config import default_config
+from jaxaug.train.experiment import Experiment, build_experiment, empty_training_totals, step_batches
+from jaxaug.train.hooks.console import ProgressBar
+from jaxaug.train.hooks.preemption import StopSignal
+from jaxaug.train.step import batch_of, make_train_dispatch
+
+
+class Judgement(NamedTuple):
+    """What a training leaves of N rows.
+
+    Attributes:
+      probabilities: float32 [N K], the mean over the last epochs.
+      features: float32 [N D], after the last epoch.
+    """
+
+    probabilities: np.ndarray
+    features: np.ndarray
+
+
+def find_in_rows(rows: Rows, epochs: int = 24, seed: int = 0) -> LabelIssues:
+    """Train on all rows and rank their labels.
+
+    Args:
+      rows: the images and their labels.
+      epochs: of training, 1 or more.
+      seed: of everything random.
+
+    Raises:
+      UsageError: fewer than two classes have rows, or whatever `judge` refuses.
+      Interrupted: by Ctrl-C or SIGTERM.
+    """
+    present = np.unique(rows.label)
+    if len(present) < 2:
+        raise UsageError(
+            f"all {len(rows.label)} rows are labelled {rows.class_names[present[0]]}: wrong labels show among two "
+            "or more classes"
+        )
+    judgement = judge(rows, judging_config(epochs, seed))
+    return find(rows.label, judgement.probabilities)
+
+
+def judging_config(epochs: int = 24, seed: int = 0) -> ConfigDict:
+    """The training of `judge`: a small network, and images that look different each time it meets them.
+
+    Args:
+      epochs: of training, 1 or more; a network that sees rows too often learns wrong labels by heart.
+      seed: of everything random.
+    """
+    config = default_config()
+    config.epochs, config.seed, config.batch_size, config.eval_batch_size = epochs, seed, 64, 500
+    config.augment.train = ({"name": "flip"}, {"name": "pad_and_crop", "padding": 4, "fill": "edge"})
+    config.model = {"name": "convnet", "widths": (32, 64, 128)}
+    return config
+
+
+def judge(rows: Rows, config: ConfigDict, last: float = 0.25) -> Judgement:
+    """Train on all rows, and keep what the network says of each after every one of the last epochs.
+
+    Args:
+      rows: the images and their labels.
+      config: of the training; its data set is these rows.
+      last: the share of the epochs whose probabilities are averaged, at least one epoch.
+
+    Raises:
+      UsageError: whatever is wrong with the config, or a loss that is not finite.
+      Interrupted: by Ctrl-C or SIGTERM.
+    """
+    config.batch_size = min(config.batch_size, len(rows.label))
+    experiment = build_experiment(config, load=lambda _: as_dataset(rows))
+    epochs = max(round(last * config.epochs), 1)
+    with StopSignal() as stop:
+        return _trained(experiment, epochs, stop)
+
+
+def _trained(experiment: Experiment, last: int, stop: StopSignal) -> Judgement:
+    everywhere = replicated(experiment.mesh)
+    loader = Loader(experiment.data.train, experiment.mesh, experiment.config.place)
+    dispatch = jax.jit(make_train_dispatch(experiment.train_step), donate_argnums=(0, 1))
+    look = jax.jit(_make_look(experiment), out_shardings=everywhere)
+    state = jax.jit(experiment.init, out_shardings=experiment.shardings())(experiment.key)
+    empty = jax.jit(lambda: empty_training_totals(experiment), out_shardings=everywhere)
+    totals, each, seen = empty(), experiment.steps_per_epoch, []
+    bar = ProgressBar("label errors", experiment.total_steps, 0, visible=True)
+    try:
+        for step, rows in step_batches(experiment, 0):
+            state, totals = dispatch(state, totals, loader(rows))
+            done = step + len(rows)
+            if stop:
+                raise Interrupted(f"stopped as asked after step {step} of {experiment.total_steps}; nothing is kept")
+            if done % experiment.config.log_every == 0 or done % each == 0:
+                figures = totals.means()
+                if not np.isfinite(figures["loss"]):
+                    raise UsageError(f"the loss is not finite before step {done}: lower the learning rate")
+                bar.update(done, figures)
+            if done % each == 0:
+                totals = empty()
+            if done % each == 0 and done // each > experiment.config.epochs - last:
+                seen.append(_looked(look, state, loader, experiment))
+    finally:
+        bar.close()
+    probabilities = sum(one for one, _ in seen) / np.float32(len(seen))
+    return Judgement(probabilities, seen[-1][1])
+
+
+def _make_look(experiment: Experiment):
+    def look(state: TrainState, rows: RowSource) -> tuple[jax.Array, jax.Array]:
+        """The mean over the image and its mirror image."""
+        batch = batch_of(*rows)
+        mirrored = batch.replace(image=jnp.flip(batch.image, axis=2))
+        ahead, back = experiment.predict(state, batch), experiment.predict(state, mirrored)
+        said = (jax.nn.softmax(ahead.logits) + jax.nn.softmax(back.logits)) / 2
+        return said.astype(jnp.float32), ((ahead.features + back.features) / 2).astype(jnp.float32)
+
+    return look
+
+
+def _looked(look, state: TrainState, loader: Loader, experiment: Experiment) -> tuple[np.ndarray, np.ndarray]:
+    parts = [jax.device_get(look(state, rows)) for rows in loader.whole(experiment.config.eval_batch_size)]
+    said, features = (np.concatenate(one)[: len(experiment.data.train)] for one in zip(*parts, strict=True))
+    return said, features

@@ -1,0 +1,96 @@
+"""Labels of training rows from a file: which rows they reach, what is dropped, what is refused."""
+
+import logging
+
+import numpy as np
+import pytest
+from helpers.published_data import small
+
+from jaxaug import data
+from jaxaug.core.errors import UsageError
+from jaxaug.data.label_files import relabel
+
+NAMES = ("ape", "bat", "cat")
+
+
+def four_rows(**known):
+    image = np.zeros((4, 8, 8, 1), np.uint8) + np.arange(4, dtype=np.uint8)[:, None, None, None]
+    rows = image, np.array([0, 1, 2, 0])
+    return small(rows, rows, num_classes=3, class_names=NAMES, **known)
+
+
+def written(tmp_path, text):
+    path = tmp_path / "labels.csv"
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "files"),
+    [
+        ("index,label\n1,cat\n3,\n", None),
+        ("label,mark,file\ncat,wrong,b.png\n,wrong,d.png\n", ("a.png", "b.png", "c.png", "d.png")),
+        ("path,label\nb.png,2\nd.png,\n", ("a.png", "b.png", "c.png", "d.png")),
+    ],
+)
+def test_a_table(tmp_path, caplog, text, files):
+    """Names or numbers of classes; an empty label drops the row, one that is not named keeps its own."""
+    with caplog.at_level(logging.WARNING):
+        found = relabel(four_rows(files=files), written(tmp_path, text))
+    np.testing.assert_array_equal(found.train.index, [0, 1, 2])
+    np.testing.assert_array_equal(found.train.label, [0, 2, 2])
+    np.testing.assert_array_equal(found.train.image[:, 0, 0, 0], [0, 1, 2])
+    np.testing.assert_array_equal(found.test.label, [0, 1, 2, 0])
+    assert "2 of 4 training rows are not named and keep their label" in caplog.text
+
+
+def test_an_array(tmp_path):
+    path = tmp_path / "labels.npy"
+    np.save(path, np.array([2, -1, 1, 0]))
+    found = relabel(four_rows(), str(path))
+    np.testing.assert_array_equal(found.train.index, [0, 2, 3])
+    np.testing.assert_array_equal(found.train.label, [2, 1, 0])
+
+
+def test_as_an_option(tmp_path):
+    """Every set takes it; rows cut off for validation keep their labels."""
+    plain = data.load("digits", validation_size=100)
+    rows = len(plain.train) + len(plain.validation)
+    np.save(tmp_path / "labels.npy", np.full(rows, 3))
+    found = data.load("digits", validation_size=100, labels=str(tmp_path / "labels.npy"))
+    assert set(found.train.label.tolist()) == {3}
+    np.testing.assert_array_equal(found.validation.label, plain.validation.label)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("index,label\n1,dog\n", r"line 2: no class is called 'dog'; classes are ape, bat, cat"),
+        ("index,label\n9,cat\n", r"names none of the 4 training rows, which are an index from 0 to 3"),
+        ("index,name\n1,cat\n", r"has the columns index, name: it needs label and one of file, path, index"),
+        ("", r"has the columns of no header"),
+        ("index,label\n0,\n1,\n2,\n3,\n", r"drops every training row"),
+    ],
+)
+def test_mistakes_in_a_table(tmp_path, text, told):
+    with pytest.raises(UsageError, match=told):
+        relabel(four_rows(), written(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("array", "told"),
+    [
+        (np.zeros(3, int), r"holds int64\[3\]; 4 training rows need integers \[4\]"),
+        (np.zeros(4), r"holds float64\[4\]"),
+        (np.array([0, 0, 3, 0]), r"gives row 2 the label 3; with 3 classes it must be 0\.\.2, or -1"),
+    ],
+)
+def test_mistakes_in_an_array(tmp_path, array, told):
+    np.save(tmp_path / "labels.npy", array)
+    with pytest.raises(UsageError, match=told):
+        relabel(four_rows(), str(tmp_path / "labels.npy"))
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(UsageError, match="there is no file"):
+        relabel(four_rows(), str(tmp_path / "none.csv"))

@@ -1,0 +1,60 @@
+"""The confident joint: by hand, against cleanlab where it is installed, and what is estimated from it."""
+
+import numpy as np
+import pytest
+
+from jaxaug import label_errors
+from jaxaug.label_errors.confident import class_table, confident_joint, estimated_errors
+
+
+def noisy(rows, classes, share, seed=0):
+    """(given, true, probabilities) of a model that knows the truth, more or less."""
+    random = np.random.default_rng(seed)
+    true = random.integers(0, classes, rows)
+    given = np.where(random.random(rows) < share, random.integers(0, classes, rows), true)
+    return given, true, random.dirichlet([0.4] * classes, rows) * 0.5 + 0.5 * np.eye(classes)[true]
+
+
+def test_by_hand():
+    """The thresholds are 0.483 and 0.7: of class 0 two rows are sure of 0 and one of 1, of class 1 one of each."""
+    said = np.array([[0.1, 0.9], [0.8, 0.2], [0.55, 0.45], [0.1, 0.9], [0.5, 0.5]])
+    joint = confident_joint([0, 0, 0, 1, 1], said)
+    np.testing.assert_allclose(joint, [[2 / 5, 1 / 5], [1 / 5, 1 / 5]])
+    assert estimated_errors(joint, 5) == 2
+    table = class_table(joint, 5)
+    np.testing.assert_array_equal(table["given"], [3, 2])
+    np.testing.assert_allclose(table["wrong"], [1, 1])
+    np.testing.assert_allclose(table["missing"], [1, 1])
+    np.testing.assert_array_equal(table["most_often"], [1, 0])
+
+
+def test_the_number_of_errors_is_near():
+    given, true, said = noisy(4000, 5, 0.2)
+    issues = label_errors.find(given, said)
+    assert issues.errors == pytest.approx((given != true).sum(), rel=0.1)
+    assert issues.joint.sum() == pytest.approx(1)
+
+
+def test_a_class_without_rows():
+    joint = confident_joint([0, 0, 2], np.eye(3)[[0, 0, 2]])
+    np.testing.assert_allclose(joint, np.diag([2 / 3, 0, 1 / 3]))
+    assert class_table(joint, 3)["wrong_share"].tolist() == [0, 0, 0]
+
+
+def test_as_cleanlab():
+    count = pytest.importorskip("cleanlab.count")
+    rank = pytest.importorskip("cleanlab.rank")
+    given, _, said = noisy(2000, 7, 0.2)
+    issues = label_errors.find(given, said)
+    np.testing.assert_allclose(issues.joint, count.estimate_joint(given, said), atol=1e-3)
+    np.testing.assert_allclose(1 - issues.score, rank.get_label_quality_scores(given, said, method="self_confidence"))
+
+
+def test_maps_as_cleanlab():
+    rank = pytest.importorskip("cleanlab.segmentation.rank")
+    random = np.random.default_rng(0)
+    labels, said = random.integers(0, 3, (4, 8, 8)), random.dirichlet([1, 1, 1], (4, 8, 8))
+    issues = label_errors.find_in_maps(labels, said)
+    scores, pixels = rank.get_label_quality_scores(labels, np.moveaxis(said, -1, 1), method="softmin", verbose=False)
+    np.testing.assert_allclose(1 - issues.score, scores, atol=1e-6)
+    np.testing.assert_allclose(1 - issues.pixel_score, pixels, atol=1e-6)
