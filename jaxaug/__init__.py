@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         augment,
         bilevel,
         data,
+        inference,
         label_errors,
         losses,
         models,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     )
     from jaxaug.core.errors import UsageError
     from jaxaug.core.registry import list_names, options, register
+    from jaxaug.inference.trained_run import load
 
 __version__ = "0.1.0"
 __all__ = [
@@ -41,8 +43,10 @@ __all__ = [
     "augment",
     "bilevel",
     "data",
+    "inference",
     "label_errors",
     "list_names",
+    "load",
     "losses",
     "models",
     "ops",
@@ -58,6 +62,7 @@ __all__ = [
 ]
 _SYMBOLS = {
     "UsageError": "jaxaug.core.errors",
+    "load": "jaxaug.inference.trained_run",
     **dict.fromkeys(("list_names", "options", "register"), "jaxaug.core.registry"),
 }
 

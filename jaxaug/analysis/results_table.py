@@ -17,7 +17,7 @@ from jaxaug.analysis.aggregate import Group, Run, RunTable, aggregate
 from jaxaug.core.atomic_io import write_text
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import pick
-from jaxaug.runs.results import FIGURES, format_mean_std
+from jaxaug.runs.results import EVALUATIONS, FIGURES, format_mean_std
 from jaxaug.train.hooks.console import print_to_terminal
 
 MOST_NAMES = 10  # of runs that are left out
@@ -45,14 +45,19 @@ def show(
       folders: runs are looked for in them and below.
       metric: a figure of `result.json`.
       csv_file: where to write the table as CSV; "" for nowhere.
-      json_file: where to write it as JSON, with the figures of each run; "" for nowhere.
+      json_file: where to write it as JSON, with the figures of each run; "" for nowhere, "-" to print it instead.
 
     Raises:
       UsageError: what `aggregate` refuses, a metric that no run has, or a file that cannot be written.
     """
     found = aggregate(folders)
     chosen = columns(found.groups, metric)
+    if json_file == "-":
+        print(as_json(found, chosen))
+        return
     print_to_terminal(table(found.groups, chosen))
+    if evaluated := evaluations(found.groups):
+        print_to_terminal(evaluations_table(evaluated))
     for why, left_out in found.left_out.items():
         names = [str(folder) for folder in left_out[:MOST_NAMES]]
         more = [f"and {len(left_out) - MOST_NAMES} more"] if len(left_out) > MOST_NAMES else []
@@ -126,6 +131,58 @@ def records(groups: Sequence[Group], columns: Sequence[Column]) -> list[dict[str
     return found
 
 
+def evaluations(groups: Sequence[Group]) -> list[dict[str, Any]]:
+    """What `jaxaug evaluate` has left beside runs, put together over their seeds.
+
+    Returns:
+      For each group and name of an evaluation "method", "name", "n", and "<figure>_mean" and "<figure>_std" (None where
+      there are fewer than two) of its figures, unscaled.
+    """
+    told = []
+    for group in groups:
+        by_name: dict[str, list[dict[str, Any]]] = {}
+        for run in group.runs:
+            for file in sorted((run.folder / EVALUATIONS).glob("*.json")):
+                by_name.setdefault(file.stem, []).append(_read_evaluation(file))
+        for name, found in by_name.items():
+            about: dict[str, Any] = {"method": group.method, "name": name, "n": len(found)}
+            for key in [key for key, value in found[0].items() if isinstance(value, float) or key == "rows"]:
+                values = [one[key] for one in found if _number(one.get(key))]
+                about[f"{key}_mean"] = statistics.fmean(values)
+                about[f"{key}_std"] = statistics.stdev(values) if len(values) > 1 else None
+            told.append(about)
+    return told
+
+
+def evaluations_table(evaluated: Sequence[dict[str, Any]]) -> Table:
+    """One line for each evaluation: its figures, errors and accuracies in percent."""
+    titles = {key.removeprefix("test_"): (title, scale, digits) for title, key, scale, digits in FIGURES}
+    drawn = Table(title="evaluated later, mean ± standard deviation over seeds")
+    for title in ("method", "evaluation", "n", "rows"):
+        drawn.add_column(title, overflow="fold")
+    keys = [key.removesuffix("_mean") for one in evaluated for key in one if key.endswith("_mean")]
+    shown = [key for key in dict.fromkeys(keys) if key != "rows"]
+    about = [titles.get(key, (f"{key.replace('_', ' ')} %", 100, 2)) for key in shown]
+    for title, _, _ in about:
+        drawn.add_column(title, justify="right")
+    for one in evaluated:
+        cells = []
+        for key, (_, scale, digits) in zip(shown, about, strict=True):
+            mean, spread = one.get(f"{key}_mean"), one.get(f"{key}_std")
+            told = "" if mean is None else f"{scale * mean:.{digits}f}"
+            cells.append(told if spread is None else f"{told} ± {scale * spread:.{digits}f}")
+        words = (one["method"], one["name"], str(one["n"]), f"{one['rows_mean']:.0f}")
+        drawn.add_row(*(escape(word) for word in words), *cells)
+    return drawn
+
+
+def _read_evaluation(file: pathlib.Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(file.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(f"{file} is damaged: {error}. Remove it, and evaluate again.") from None
+
+
 def values_of(runs: Sequence[Run], key: str) -> list[float]:
     """The figure of each run that has it; "test_error" is 1 - test_top1."""
     if key == "test_error":
@@ -155,7 +212,8 @@ def as_json(found: RunTable, columns: Sequence[Column]) -> str:
             for run in group.runs
         ]
     left_out = {why: [str(folder) for folder in folders] for why, folders in found.left_out.items()}
-    return json.dumps({"groups": lines, "not_counted": left_out}, indent=1)
+    found_later = evaluations(found.groups)
+    return json.dumps({"groups": lines, "evaluations": found_later, "not_counted": left_out}, indent=1)
 
 
 def _cell(group: Group, column: Column) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -40,4 +41,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return MISTAKE
     except Interrupted as stopped:
         print(f"\n{stopped}\nThe same command goes on from there.", file=sys.stderr)
+    except BrokenPipeError:  # whoever read the output has enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

@@ -1,4 +1,4 @@
-"""One table of many runs: mean and standard deviation over their seeds."""
+"""One table of many runs: mean and standard deviation over their seeds; then what `jaxaug evaluate` found of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folders", nargs="+", metavar="FOLDER", help="runs are looked for in it and below")
     parser.add_argument("--metric", default="test_top1", help="a figure of result.json (default: test_top1)")
     parser.add_argument("--csv", default="", metavar="FILE", help="write the table there too, unscaled")
-    parser.add_argument("--json", default="", metavar="FILE", help="the same with every run's figures")
+    parser.add_argument(
+        "--json", default="", metavar="FILE", help="the same with every run's figures; - prints it instead"
+    )
 
 
 def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:

@@ -19,7 +19,8 @@ from jaxaug.core.types import Batch, ModelOutput, TrainState
 from jaxaug.data.dataset import Dataset
 from jaxaug.data.loader import check_placement
 from jaxaug.inference.trained_run import TrainedRun
-from jaxaug.runs.workdir import EVALUATIONS, fingerprint
+from jaxaug.runs.results import EVALUATIONS
+from jaxaug.runs.workdir import fingerprint
 from jaxaug.tasks.base import Task
 from jaxaug.train.config import complete
 from jaxaug.train.evaluator import Evaluator

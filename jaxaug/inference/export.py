@@ -23,7 +23,7 @@ from jaxaug.policies.other_libraries import timm_string, torchvision_code
 from jaxaug.policies.policy import Policy
 from jaxaug.runs.workdir import POLICY
 
-PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
+PLATFORMS = {"cpu": "cpu", "cuda": "cuda", "gpu": "cuda", "rocm": "rocm", "tpu": "tpu"}  # as jax.export calls them
 STYLES = ("json", "torchvision", "timm")
 
 
@@ -45,7 +45,7 @@ def export_function(
     Args:
       run: as `inference.load` gives it.
       path: of the file.
-      platforms: where it is to run, among "cpu", "cuda", "rocm" and "tpu".
+      platforms: where it is to run, among "cpu", "cuda" (or "gpu"), "rocm" and "tpu".
       features: whether the function gives (probabilities, features [B D]).
       temperature: by which the logits are divided, see `calibrate`.
 
@@ -55,8 +55,9 @@ def export_function(
     Raises:
       UsageError: another platform, a network that cannot take any batch size, or a file that cannot be written.
     """
-    for one in platforms or ("",):
-        pick("platform", one, dict.fromkeys(PLATFORMS))
+    platforms = list(dict.fromkeys(pick("platform", one, PLATFORMS) for one in platforms))
+    if not platforms:
+        raise UsageError(f"name the platforms that the function is to run on, among {', '.join(PLATFORMS)}")
 
     # On the host, so that the function is not tied to the devices that hold them here.
     params, model_state = jax.device_get((run.state.params, run.state.model_state))
@@ -69,7 +70,7 @@ def export_function(
 
     shape = (*export.symbolic_shape("batch"), *run.image_shape)
     try:
-        exported = export.export(jax.jit(infer), platforms=list(platforms))(jax.ShapeDtypeStruct(shape, jnp.uint8))
+        exported = export.export(jax.jit(infer), platforms=platforms)(jax.ShapeDtypeStruct(shape, jnp.uint8))
     except (ValueError, TypeError, NotImplementedError) as error:  # of a symbolic size that a model computes with
         raise UsageError(
             f"{run.config.model.name} cannot be exported for any batch size: {str(error).partition(chr(10))[0]}"
@@ -80,7 +81,7 @@ def export_function(
         "input": {"dtype": "uint8", "shape": ["batch", *run.image_shape]},
         "outputs": dict(zip(("probabilities", "features"), outputs, strict=False)),
         "class_names": list(run.class_names),
-        "platforms": list(platforms),
+        "platforms": platforms,
         "temperature": temperature,
         "step": run.step,
         "jax": jax.__version__,

@@ -22,7 +22,7 @@ from jaxaug.models.api import init_model
 from jaxaug.runs.checkpoint import load_part, saved_steps
 from jaxaug.runs.history import read_history
 from jaxaug.runs.signature import Signature, read_signature
-from jaxaug.runs.workdir import CHECKPOINTS, CONFIG, METRICS, SIGNATURE
+from jaxaug.runs.workdir import CHECKPOINTS, CONFIG, METRICS, REPLACED, SIGNATURE
 from jaxaug.train.experiment import search_and_data
 from jaxaug.train.finished_run import load_config, signature_of
 from jaxaug.train.objective import Parts
@@ -169,9 +169,8 @@ def load(folder: str | pathlib.Path, checkpoint: str = "last") -> TrainedRun:
 def _run_in(folder: pathlib.Path) -> pathlib.Path:
     if (folder / CONFIG).exists() or not folder.is_dir():
         return folder
-    below = sorted(path.parent for path in folder.glob(f"*/*/{CONFIG}")) or sorted(
-        path.parent for path in folder.glob(f"*/{CONFIG}")
-    )
+    found = [path.parent for depth in ("*", "*/*", "*/*/*") for path in folder.glob(f"{depth}/{CONFIG}")]
+    below = [path for path in found if REPLACED not in path.parts]
     if len(below) > 1:
         shown = ", ".join(str(path) for path in below[:_SHOWN])
         raise UsageError(

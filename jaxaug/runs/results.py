@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 LAST_EPOCHS = 10
+EVALUATIONS = "evaluations"  # a folder beside a result: of the same weights, asked for later, one file each
 
 # Of a classification: title, key of a result, what it is multiplied by, digits after the point.
 FIGURES = (

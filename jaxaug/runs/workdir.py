@@ -29,7 +29,6 @@ CHECKPOINTS = "checkpoints"
 ROBUSTNESS = "robustness.json"  # every level of the protocols that were asked for
 PER_EXAMPLE = "per_example.npz"  # what was learned about each training row
 POLICY = "policy.json"  # a policy that was searched
-EVALUATIONS = "evaluations"  # of its weights, asked for later, one file each
 TEMPERATURE = "temperature.json"  # by which its logits are calibrated
 RESULT = "result.json"  # only when the run is complete
 LOCK = ".lock"  # held by the process that works in the folder

@@ -22,7 +22,7 @@ LEVELS = (
     ("augment", "viz"),
     ("search", "tasks", "label_errors"),
     ("train",),
-    ("analysis",),
+    ("analysis", "inference"),
     ("cli",),
 )
 LEVEL_OF = {package: i for i, packages in enumerate(LEVELS) for package in packages}
