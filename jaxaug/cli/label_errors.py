@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", default="label_errors", help="the folder to write to (default: label_errors)")
     parser.add_argument("--labels", default="", metavar="FILE", help=".csv or .npy of labels to judge in their place")
     parser.add_argument("--size", type=int, default=0, help="side of the images (default: their own, at most 64)")
-    parser.add_argument("--epochs", type=int, default=24, help="of training (default: 24)")
+    parser.add_argument("--epochs", type=int, default=24, help="of training (default: 24); 0: without a network, quick")
     parser.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
     parser.add_argument(
         "--shown", type=int, default=0, help="rows of the page (default: as many as are wrong by estimate)"
@@ -44,8 +44,8 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
     from jaxaug.label_errors.reading import with_labels
     from jaxaug.train.label_errors import find_in_rows
 
-    if min(chosen.size, chosen.shown, chosen.seed) < 0 or chosen.epochs < 1:
-        raise UsageError("--size, --shown and --seed must be 0 or more, --epochs 1 or more")
+    if min(chosen.size, chosen.shown, chosen.seed, chosen.epochs) < 0:
+        raise UsageError("--size, --shown, --epochs and --seed must be 0 or more")
     enable_compilation_cache()
     rows = _rows(chosen.path, chosen.size, _settings(others))
     if chosen.labels:

@@ -57,11 +57,24 @@ def duplicates(image: np.ndarray) -> np.ndarray:
 
 def fingerprints(image: np.ndarray) -> np.ndarray:
     """[N D] float32: the mean of each of 8 x 8 cells and channels (pixels of smaller images), less their mean."""
-    height, width = image.shape[1:3]
-    down, across = (np.linspace(0, side, min(CELLS, side), endpoint=False).astype(int) for side in (height, width))
-    cells = np.stack([np.add.reduceat(np.add.reduceat(one.astype(np.float32), down), across, axis=1) for one in image])
-    areas = np.diff([*down, height])[:, None] * np.diff([*across, width])[None, :]
-    cells = cells / areas[..., None].astype(np.float32)
+    cells = cell_means(image, CELLS)
     cells -= cells.mean(axis=(1, 2), keepdims=True)
     found = cells.reshape(len(image), -1)
     return np.where(np.abs(found).max(axis=1, keepdims=True) < FLAT, 0.0, found)
+
+
+def cell_means(image: np.ndarray, cells: int) -> np.ndarray:
+    """The mean of each of cells x cells parts of images, of as many as there are pixels where those are fewer.
+
+    Args:
+      image: [N H W C].
+      cells: parts each way, 1 or more.
+
+    Returns:
+      float32 [N cells cells C].
+    """
+    height, width = image.shape[1:3]
+    down, across = (np.linspace(0, side, min(cells, side), endpoint=False).astype(int) for side in (height, width))
+    sums = np.stack([np.add.reduceat(np.add.reduceat(one.astype(np.float32), down), across, axis=1) for one in image])
+    areas = np.diff([*down, height])[:, None] * np.diff([*across, width])[None, :]
+    return sums / areas[..., None].astype(np.float32)

@@ -89,10 +89,10 @@ def as_dataset(rows: Rows) -> Dataset:
 
 def with_labels(rows: Rows, path: str) -> Rows:
     """The rows with the labels of a file, see `jaxaug.data.label_files.relabel`; those that it drops are left out."""
-    numbered = rows._replace(index=np.arange(len(rows.label))) if rows.files is not None else rows
-    data = relabel(as_dataset(numbered), path)
-    kept = np.flatnonzero(np.isin(as_dataset(numbered).train.index, data.train.index))
-    picked = {name: getattr(rows, name) for name in ("sides", "index", "clean")}
+    index = np.arange(len(rows.label)) if rows.index is None or rows.files is not None else rows.index
+    data = relabel(as_dataset(rows._replace(index=index)), path)
+    kept = np.flatnonzero(np.isin(index, data.train.index))
+    picked = {"sides": rows.sides, "index": index, "clean": rows.clean}
     return rows._replace(
         image=data.train.image,
         label=data.train.label,

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxaug.core.errors import UsageError
+from jaxaug.core.registry import pick
 from jaxaug.label_errors.confident import class_table, confident_joint, estimated_errors
 from jaxaug.label_errors.neighbours import neighbour_probabilities
 
@@ -18,7 +19,7 @@ class LabelIssues(NamedTuple):
     """What `find` says of N rows.
 
     Attributes:
-      score: float64 [N] in 0..1, the larger the more suspicious: 1 minus the probability of the given label.
+      score: float64 [N] in 0..1, the larger the more suspicious.
       ranking: int [N], the numbers of the rows, the most suspicious first, equal ones in their order.
       suggested: int32 [N], the class that each row probably belongs to, which is the given one where nothing speaks
         against it.
@@ -41,6 +42,7 @@ def find(
     features: ArrayLike | None = None,
     *,
     neighbours: int = 20,
+    score: str = "self_confidence",
 ) -> LabelIssues:
     """Rank rows by how suspicious their labels are.
 
@@ -51,6 +53,9 @@ def find(
       features: float [N D], of any model, for the labels of a row's nearest neighbours: in place of probabilities, or
         beside them, the probability then being the mean of the two.
       neighbours: how many, 1 or more.
+      score: "self_confidence", 1 - p for the probability p of the given label; or "margin", q / (p + q) with q that of
+        the most probable other class, which is 0.5 where the two are as probable, and which ranks rows that could be
+        several classes by less.
 
     Raises:
       UsageError: neither is given, or arrays of other shapes, kinds or ranges.
@@ -64,11 +69,11 @@ def find(
         near = _near(given, np.asarray(features), None if said is None else said.shape[1], neighbours)
         said = near if said is None else (said + near) / 2
     assert said is not None
-    score = 1.0 - np.clip(said[np.arange(len(given)), given], 0.0, 1.0)
+    suspicion = pick("find: score", score, _SCORES)(given, np.clip(said, 0.0, 1.0))
     joint = confident_joint(given, said)
     return LabelIssues(
-        score,
-        np.argsort(-score, kind="stable"),
+        suspicion,
+        np.argsort(-suspicion, kind="stable"),
         suggested_labels(said),
         estimated_errors(joint, len(given)),
         joint,
@@ -139,6 +144,20 @@ def _checked(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray,
         f"find: labels must be integers [N] in 0..K-1 and probabilities floats [N K] in 0..1, got {_told(labels)} and "
         f"{_told(probabilities)}"
     )
+
+
+def _self_confidence(given: np.ndarray, said: np.ndarray) -> np.ndarray:
+    return 1.0 - said[np.arange(len(given)), given]
+
+
+def _margin(given: np.ndarray, said: np.ndarray) -> np.ndarray:
+    of_given = said[np.arange(len(given)), given]
+    others = np.where(np.arange(said.shape[1]) == given[:, None], 0.0, said).max(axis=1)
+    total = of_given + others
+    return np.divide(others, total, out=np.full(len(given), 0.5), where=total > 0)
+
+
+_SCORES = {"self_confidence": _self_confidence, "margin": _margin}
 
 
 def _near(given: np.ndarray, features: np.ndarray, classes: int | None, neighbours: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from jaxaug.core.errors import Interrupted, UsageError
 from jaxaug.core.sharding import replicated
 from jaxaug.core.types import TrainState
 from jaxaug.data.loader import Loader, RowSource
+from jaxaug.label_errors.patches import patch_probabilities
 from jaxaug.label_errors.reading import Rows, as_dataset
 from jaxaug.label_errors.scores import LabelIssues, find
 from jaxaug.train.config import default_config
@@ -35,11 +36,14 @@ class Judgement(NamedTuple):
 
 
 def find_in_rows(rows: Rows, epochs: int = 24, seed: int = 0) -> LabelIssues:
-    """Train on all rows and rank their labels.
+    """Rank the labels of rows by what two judges say of them, their probabilities multiplied.
+
+    One is a ridge regression on patches of the images, each row left out (`label_errors.patches`), the other a network
+    that is trained on all rows (`judge`). They err differently, and together they find more than either.
 
     Args:
       rows: the images and their labels.
-      epochs: of training, 1 or more.
+      epochs: of the network's training; 0 for the regression alone.
       seed: of everything random.
 
     Raises:
@@ -52,8 +56,10 @@ def find_in_rows(rows: Rows, epochs: int = 24, seed: int = 0) -> LabelIssues:
             f"all {len(rows.label)} rows are labelled {rows.class_names[present[0]]}: wrong labels show among two "
             "or more classes"
         )
-    judgement = judge(rows, judging_config(epochs, seed))
-    return find(rows.label, judgement.probabilities)
+    said = patch_probabilities(rows.image, rows.label, len(rows.class_names), seed)
+    if epochs:
+        said = said * judge(rows, judging_config(epochs, seed)).probabilities
+    return find(rows.label, said / np.maximum(said.sum(axis=1, keepdims=True), 1e-30), score="margin")
 
 
 def judging_config(epochs: int = 24, seed: int = 0) -> ConfigDict:

@@ -1,0 +1,129 @@
+"""What the images alone say of the labels, without a network: patches as features, ridge regression, each row left out.
+
+The features are those of Coates and Ng, "The importance of encoding versus training with sparse coding and vector
+quantization" (ICML 2011): correlations with whitened patches of the set itself, thresholded and summed over quarters
+of the image. The regression's prediction for a row without that row has a closed form, so that there are no folds.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.linalg
+from numpy.lib.stride_tricks import sliding_window_view
+
+from jaxaug.label_errors.odd import cell_means
+
+SIDE = 32  # pixels: larger images are made smaller
+PATCH = 6  # pixels, on images of 24 or more
+SMALLEST = 8  # pixels: images are not halved below
+SEEN = 50_000  # patches that the whitening is measured on
+CONTRAST, WHITEN = 10.0, 0.1  # added to variances: of a patch's grey levels, of the whitened directions
+THRESHOLD = 0.25
+RIDGE = 0.03
+_BLOCK = 50  # images at a time
+
+
+def patch_features(image: np.ndarray, count: int = 800, seed: int = 0) -> np.ndarray:
+    """Features of images that are the same for an image and its mirror image.
+
+    Args:
+      image: [N H W C], 0..255.
+      count: of patches, drawn from the images.
+      seed: of the draw.
+
+    Returns:
+      float32 [N 4 * count].
+    """
+    image = cell_means(image, SIDE) if min(image.shape[1:3]) > SIDE else image.astype(np.float32)
+    side = min(PATCH, min(image.shape[1:3]) // 4 + 1)
+    mean, dictionary = _dictionary(image, side, count, np.random.default_rng(seed))
+    parts = [_pooled(image[at : at + _BLOCK], side, mean, dictionary) for at in range(0, len(image), _BLOCK)]
+    return np.concatenate(parts)
+
+
+def patch_probabilities(image: np.ndarray, labels: np.ndarray, num_classes: int, seed: int = 0) -> np.ndarray:
+    """What a regression on patches of the images, and of the images at half their size, says of each row left out.
+
+    Args:
+      image: [N H W C], 0..255.
+      labels: int [N], 0..K-1, N being 3 or more.
+      num_classes: K.
+      seed: of the patches.
+
+    Returns:
+      float64 [N K].
+    """
+    small = min(image.shape[1:3])
+    scales = [image] + ([cell_means(image, min(small, SIDE) // 2)] if small >= 2 * SMALLEST else [])
+    features = [patch_features(one, seed=seed + number) for number, one in enumerate(scales)]
+    return left_out_probabilities(labels, np.concatenate(features, axis=1), num_classes)
+
+
+def left_out_probabilities(labels: np.ndarray, features: np.ndarray, num_classes: int) -> np.ndarray:
+    """The probability of each class for each row, from a ridge regression on all other rows.
+
+    Targets are one-hot labels; predictions become probabilities by the softmax at the temperature that fits the labels
+    best.
+
+    Args:
+      labels: int [N], 0..K-1, N being 3 or more.
+      features: float [N D]; memory is D * D + N * D numbers.
+      num_classes: K.
+
+    Returns:
+      float64 [N K].
+    """
+    target = np.eye(num_classes, dtype=np.float32)[labels]
+    rows = features - features.mean(axis=0)
+    spread = rows.std(axis=0)
+    rows /= spread + 1e-3 * spread.mean() + 1e-12
+    gram = rows.T @ rows
+    gram[np.diag_indices(len(gram))] += RIDGE * len(rows)
+    # rows @ inverse of the Cholesky factor: the hat matrix is whitened @ whitened.T
+    factor = scipy.linalg.cholesky(gram, lower=True, overwrite_a=True, check_finite=False)
+    whitened = scipy.linalg.solve_triangular(factor, rows.T, lower=True, overwrite_b=True, check_finite=False).T
+    own = np.clip(np.einsum("nd,nd->n", whitened, whitened) + 1 / len(rows), 0.0, 1 - 1e-4)
+    offset = target.mean(axis=0)
+    error = (target - offset - whitened @ (whitened.T @ (target - offset))) / (1 - own)[:, None]
+    return _calibrated((target - error).astype(np.float64), labels)
+
+
+def _calibrated(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    found = {}
+    for temperature in np.geomspace(0.02, 1.0, 18):
+        scaled = logits / temperature
+        scaled -= scaled.max(axis=1, keepdims=True)
+        scaled -= np.log(np.exp(scaled).sum(axis=1, keepdims=True))
+        found[-scaled[np.arange(len(labels)), labels].mean()] = scaled
+    return np.exp(found[min(found)])
+
+
+def _dictionary(image: np.ndarray, side: int, count: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """(mean patch [D], whitened patches and their mirror images as columns [D 2 count])."""
+    high, wide = image.shape[1] - side + 1, image.shape[2] - side + 1
+    rows, top, left = (random.integers(0, most, SEEN) for most in (len(image), high, wide))
+    windows = sliding_window_view(image, (side, side), axis=(1, 2))[rows, top, left]  # [n C side side]
+    seen = _contrast(windows.reshape(SEEN, -1))
+    mean = seen.mean(axis=0)
+    variance, directions = np.linalg.eigh(np.cov(seen - mean, rowvar=False))
+    whiten = (directions / np.sqrt(np.maximum(variance, 0) + WHITEN)) @ directions.T
+    mirrored = windows[:count, :, :, ::-1].reshape(count, -1)
+    chosen = (np.concatenate([seen[:count], _contrast(mirrored)]) - mean) @ whiten
+    chosen /= np.linalg.norm(chosen, axis=1, keepdims=True) + 1e-6
+    return mean.astype(np.float32), (whiten @ chosen.T).astype(np.float32)
+
+
+def _contrast(patches: np.ndarray) -> np.ndarray:
+    patches = patches - patches.mean(axis=-1, keepdims=True)
+    return patches / np.sqrt(patches.var(axis=-1, keepdims=True) + CONTRAST)
+
+
+def _pooled(image: np.ndarray, side: int, mean: np.ndarray, dictionary: np.ndarray) -> np.ndarray:
+    windows = sliding_window_view(image, (side, side), axis=(1, 2))  # [B h w C side side]
+    rows, high, wide = windows.shape[:3]
+    found = (_contrast(windows.reshape(rows * high * wide, -1)) - mean) @ dictionary
+    found = np.maximum(found - THRESHOLD, 0, out=found).reshape(rows, high, wide, -1)
+    down, across = ([0, length // 2] if length > 1 else [0] for length in (high, wide))
+    quarters = np.add.reduceat(np.add.reduceat(found, down, axis=1), across, axis=2)
+    straight, mirrored = np.split(quarters, 2, axis=-1)
+    return (straight + mirrored[:, :, ::-1]).reshape(rows, -1)
