@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from helpers.photographs import write_photographs
 
 from jaxaug import data
 from jaxaug.core.errors import UsageError
@@ -88,3 +89,21 @@ def test_devices_hold_the_split_once():
     assert sent(np.zeros(2, np.int32)).source is None
     assert sent.sends
     assert not held.sends
+
+
+def test_lazy_images_are_read_for_all_devices(mesh, tmp_path):
+    """Of several steps at once; padding and what cannot be read have no label; sent wherever they are to lie."""
+    write_photographs(tmp_path / "train", ["a", "b"], 3)
+    write_photographs(tmp_path / "val", ["a"], 1)
+    (tmp_path / "train" / "b" / "1.JPEG").write_text("broken")
+    split = data.load("imagenet", path=str(tmp_path), size=8).train
+    give, rows = Loader(split, mesh, seed=3), np.array([[0, 4, 2, 5], [5, -1, 0, 1]], np.int32)
+    assert give.sends
+    chosen = give(rows, numbers=np.array([[6], [7]])).chosen
+    np.testing.assert_array_equal(chosen.label, [[0, -1, 0, 1], [1, -1, 0, 0]])
+    np.testing.assert_array_equal(chosen.index, np.maximum(rows, 0))
+    expected = split.image.read(rows, 3, np.array([[6] * 4, [7] * 4]))[0]
+    np.testing.assert_array_equal(chosen.image, expected)
+    assert (expected[0, 0] != expected[1, 2]).any()
+    whole = np.concatenate([batch.chosen.image for batch in give.whole(2)])
+    np.testing.assert_array_equal(whole, split.image[:])

@@ -135,5 +135,5 @@ def test_broken_files(tmp_path, caplog):
         source(tmp_path, broken="refuse").read(row)
     for path in (tmp_path / "a").iterdir():
         path.unlink()
-    with pytest.raises(UsageError, match="11 of 12 images below .* is the disk still there"):
+    with pytest.raises(UsageError, match=r"11 of 12 images below .* is the disk still there"):
         [found.read(row) for row in range(12)]
