@@ -5,10 +5,10 @@ import json
 import jax
 import numpy as np
 import pytest
+from helpers.photographs import write_photographs
 from helpers.published_data import register, write_archives
 from helpers.settings import ROOT, SHAPES, module_of
 from ml_collections import ConfigDict
-from PIL import Image
 
 from jaxaug import losses, models, optim
 from jaxaug.augment.compose import build_pipeline
@@ -25,6 +25,7 @@ WORDS = {
     "deepaa_eval_cifar": [f"cifar_1,{word}" for word in ("batch8", "batch8_100", "wrn_40_2", "shake_shake", "svhn")],
     "autodo_cifar": ["SEP_BOTH,cifar100", "RAND,grid"],
     "autodo_svhn": ["RAND,grid"],
+    "autodo_imagenet": ["all,grid"],
 }
 
 
@@ -101,6 +102,9 @@ def test_every_part_exists(name, row):
         ("autodo_cifar", "SEP,cifar", "unknown word 'cifar'"),
         ("autodo_svhn", "SEP,cifar100", "unknown word 'cifar100'"),
         ("deepaa_eval_cifar", "cifar_1,batch", "unknown training 'batch'"),
+        ("isda_imagenet", "resnet-50", "unknown row 'resnet-50'"),
+        ("softaug_imagenet", "soft", "unknown row 'soft'"),
+        ("autodo_imagenet", "SEP,cifar", "unknown word 'cifar'"),
     ],
 )
 def test_unknown_words(name, words, message):
@@ -180,24 +184,35 @@ def test_soft_augmentation_recipe(row):
 
 
 def test_imagenet_config_trains_on_a_folder(tmp_path):
-    """From photographs of several sizes to a test accuracy; a small network and small images, two steps."""
-    random = np.random.default_rng(0)
-    for name, count in (("train", 8), ("val", 4)):
-        for i in range(2 * count):
-            path = tmp_path / "imagenet" / name / f"n{i % 2:02}" / f"{i}.JPEG"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            smooth = random.integers(0, 256, (3, 4, 3)).astype(np.uint8)
-            Image.fromarray(smooth).resize((90 + i, 70), Image.Resampling.BICUBIC).save(path)
+    """From photographs of several sizes, one of them broken, to a test accuracy; a small network, two epochs."""
+    write_photographs(tmp_path / "imagenet" / "train", ["n0", "n1"], 9)
+    write_photographs(tmp_path / "imagenet" / "val", ["n0", "n1"], 3, first=30)
+    (tmp_path / "imagenet" / "train" / "n1" / "8.JPEG").write_text("broken")
     config = module_of("deepaa_eval_imagenet").get_config("imagenet_2")
-    config.update({"batch_size": 8, "epochs": 1, "eval_batch_size": 4})
+    config.update({"batch_size": 8, "epochs": 2, "eval_every": 1, "eval_batch_size": 4})
     config.model = {"name": "convnet", "widths": (8, 16)}
-    config.data.update(path=str(tmp_path / "imagenet"), directory=str(tmp_path), size=64)
-    config.augment.size, config.optim.schedule.warmup = 48, 0.0
+    config.data.update(path=str(tmp_path / "imagenet"), size=32, resize=32, crop="random_resized")
+    config.augment.size, config.optim.schedule.warmup = 24, 0.0
+    config.augment.train = ("flip",)
     result = trainer.train_and_evaluate(config, tmp_path / "run")
     assert 0 <= result["test_top1"] <= 1
-    assert list((tmp_path / "folder").glob("decoded-*/train_image.npy"))
     # The rows of val are those that are reported on, so that no epoch is chosen by them.
     assert "chosen_top1" not in result
+    records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [record["unreadable_images"] for record in records] == [1, 1]
+
+
+def test_isda_imagenet_recipe():
+    """Lambda of each network, cosine by epochs from 0, decay of everything, no Nesterov momentum."""
+    module = module_of("isda_imagenet")
+    found = {row: complete(module.get_config(row)) for row in module.ROWS}
+    strengths = {row: slot_of(config.loss, "isda")["strength"] for row, config in found.items()}
+    assert (strengths["resnet101"], strengths["densenet265"], strengths["resnext101_32x8d"]) == (5.0, 1.0, 7.5)
+    config = found["resnet50"]
+    rates = [float(schedule_of(config, 10)(jax.numpy.asarray(10 * epoch))) for epoch in (0, 1, 150, 299)]
+    np.testing.assert_allclose(rates, 0.1 * (1 + np.cos(np.pi * np.array([0, 1, 150, 299]) / 300)), atol=1e-8)
+    assert (config.batch_size, config.epochs, config.optim.nesterov, config.optim.decay) == (512, 300, False, "all")
+    assert (config.data.size, config.data.crop, config.data.interpolation) == (224, "random_resized", "bilinear")
 
 
 def test_cifar_config_trains_on_the_official_archive(tmp_path, monkeypatch):

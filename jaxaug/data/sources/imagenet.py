@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import pathlib
 
 import numpy as np
@@ -17,6 +16,7 @@ from jaxaug.data.splits import check_sources
 from jaxaug.data.storage.file_table import TAR, Member, find_members, table_of
 from jaxaug.data.storage.paths import find_places
 
+MEAN, STD = STATISTICS["imagenet"]
 TRAIN = ("train", "ILSVRC2012_img_train")
 TEST = ("val", "validation", "test", "ILSVRC2012_img_val")
 
@@ -69,7 +69,33 @@ def imagenet(
     Raises:
       UsageError: a folder is missing or empty, a class is not in train, or an option is out of range.
     """
-    cut = Cut(size, resize or round(size * 256 / 224), crop, tuple(scale), tuple(ratio), interpolation)
+    cut = Cut(size, resize or round(size * 256 / 224), crop, scale, ratio, interpolation)
+    root, train_place, test_place = _places(path, test, directory)
+    check_sources(f"imagenet: {root}", validation_size, validation=False, test=test_place is not None)
+    members = find_members(train_place, root)
+    names = tuple(sorted({one.class_name for one in members}))
+
+    def rows(members: list[Member], root: pathlib.Path) -> tuple[LazyImages, np.ndarray]:
+        photographs = Photographs(table_of(members, root), cut, broken, upright)
+        return LazyImages(photographs, np.arange(len(members)), threads), labels_of(members, names, str(root))
+
+    return assemble(
+        "imagenet",
+        rows(members, root),
+        None if test_place is None else rows(find_members(test_place, test_place.parent), test_place.parent),
+        num_classes=len(names),
+        class_names=names,
+        mean=MEAN,
+        std=STD,
+        statistics_source="ImageNet's usual recipes",
+        validation_size=validation_size,
+        seed=seed,
+        files=tuple(f"{one.archive}/{one.name}".lstrip("/") for one in members),
+    )
+
+
+def _places(path: str, test: str, directory: str) -> tuple[pathlib.Path, pathlib.Path, pathlib.Path | None]:
+    """(the root, what holds the training rows, what holds the test rows)."""
     root = (pathlib.Path(path).expanduser() if path else find_places(directory).archives / "imagenet").absolute()
     train_place = _place(root, TRAIN)
     if train_place is None:
@@ -77,35 +103,12 @@ def imagenet(
             f"imagenet: there is no folder train in {root}, nor train{TAR}: set path to a folder with "
             "train/<class>/<image> and val/<class>/<image>"
         )
-    test_place = pathlib.Path(test).expanduser().absolute() if test else _place(root, TEST)
-    if test and not (test_place and test_place.exists()):
+    if not test:
+        return root, train_place, _place(root, TEST)
+    test_place = pathlib.Path(test).expanduser().absolute()
+    if not test_place.exists():
         raise UsageError(f"imagenet: test={test} does not exist")
-    check_sources(f"imagenet: {root}", validation_size, validation=False, test=test_place is not None)
-    members = find_members(train_place, root)
-    names = tuple(sorted({one.class_name for one in members}))
-
-    def rows(members: list[Member], root: pathlib.Path) -> tuple[LazyImages, np.ndarray]:
-        photographs = Photographs(table_of(members, root), cut, broken, upright)
-        images = LazyImages(photographs, np.arange(len(members)), threads)
-        return images, labels_of(members, names, str(root))
-
-    mean, std = STATISTICS["imagenet"]
-    found = assemble(
-        "imagenet",
-        rows(members, root),
-        rows(find_members(test_place, test_place.parent), test_place.parent) if test_place else None,
-        num_classes=len(names),
-        class_names=names,
-        mean=mean,
-        std=std,
-        statistics_source="ImageNet's usual recipes",
-        validation_size=validation_size,
-        seed=seed,
-        files=tuple(f"{one.archive}/{one.name}".lstrip("/") for one in members),
-    )
-    counts = ", ".join(f"{len(split)} {name}" for name, split in found.splits().items() if len(split))
-    logging.getLogger(__name__).info("imagenet: %s rows of %d classes in %s", counts, len(names), root)
-    return found
+    return root, train_place, test_place
 
 
 def labels_of(members: list[Member], names: tuple[str, ...], where: str) -> np.ndarray:
