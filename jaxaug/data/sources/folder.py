@@ -1,6 +1,6 @@
 """Your own images: `path` names a folder with train/<class>/<image>, and test/ or validation/ likewise.
 
-ImageNet as it is usually unpacked (train/<wnid>/*.JPEG and val/<wnid>/*.JPEG) is such a folder.
+Photographs that are to stay files are the set `imagenet`, whose layout is the same.
 """
 
 import pathlib
@@ -18,6 +18,7 @@ from jaxaug.data.storage.paths import find_places
 
 # What the folders of a split may be called.
 SPLITS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
+UNLABELLED = "unlabelled"
 # The statistics that networks for ImageNet are trained with, since Torch's first recipes.
 STATISTICS = {"imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))}
 
@@ -42,6 +43,9 @@ def folder(
     .jpeg, .webp, .bmp, .gif, .pgm, .ppm, .tif or .tiff; names that start with a dot are passed over. validation (or
     val) and test are as in npz: validation rows are trusted, and either split may be left out where there is the other,
     or where validation_size cuts rows off; without test images the test split is the validation split.
+
+    A folder unlabelled/ beside train holds images without a label, for tasks that learn from them: training rows with
+    the label -1, behind the others.
 
     Photographs are turned upright as their EXIF entry says; transparency is dropped; gray of 16 bits is rounded to 8.
 
@@ -69,6 +73,7 @@ def folder(
     check_sources(f"folder: {root}", validation_size, validation="validation" in present, test="test" in present)
     names = _class_names(present)
     paths = {split: _images(split, folder, names, recursive) for split, folder in present.items()}
+    paths["train"] += _unlabelled(root / UNLABELLED, recursive)
     target = image_files.target_of(paths["train"][0][0], size, channels)
     mean, std = _statistics(statistics, target.channels)
     files = {split: [path for path, _ in found] for split, found in paths.items()}
@@ -151,6 +156,23 @@ def _images(
         )
     tell_passed_over(others)
     return found
+
+
+def _unlabelled(folder: pathlib.Path, recursive: bool) -> list[tuple[pathlib.Path, int]]:
+    """(file, -1) of every image without a label; none where there is no such folder."""
+    if not folder.is_dir():
+        return []
+    folders = [entry.name for entry in entries(folder) if entry.is_dir()]
+    if folders and not recursive:
+        raise UsageError(
+            f"folder: {folder} is for images without a label, but has the folders {', '.join(folders)}: move images of "
+            "a known class to train, others out of their folders, or set recursive"
+        )
+    found = find_images(folder, recursive)
+    tell_passed_over(found.others)
+    if not found.images:
+        raise UsageError(f"folder: {folder} has no images ({', '.join(ENDINGS)}); add some or remove it")
+    return [(path, -1) for path in found.images]
 
 
 def _labels(found: list[tuple[pathlib.Path, int]]) -> np.ndarray:
