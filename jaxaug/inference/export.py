@@ -60,8 +60,7 @@ def export_function(
         raise UsageError(f"name the platforms that the function is to run on, among {', '.join(PLATFORMS)}")
 
     # On the host, so that the function is not tied to the devices that hold them here.
-    params, model_state = jax.device_get((run.state.params, run.state.model_state))
-    state = run.state.replace(params=params, model_state=model_state)
+    state = jax.device_get(run.state.replace(key=None))
 
     def infer(images: jax.Array) -> Any:
         logits, found = run.output_of(state, images)
@@ -105,7 +104,7 @@ def export_weights(run: TrainedRun, path: str | pathlib.Path) -> int:
     Raises:
       UsageError: it cannot be written.
     """
-    trees = jax.device_get({"params": run.state.params, "model_state": run.state.model_state})
+    trees = jax.device_get(dict(zip(("params", "model_state"), run.network, strict=True)))
     arrays = {"/".join(map(str, names)): np.asarray(x) for names, x in flatten_dict(trees).items() if np.size(x)}
     _write(pathlib.Path(path), write_safetensors(arrays))
     return len(arrays)

@@ -23,6 +23,7 @@ from jaxaug.runs.checkpoint import load_part, saved_steps
 from jaxaug.runs.history import read_history
 from jaxaug.runs.signature import Signature, read_signature
 from jaxaug.runs.workdir import CHECKPOINTS, CONFIG, METRICS, REPLACED, SIGNATURE
+from jaxaug.tasks.base import Task
 from jaxaug.train.experiment import search_and_data
 from jaxaug.train.finished_run import load_config, signature_of
 from jaxaug.train.objective import Parts
@@ -128,6 +129,12 @@ class TrainedRun:
         output = self.predict_batch(state, Batch(images, none, none))
         return output.logits, output.features
 
+    @property
+    def network(self) -> tuple[Any, Any]:
+        """(params, model_state) of the network that is evaluated: the trained one, or one that its task keeps."""
+        chosen = getattr(self.task, "network", None)
+        return (self.state.params, self.state.model_state) if chosen is None else chosen(self.state)
+
     @functools.cached_property
     def _jitted(self) -> Callable[[TrainState, jax.Array], tuple[jax.Array, jax.Array]]:
         self.check_classes()
@@ -216,12 +223,22 @@ def _state_of(run: TrainedRun) -> TrainState:
         return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere)
 
     params, model_state = jax.tree.map(placed, abstract)
-    part = {"params": params, **({"model_state": model_state} if jax.tree.leaves(model_state) else {})}
-    found = load_part(run.folder / CHECKPOINTS, run.step, part)
-    step = jnp.asarray(run.step, jnp.int32)
-    return TrainState(
-        step, found["params"], found.get("model_state", model_state), (), (), MetaParams(), (), jax.random.key(0)
-    )
+    # Arrays that a network has not are not in its checkpoint either.
+    trees = {"params": params, "model_state": model_state, "task_state": _kept_network(run.task, params, model_state)}
+    part = {name: tree for name, tree in trees.items() if jax.tree.leaves(tree)}
+    found = {**trees, **load_part(run.folder / CHECKPOINTS, run.step, part)}
+    step, key = jnp.asarray(run.step, jnp.int32), jax.random.key(0)
+    state = TrainState(step, found["params"], found["model_state"], (), (), MetaParams(), (), key)
+    kept = {**trees["task_state"], **found["task_state"]}
+    return state.replace(task_state=kept) if kept else state
+
+
+def _kept_network(task: Any, params: Any, model_state: Any) -> dict[str, Any]:
+    """Shapes of the network that a task keeps beside the trained one and evaluates, such as a teacher; {} if none."""
+    if not (hasattr(task, "network") and hasattr(task, "init_state")):
+        return {}
+    kept = jax.eval_shape(task.init_state, params, model_state)
+    return {name: tree for name, tree in (("params", params), ("model_state", model_state)) if name in kept}
 
 
 def _finished(rows: int, output: tuple[jax.Array, jax.Array], temperature: float) -> Predictions:

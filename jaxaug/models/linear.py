@@ -33,5 +33,5 @@ class Linear(nn.Module):
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
-        pixels = image.reshape(len(image), 1, 1, -1).astype(jnp.float32)
+        pixels = image.reshape(image.shape[0], 1, 1, -1).astype(jnp.float32)
         return layers.classify(layers.dropout(pixels, self.dropout_rate, train), self.num_classes)
