@@ -16,10 +16,11 @@ from jaxaug.label_errors.odd import cell_means
 SIDE = 32  # pixels: larger images are made smaller
 PATCH = 6  # pixels, on images of 24 or more
 SMALLEST = 8  # pixels: images are not halved below
-SEEN = 50_000  # patches that the whitening is measured on
+SEEN = 25_000  # patches that the whitening is measured on
 CONTRAST, WHITEN = 10.0, 0.1  # added to variances: of a patch's grey levels, of the whitened directions
 THRESHOLD = 0.25
 RIDGE = 0.03
+CELLS, COLOURS = 4, 0.3  # the image's coarse colours, each way; what they weigh beside the patches, which see none
 _BLOCK = 50  # images at a time
 
 
@@ -35,7 +36,7 @@ def patch_features(image: np.ndarray, count: int = 800, seed: int = 0) -> np.nda
       float32 [N 4 * count].
     """
     image = cell_means(image, SIDE) if min(image.shape[1:3]) > SIDE else image.astype(np.float32)
-    side = min(PATCH, min(image.shape[1:3]) // 4 + 1)
+    side = min(PATCH, max(min(image.shape[1:3]) // 4 + 1, 2), *image.shape[1:3])
     mean, dictionary = _dictionary(image, side, count, np.random.default_rng(seed))
     parts = [_pooled(image[at : at + _BLOCK], side, mean, dictionary) for at in range(0, len(image), _BLOCK)]
     return np.concatenate(parts)
@@ -55,8 +56,19 @@ def patch_probabilities(image: np.ndarray, labels: np.ndarray, num_classes: int,
     """
     small = min(image.shape[1:3])
     scales = [image] + ([cell_means(image, min(small, SIDE) // 2)] if small >= 2 * SMALLEST else [])
-    features = [patch_features(one, seed=seed + number) for number, one in enumerate(scales)]
+    features = [standardised(patch_features(one, seed=seed + number)) for number, one in enumerate(scales)]
+    cells = cell_means(image, CELLS)
+    colours = standardised((cells + cells[:, :, ::-1]).reshape(len(image), -1))
+    count = sum(one.shape[1] for one in features)
+    features.append(colours * np.float32(np.sqrt(COLOURS * count / colours.shape[1])))
     return left_out_probabilities(labels, np.concatenate(features, axis=1), num_classes)
+
+
+def standardised(features: np.ndarray) -> np.ndarray:
+    """[N D], each column with mean 0 and a standard deviation of 1, less where a column is nearly constant."""
+    rows = features - features.mean(axis=0)
+    spread = rows.std(axis=0)
+    return rows / (spread + 1e-3 * spread.mean() + 1e-12)
 
 
 def left_out_probabilities(labels: np.ndarray, features: np.ndarray, num_classes: int) -> np.ndarray:
@@ -67,7 +79,7 @@ def left_out_probabilities(labels: np.ndarray, features: np.ndarray, num_classes
 
     Args:
       labels: int [N], 0..K-1, N being 3 or more.
-      features: float [N D]; memory is D * D + N * D numbers.
+      features: float [N D], each of about the size that it is to weigh; memory is D * D + N * D numbers.
       num_classes: K.
 
     Returns:
@@ -75,8 +87,6 @@ def left_out_probabilities(labels: np.ndarray, features: np.ndarray, num_classes
     """
     target = np.eye(num_classes, dtype=np.float32)[labels]
     rows = features - features.mean(axis=0)
-    spread = rows.std(axis=0)
-    rows /= spread + 1e-3 * spread.mean() + 1e-12
     gram = rows.T @ rows
     gram[np.diag_indices(len(gram))] += RIDGE * len(rows)
     # rows @ inverse of the Cholesky factor: the hat matrix is whitened @ whitened.T
@@ -103,12 +113,13 @@ def _dictionary(image: np.ndarray, side: int, count: int, random: np.random.Gene
     high, wide = image.shape[1] - side + 1, image.shape[2] - side + 1
     rows, top, left = (random.integers(0, most, SEEN) for most in (len(image), high, wide))
     windows = sliding_window_view(image, (side, side), axis=(1, 2))[rows, top, left]  # [n C side side]
-    seen = _contrast(windows.reshape(SEEN, -1))
-    mean = seen.mean(axis=0)
-    variance, directions = np.linalg.eigh(np.cov(seen - mean, rowvar=False))
+    # Mirrored patches, too, so that what is measured and what is looked for has no left and right.
+    both = np.stack([windows, windows[..., ::-1]]).reshape(2, SEEN, -1)
+    seen = _contrast(both)
+    mean = seen.mean(axis=(0, 1))
+    variance, directions = np.linalg.eigh(np.atleast_2d(np.cov((seen - mean).reshape(2 * SEEN, -1), rowvar=False)))
     whiten = (directions / np.sqrt(np.maximum(variance, 0) + WHITEN)) @ directions.T
-    mirrored = windows[:count, :, :, ::-1].reshape(count, -1)
-    chosen = (np.concatenate([seen[:count], _contrast(mirrored)]) - mean) @ whiten
+    chosen = (np.concatenate(seen[:, :count]) - mean) @ whiten
     chosen /= np.linalg.norm(chosen, axis=1, keepdims=True) + 1e-6
     return mean.astype(np.float32), (whiten @ chosen.T).astype(np.float32)
 
@@ -123,7 +134,9 @@ def _pooled(image: np.ndarray, side: int, mean: np.ndarray, dictionary: np.ndarr
     rows, high, wide = windows.shape[:3]
     found = (_contrast(windows.reshape(rows * high * wide, -1)) - mean) @ dictionary
     found = np.maximum(found - THRESHOLD, 0, out=found).reshape(rows, high, wide, -1)
-    down, across = ([0, length // 2] if length > 1 else [0] for length in (high, wide))
-    quarters = np.add.reduceat(np.add.reduceat(found, down, axis=1), across, axis=2)
+    # Where there is a middle, it counts in both halves.
+    halves = [found[:, : -(-high // 2)].sum(axis=1), found[:, high // 2 :].sum(axis=1)]
+    parts = [(one[:, : -(-wide // 2)].sum(axis=1), one[:, wide // 2 :].sum(axis=1)) for one in halves]
+    quarters = np.stack([np.stack(pair, axis=1) for pair in parts], axis=1)  # [B 2 2 2count]
     straight, mirrored = np.split(quarters, 2, axis=-1)
     return (straight + mirrored[:, :, ::-1]).reshape(rows, -1)

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from jaxaug.core.errors import Interrupted, UsageError
 from jaxaug.core.sharding import replicated
 from jaxaug.core.types import TrainState
+from jaxaug.data.dataset import Split
 from jaxaug.data.loader import Loader, RowSource
 from jaxaug.label_errors.patches import patch_probabilities
 from jaxaug.label_errors.reading import Rows, as_dataset
@@ -58,8 +59,14 @@ def find_in_rows(rows: Rows, epochs: int = 24, seed: int = 0) -> LabelIssues:
         )
     said = patch_probabilities(rows.image, rows.label, len(rows.class_names), seed)
     if epochs:
-        said = said * judge(rows, judging_config(epochs, seed)).probabilities
-    return find(rows.label, said / np.maximum(said.sum(axis=1, keepdims=True), 1e-30), score="margin")
+        said = multiplied(said, judge(rows, judging_config(epochs, seed)).probabilities)
+    return find(rows.label, said, score="margin")
+
+
+def multiplied(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """[N K] probabilities of two judges multiplied, each row to the sum 1."""
+    said = first * second
+    return said / np.maximum(said.sum(axis=1, keepdims=True), np.finfo(said.dtype).tiny)
 
 
 def judging_config(epochs: int = 24, seed: int = 0) -> ConfigDict:
@@ -76,28 +83,31 @@ def judging_config(epochs: int = 24, seed: int = 0) -> ConfigDict:
     return config
 
 
-def judge(rows: Rows, config: ConfigDict, last: float = 0.25) -> Judgement:
+def judge(rows: Rows, config: ConfigDict, last: float = 0.25, trained_on: np.ndarray | None = None) -> Judgement:
     """Train on all rows, and keep what the network says of each after every one of the last epochs.
 
     Args:
       rows: the images and their labels.
       config: of the training; its data set is these rows.
+      trained_on: int [M], rows to train on; None for all.
       last: the share of the epochs whose probabilities are averaged, at least one epoch.
 
     Raises:
       UsageError: whatever is wrong with the config, or a loss that is not finite.
       Interrupted: by Ctrl-C or SIGTERM.
     """
-    config.batch_size = min(config.batch_size, len(rows.label))
-    experiment = build_experiment(config, load=lambda _: as_dataset(rows))
+    everything = as_dataset(rows)
+    trained = everything if trained_on is None else everything.keep(trained_on)
+    config.batch_size = min(config.batch_size, len(trained.train))
+    experiment = build_experiment(config, load=lambda _: trained)
     epochs = max(round(last * config.epochs), 1)
     with StopSignal() as stop:
-        return _trained(experiment, epochs, stop)
+        return _trained(experiment, everything.train, epochs, stop)
 
 
-def _trained(experiment: Experiment, last: int, stop: StopSignal) -> Judgement:
+def _trained(experiment: Experiment, judged: Split, last: int, stop: StopSignal) -> Judgement:
     everywhere = replicated(experiment.mesh)
-    loader = Loader(experiment.data.train, experiment.mesh, experiment.config.place)
+    loader, all_rows = (Loader(split, experiment.mesh, "device") for split in (experiment.data.train, judged))
     dispatch = jax.jit(make_train_dispatch(experiment.train_step), donate_argnums=(0, 1))
     look = jax.jit(_make_look(experiment), out_shardings=everywhere)
     state = jax.jit(experiment.init, out_shardings=experiment.shardings())(experiment.key)
@@ -118,7 +128,7 @@ def _trained(experiment: Experiment, last: int, stop: StopSignal) -> Judgement:
             if done % each == 0:
                 totals = empty()
             if done % each == 0 and done // each > experiment.config.epochs - last:
-                seen.append(_looked(look, state, loader, experiment))
+                seen.append(_looked(look, state, all_rows, len(judged), experiment.config.eval_batch_size))
     finally:
         bar.close()
     probabilities = sum(one for one, _ in seen) / np.float32(len(seen))
@@ -137,7 +147,7 @@ def _make_look(experiment: Experiment):
     return look
 
 
-def _looked(look, state: TrainState, loader: Loader, experiment: Experiment) -> tuple[np.ndarray, np.ndarray]:
-    parts = [jax.device_get(look(state, rows)) for rows in loader.whole(experiment.config.eval_batch_size)]
-    said, features = (np.concatenate(one)[: len(experiment.data.train)] for one in zip(*parts, strict=True))
+def _looked(look, state: TrainState, loader: Loader, count: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+    parts = [jax.device_get(look(state, rows)) for rows in loader.whole(batch_size)]
+    said, features = (np.concatenate(one)[:count] for one in zip(*parts, strict=True))
     return said, features
