@@ -59,21 +59,7 @@ def export_function(
     if not platforms:
         raise UsageError(f"name the platforms that the function is to run on, among {', '.join(PLATFORMS)}")
 
-    # On the host, so that the function is not tied to the devices that hold them here.
-    state = jax.device_get(run.state.replace(key=None))
-
-    def infer(images: jax.Array) -> Any:
-        logits, found = run.output_of(state, images)
-        probabilities = jax.nn.softmax(logits.astype(jnp.float32) / temperature, axis=-1)
-        return (probabilities, found) if features else probabilities
-
-    shape = (*export.symbolic_shape("batch"), *run.image_shape)
-    try:
-        exported = export.export(jax.jit(infer), platforms=platforms)(jax.ShapeDtypeStruct(shape, jnp.uint8))
-    except (ValueError, TypeError, NotImplementedError) as error:  # of a symbolic size that a model computes with
-        raise UsageError(
-            f"{run.config.model.name} cannot be exported for any batch size: {str(error).partition(chr(10))[0]}"
-        ) from error
+    exported = _exported(run, platforms, features, temperature)
     path = pathlib.Path(path)
     outputs = [f"{x.dtype}[{', '.join(map(str, x.shape))}]" for x in exported.out_avals]
     about = {
@@ -89,6 +75,24 @@ def export_function(
     _write(path, bytes(exported.serialize()))
     _write(path.with_name(f"{path.name}.json"), json.dumps(about, indent=1).encode())
     return about
+
+
+def _exported(run: TrainedRun, platforms: list[str], features: bool, temperature: float) -> export.Exported:
+    """The function of `export_function`."""
+    # On the host, so that the function is not tied to the devices that hold the weights here.
+    state = jax.device_get(run.state.replace(key=None))
+
+    def infer(images: jax.Array) -> Any:
+        logits, found = run.output_of(state, images)
+        probabilities = jax.nn.softmax(logits.astype(jnp.float32) / temperature, axis=-1)
+        return (probabilities, found) if features else probabilities
+
+    shape = (*export.symbolic_shape("batch"), *run.image_shape)
+    try:
+        return export.export(jax.jit(infer), platforms=platforms)(jax.ShapeDtypeStruct(shape, jnp.uint8))
+    except Exception as error:  # models that compute with a size that is not known raise many kinds
+        why = str(error).partition("\n")[0]
+        raise UsageError(f"{run.config.model.name} cannot be exported for any batch size: {why}") from error
 
 
 def export_weights(run: TrainedRun, path: str | pathlib.Path) -> int:

@@ -72,23 +72,23 @@ def predict_files(
         skipped.append(file)
         told(f"skipped: {why}")
 
-    count = 0
     run.check_classes()
-    with contextlib.ExitStack() as stack:
-        stream = stack.enter_context(_written(pathlib.Path(out))) if isinstance(out, str | pathlib.Path) else out
+    count = 0
+    with _stream_of(out) as stream, _features_file(features) as keep, _bar(len(found), bar) as drawn:
         write = _writer(stream, style, run.class_names, min(top, len(run.class_names)))
-        kept = stack.enter_context(_features_file(pathlib.Path(features))) if features else None
-        hidden = None if bar else True  # None: where stderr is no terminal
-        drawn = stack.enter_context(tqdm(total=len(found), unit="image", delay=_PATIENCE, disable=hidden))
         for batch, said in _said(run, found.batches(size, skip), size, temperature):
             write(batch.names, said)
-            if kept is not None:
-                kept(batch.names, said.features)
+            keep(batch.names, said.features)
             count += len(batch.names)
             drawn.update(count + len(skipped) - drawn.n)
         if not count:
             raise UsageError(f"none of {len(found)} images can be read, the first of them is {skipped[0]}")
     return Counts(count, len(skipped))
+
+
+def _bar(total: int, wanted: bool) -> tqdm:
+    # None: only where stderr is a terminal.
+    return tqdm(total=total, unit="image", delay=_PATIENCE, disable=None if wanted else True)
 
 
 def _said(
@@ -137,8 +137,12 @@ def _writer(
 
 
 @contextlib.contextmanager
-def _written(path: pathlib.Path) -> Iterator[IO[str]]:
-    """A text file that is there once it is complete. Raises UsageError if it cannot be written."""
+def _stream_of(out: IO[str] | str | pathlib.Path) -> Iterator[IO[str]]:
+    """A stream as it is; of a file, which is there once it is complete. Raises UsageError if it cannot be written."""
+    if not isinstance(out, str | pathlib.Path):
+        yield out
+        return
+    path = pathlib.Path(out)
     part = path.with_name(f".{path.name}.part")
     try:
         with part.open("w", newline="", encoding="utf-8") as stream:
@@ -151,8 +155,12 @@ def _written(path: pathlib.Path) -> Iterator[IO[str]]:
 
 
 @contextlib.contextmanager
-def _features_file(path: pathlib.Path) -> Iterator[Callable[[Sequence[str], np.ndarray], None]]:
+def _features_file(file: str | pathlib.Path) -> Iterator[Callable[[Sequence[str], np.ndarray], None]]:
     """Takes features batch by batch; when all are there they become the .npz, without ever being in memory together."""
+    if not file:
+        yield lambda images, features: None
+        return
+    path = pathlib.Path(file)
     names: list[str] = []
     width = 0
     try:

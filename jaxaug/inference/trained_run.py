@@ -23,7 +23,6 @@ from jaxaug.runs.checkpoint import load_part, saved_steps
 from jaxaug.runs.history import read_history
 from jaxaug.runs.signature import Signature, read_signature
 from jaxaug.runs.workdir import CHECKPOINTS, CONFIG, METRICS, REPLACED, SIGNATURE
-from jaxaug.tasks.base import Task
 from jaxaug.train.experiment import search_and_data
 from jaxaug.train.finished_run import load_config, signature_of
 from jaxaug.train.objective import Parts
