@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -22,7 +22,8 @@ LOOKED_AT = 25  # images whose size is looked at first
 SHOWN = 256  # longest side of the pictures of a report
 
 
-class Rows(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Rows:
     """N labelled images.
 
     Attributes:
@@ -90,14 +91,16 @@ def as_dataset(rows: Rows) -> Dataset:
 def with_labels(rows: Rows, path: str) -> Rows:
     """The rows with the labels of a file, see `jaxaug.data.label_files.relabel`; those that it drops are left out."""
     index = np.arange(len(rows.label)) if rows.index is None or rows.files is not None else rows.index
-    data = relabel(as_dataset(rows._replace(index=index)), path)
+    data = relabel(as_dataset(dataclasses.replace(rows, index=index)), path)
     kept = np.flatnonzero(np.isin(index, data.train.index))
-    picked = {"sides": rows.sides, "index": index, "clean": rows.clean}
-    return rows._replace(
+    return dataclasses.replace(
+        rows,
         image=data.train.image,
         label=data.train.label,
         files=None if rows.files is None else tuple(rows.files[row] for row in kept),
-        **{name: None if array is None else array[kept] for name, array in picked.items()},
+        sides=None if rows.sides is None else rows.sides[kept],
+        index=index[kept],
+        clean=None if rows.clean is None else rows.clean[kept],
     )
 
 
@@ -166,7 +169,7 @@ def _decoded(
     if not len(read):
         told = f", {len(skipped)} cannot be used, such as {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
         raise UsageError(f"{root} has no labelled image that can be read{told}")
-    kept = tuple(files[row] for row in read)
+    kept = tuple(files[row] for row in read.tolist())
     return Rows(images[read], label[read], names, kept, root, sides[read], skipped=tuple(skipped))
 
 

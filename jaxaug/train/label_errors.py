@@ -131,7 +131,7 @@ def _trained(experiment: Experiment, judged: Split, last: int, stop: StopSignal)
                 seen.append(_looked(look, state, all_rows, len(judged), experiment.config.eval_batch_size))
     finally:
         bar.close()
-    probabilities = sum(one for one, _ in seen) / np.float32(len(seen))
+    probabilities = np.mean([one for one, _ in seen], axis=0)
     return Judgement(probabilities, seen[-1][1])
 
 
