@@ -25,6 +25,9 @@ class HostStream(enum.IntEnum):
     SEARCH_VALIDATION_ROWS = 2**31 + 1  # the validation rows of the same steps
     POLICY_SEARCH_ITEMS = 2**31 + 2  # the items of each step of a search after the training
     CUTS = 2**31 + 3  # what is cut out of a photograph, by step and row
+    LABELLED_ROWS = 2**31 + 4  # passes over the labelled rows, beside a stream of others
+    UNLABELLED_ROWS = 2**31 + 5  # passes over the rows without a label
+    KEPT_LABELS = 2**32 - 6  # training rows that keep their label
     SUBSAMPLE = 2**32 - 5  # training rows that are kept
     IMBALANCE = 2**32 - 4  # training rows of the upper classes that are kept
     NOISY_ROWS = 2**32 - 3  # training rows that get another label

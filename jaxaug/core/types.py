@@ -72,12 +72,17 @@ class Batch(flax.struct.PyTreeNode):
 
 
 class ModelOutput(flax.struct.PyTreeNode):
-    """What a model says of a batch: features [B D], logits [B K] = features @ kernel [D K] + bias [K]."""
+    """What a model says of a batch: features [B D], logits [B K] = features @ kernel [D K] + bias [K].
+
+    Of networks for label maps features and logits are maps [B h w D] and [B h w K], as coarse as the network makes
+    them. auxiliary: what a second head says of the same batch in training, None where there is none.
+    """
 
     features: jax.Array
     logits: jax.Array
     kernel: jax.Array
     bias: jax.Array
+    auxiliary: ModelOutput | None = None
 
 
 class Progress(flax.struct.PyTreeNode):
@@ -141,6 +146,7 @@ class TrainState(flax.struct.PyTreeNode):
     as BatchNorm statistics. opt_state: of optax. loss_state: of the loss transforms. meta: what a search may change,
     search_state: what the search keeps besides.
     key: typed PRNG key of the run; step t uses `fold_in(key, t)`, which is what makes a resumed run exact.
+    task_state: what the task keeps, such as a teacher.
     """
 
     step: jax.Array
@@ -151,3 +157,4 @@ class TrainState(flax.struct.PyTreeNode):
     meta: MetaParams
     search_state: Tree
     key: jax.Array
+    task_state: Tree = ()

@@ -164,6 +164,8 @@ def _check_numbers(data: Dataset, asked: _Corruption) -> None:
     ):
         if not valid:
             raise UsageError(f"{data.name}: {name}={getattr(asked, name)} must be {range_}")
+    if (asked.imbalance, asked.noise) != (1, 0) and data.train.label.ndim == 1 and data.train.label.min() < 0:
+        raise UsageError(f"{data.name}: imbalance and noise are of labels, which some of its training rows have not")
     for name, words in (("rows", ROWS), ("ablation", ABLATIONS)):
         if getattr(asked, name) not in words:
             valid_words = ", ".join(map(repr, words))

@@ -7,8 +7,10 @@ import numpy as np
 
 from jaxaug.core.errors import UsageError
 from jaxaug.data.lazy_images import LazyImages
-from jaxaug.data.splits import check_sources, rows_to_cut, stratified_split
+from jaxaug.data.splits import check_sources, rows_to_cut, strata, stratified_split
 from jaxaug.data.statistics import CHUNK_ROWS, channel_statistics
+
+MAP_TYPES = (np.int8, np.int16, np.int32)  # of label maps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +21,8 @@ class Split:
 
     Attributes:
       image: [N H W C], uint8 0..255, or float32 on the same 0..255 scale; an array or `LazyImages`.
-      label: int32 [N], 0..num_classes-1, or -1 for the padding of a last batch.
+      label: int32 [N], 0..num_classes-1, or -1: a training row without a label, or the padding of a last batch. Or
+        label maps [N H W], of the smallest type of integers with a sign that holds the classes, -1 for void pixels.
       index: int32 [N], the row's position in the original training order; a validation cut keeps it, and validation
         rows that a source brings itself go on where the training rows end.
     """
@@ -110,9 +113,15 @@ def _check_arrays(name: str, title: str, split: Split) -> None:
         raise UsageError(f"{name}: images of {title} have shape {split.image.shape}; it must be [N H W C]")
     for field in ("label", "index"):
         array = getattr(split, field)
-        if array.dtype != np.int32:
+        is_map = field == "label" and array.ndim > 1
+        if array.dtype != np.int32 and not (is_map and array.dtype in MAP_TYPES):
             raise UsageError(f"{name}: {field} of {title} is {array.dtype}; it must be int32")
-        if array.shape != split.image.shape[:1]:
+        if is_map and array.shape != split.image.shape[:3]:
+            raise UsageError(
+                f"{name}: label maps of {title} have shape {array.shape}; those of images {split.image.shape} must be "
+                f"{split.image.shape[:3]}"
+            )
+        if not is_map and array.shape != split.image.shape[:1]:
             raise UsageError(
                 f"{name}: {field} of {title} has shape {array.shape}; {len(split.image)} images need "
                 f"[{len(split.image)}]"
@@ -120,13 +129,39 @@ def _check_arrays(name: str, title: str, split: Split) -> None:
 
 
 def _check_labels(name: str, title: str, label: np.ndarray, num_classes: int) -> None:
-    wrong = np.flatnonzero((label < 0) | (label >= num_classes))
+    if label.ndim > 1:
+        _check_maps(name, title, label, num_classes)
+        return
+    # A training row may have no label; whether that makes sense is for the task to say.
+    wrong = np.flatnonzero((label < (-1 if title == "train" else 0)) | (label >= num_classes))
     if wrong.size:
         row = wrong[0]
         raise UsageError(
             f"{name}: row {row} of {title} has label {label[row]}; with {num_classes} classes it must be "
             f"0..{num_classes - 1}"
         )
+
+
+def _check_maps(name: str, title: str, label: np.ndarray, num_classes: int) -> None:
+    for start in range(0, len(label), CHUNK_ROWS):
+        maps = label[start : start + CHUNK_ROWS]
+        wrong = np.argwhere((maps < -1) | (maps >= num_classes))
+        if wrong.size:
+            row, value = start + wrong[0][0], maps[tuple(wrong[0])]
+            raise UsageError(
+                f"{name}: the label map of row {row} of {title} has the number {value}; with {num_classes} classes it "
+                f"must be 0..{num_classes - 1}, or -1 for void"
+            )
+
+
+def class_counts_of(data: Dataset) -> np.ndarray:
+    """int64 [K]: the training rows, or pixels, of each class."""
+    counts, label = np.zeros(data.num_classes, np.int64), data.train.label
+    for start in range(0, len(label), CHUNK_ROWS):
+        # Void pixels are counted in place 0, which is left out.
+        part = label[start : start + CHUNK_ROWS].astype(np.int32).ravel() + 1
+        counts += np.bincount(part, minlength=data.num_classes + 1)[1:]
+    return counts
 
 
 def _check_finite(name: str, title: str, image: np.ndarray) -> None:
@@ -176,7 +211,7 @@ def _check_lengths(data: Dataset) -> None:
         raise UsageError(f"{data.name}: {len(data.class_names)} class names for {data.num_classes} classes")
 
 
-# (image [N H W C], label [N]).
+# (image [N H W C], label [N] or [N H W]).
 Rows = tuple[np.ndarray | LazyImages, np.ndarray]
 
 
@@ -200,15 +235,16 @@ def assemble(
 
     Args:
       name: the set's name, used in messages.
-      train: (image [N H W C] uint8 or float32 0..255, label [N] integers 0..num_classes-1), in the order the
-        set was published in.
+      train: (image [N H W C] uint8 or float32 0..255, label [N] integers 0..num_classes-1, or label maps [N H W] with
+        -1 for void), in the order the set was published in.
       test: the same for the test rows; None where there are none: a run then reports on the validation rows.
       num_classes: K.
       class_names: K names.
       mean, std: per channel on the 0..1 scale; None computes both from the training rows left after the cut.
       statistics_source: where the given mean and std come from.
       validation_size: rows to cut, or, below 1, a share of the training rows; 0 cuts none.
-      seed: of the cut, which depends on it, the labels and the size only; each class gives its share of rows.
+      seed: of the cut, which depends on it, the labels and the size only; each class gives its share of rows
+        (of label maps the rows are drawn without regard to what they show).
       validation: rows that the source sets apart itself, numbered on from the training rows; then nothing may be cut.
       clean_label: integers [N], the true labels of `train` where they are known to differ.
       files: one per row of `train`, then one per row of `validation`.
@@ -219,7 +255,8 @@ def assemble(
     """
     check_sources(name, validation_size, validation=validation is not None, test=test is not None)
     whole = _split(name, "train", train)
-    kept, cut = _cut(whole, rows_to_cut(validation_size, len(whole), name), seed)
+    labelled = int((whole.label >= 0).sum()) if whole.label.ndim == 1 else len(whole)
+    kept, cut = _cut(whole, rows_to_cut(validation_size, labelled, name), seed)
     if validation is not None:
         cut = _split(name, "validation", validation, first=len(whole))
     tested = cut if test is None else _split(name, "test", test)
@@ -248,6 +285,10 @@ def _label(name: str, title: str, label: np.ndarray, rows: int) -> np.ndarray:
     label = np.asarray(label)
     if not np.issubdtype(label.dtype, np.integer):
         raise UsageError(f"{name}: labels of {title} are {label.dtype}; they must be integers")
+    if label.ndim == 3 and len(label) == rows:
+        low, high = (int(label.min()), int(label.max())) if label.size else (0, 0)
+        fitting = [kind for kind in MAP_TYPES if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max]
+        return label.astype(fitting[0] if fitting else np.int32, copy=False)
     if label.ndim != 1 or len(label) != rows:
         raise UsageError(f"{name}: labels of {title} have shape {label.shape}; {rows} images need as many")
     # Clipped first: a 64-bit label must not wrap round into the valid range.
@@ -255,6 +296,8 @@ def _label(name: str, title: str, label: np.ndarray, rows: int) -> np.ndarray:
 
 
 def _cut(split: Split, size: int, seed: int) -> tuple[Split, Split]:
-    kept, cut = stratified_split(split.label, size, seed)
+    known = np.flatnonzero(strata(split.label) >= 0)
+    cut = known[stratified_split(strata(split.label)[known], size, seed)[1]]
+    kept = np.delete(np.arange(len(split)), cut)
     # A slice, not an index, where nothing is cut: a memory-mapped training set then stays on disk.
     return split.at(kept if size else slice(None)), split.at(cut)

@@ -6,6 +6,7 @@ the device.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import jax
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxaug.core.errors import UsageError
-from jaxaug.core.random import numpy_generator
+from jaxaug.core.random import HostStream, numpy_generator
 from jaxaug.data.dataset import Split
 
 # Registered here, so that importing `jaxaug.data` needs no jax.
@@ -68,6 +69,32 @@ def _training_rows(size: int, batch_size: int, seed: int, from_step: int) -> Ite
         epoch, position = epoch + 1, 0
 
 
+def stream_rows(size: int, batch_size: int, seed: int, from_step: int, stream: HostStream) -> Iterator[np.ndarray]:
+    """Endless batches of one shuffled pass after the other, from which no row is dropped.
+
+    Batch number s is a function of the other arguments and s.
+
+    Args:
+      size: rows, 1 or more; a batch may be larger.
+      batch_size: rows of a batch.
+      seed: of the shuffling, 0..2**32 - 1.
+      from_step: the first batch to give.
+      stream: keeps streams apart.
+
+    Returns:
+      An iterator of int32 [batch_size], positions 0..size-1.
+    """
+    known: dict[int, np.ndarray] = {}
+    for step in itertools.count(from_step):
+        passes, places = np.divmod(np.arange(step * batch_size, (step + 1) * batch_size), size)
+        known = {n: known[n] if n in known else _pass(seed, stream, n, size) for n in np.unique(passes).tolist()}
+        yield np.array([known[n][place] for n, place in zip(passes.tolist(), places, strict=True)], np.int32)
+
+
+def _pass(seed: int, stream: HostStream, number: int, size: int) -> np.ndarray:
+    return numpy_generator(seed, stream, number).permutation(size)
+
+
 def evaluation_rows(size: int, batch_size: int) -> list[np.ndarray]:
     """Every row once, in order, in equal batches.
 
@@ -105,4 +132,5 @@ def take(split: Split | None, rows: jax.Array | Split) -> Split:
     rows = jnp.asarray(rows)
     safe = jnp.maximum(rows, 0)
     gathered = jax.tree.map(lambda array: jnp.take(array, safe, axis=0, mode="clip"), split)
-    return Split(gathered.image, jnp.where(rows < 0, -1, gathered.label), gathered.index)
+    none = jnp.reshape(rows < 0, rows.shape + (1,) * (gathered.label.ndim - rows.ndim))
+    return Split(gathered.image, jnp.where(none, -1, gathered.label.astype(jnp.int32)), gathered.index)

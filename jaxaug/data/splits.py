@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,6 +76,11 @@ def counts_per_class(counts: np.ndarray, size: int) -> np.ndarray:
     return shares
 
 
+def strata(label: np.ndarray) -> np.ndarray:
+    """int [N]: what rows are drawn by their share of, the labels [N]; one for all rows of label maps [N H W]."""
+    return label if label.ndim == 1 else np.zeros(len(label), np.int32)
+
+
 def stratified_split(label: np.ndarray, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Splits rows in two, a function of the labels, the size and the seed only.
 
@@ -114,4 +120,35 @@ def subset_rows(data: Dataset, size: int, seed: int = 0) -> Dataset:
         raise UsageError(f"{data.name}: train_size={size} must be in 0..{rows}, its training rows")
     if size in (0, rows):
         return data
-    return data.keep(stratified_split(data.train.label, size, seed)[1])
+    return data.keep(stratified_split(strata(data.train.label), size, seed)[1])
+
+
+def keep_labels(data: Dataset, per_class: int, seed: int = 0) -> Dataset:
+    """The data set in which `per_class` training rows of each class keep their label; the others get -1.
+
+    Which rows is a function of the labels, the number and the seed.
+
+    Args:
+      data: the set.
+      per_class: labelled rows of each class; 0 keeps all labels.
+      seed: of the choice, 0..2**32 - 1.
+
+    Raises:
+      UsageError: a negative number, one that a class has not enough rows for, or label maps.
+    """
+    label = data.train.label
+    if not per_class:
+        return data
+    if per_class < 0 or label.ndim > 1:
+        raise UsageError(f"{data.name}: labels_per_class={per_class} must be 0 or more, and 0 for label maps")
+    counts = np.bincount(label[label >= 0], minlength=data.num_classes)
+    if counts.min() < per_class:
+        least = int(counts.argmin())
+        raise UsageError(
+            f"{data.name}: labels_per_class={per_class}, but class {data.class_names[least]!r} has {counts[least]} "
+            "labelled training rows"
+        )
+    random, kept = numpy_generator(seed, HostStream.KEPT_LABELS), np.full_like(label, -1)
+    for which in range(data.num_classes):
+        kept[random.permutation(np.flatnonzero(label == which))[:per_class]] = which
+    return dataclasses.replace(data, train=dataclasses.replace(data.train, label=kept))

@@ -2,8 +2,28 @@
 
 from jaxaug.tasks.base import Figure, Task
 from jaxaug.tasks.classification import Classification
+from jaxaug.tasks.segmentation import Segmentation
+from jaxaug.tasks.semi_supervised import (
+    FixMatch,
+    FlexMatch,
+    MeanTeacher,
+    PiModel,
+    TemporalEnsembling,
+    VirtualAdversarialTraining,
+)
 
-__all__ = ["Classification", "Figure", "Task"]
+__all__ = [
+    "Classification",
+    "Figure",
+    "FixMatch",
+    "FlexMatch",
+    "MeanTeacher",
+    "PiModel",
+    "Segmentation",
+    "Task",
+    "TemporalEnsembling",
+    "VirtualAdversarialTraining",
+]
 
 
 def __dir__() -> list[str]:

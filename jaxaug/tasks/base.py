@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
+import flax.struct
 import jax
 
 from jaxaug.core.totals import Sums, Totals
-from jaxaug.core.types import Batch, LossInputs, ModelOutput, Progress, Tree
+from jaxaug.core.types import Batch, LossInputs, LossTransform, ModelOutput, Progress, Tree
 from jaxaug.data.dataset import Dataset
 
 
@@ -20,12 +22,48 @@ class Figure(NamedTuple):
     digits: int = 2
 
 
+class Aux(flax.struct.PyTreeNode):
+    """What an objective leaves behind besides the loss: the states after it, and sums for the metrics."""
+
+    model_state: Tree
+    loss_state: Tree
+    sums: Sums
+    task_state: Tree = ()
+
+
+class TrainingParts(Protocol):
+    """What a task with an objective of its own finds: the augmentation, the network, the chain of losses.
+
+    augment, strong: (batch, shared, key, progress, *, train) -> normalised batch. labelled: how many rows of a batch
+    come first, with a label.
+    """
+
+    augment: Callable[..., Batch]
+    strong: Callable[..., Batch]
+    chain: LossTransform
+    labelled: int
+
+    def progress(self, step: jax.Array) -> Progress:
+        """How far the training is before a step []."""
+
+    def trained(self, params: Tree, model_state: Tree, image: jax.Array, key: jax.Array) -> tuple[ModelOutput, Tree]:
+        """(what the network says of normalised images as it is trained, its state after it)."""
+
+
 class Task(Protocol):
     """A task, registered under its name: `@register("task")`.
 
     metric: the one by which epochs are compared; higher is better. figures: those of a run's table, in order, the main
     metric first. One may declare in an attribute `reads`, a frozenset, which fields of a batch it looks at by itself
-    ("label", "visibility", "mix_ratio"): contradictions to the augmentation are then told.
+    ("label", "visibility", "mix_ratio"): contradictions to the augmentation are then told. And in a method
+    `evaluated(predict, image) -> ModelOutput` how normalised images [B H W C] are looked at in an evaluation, with
+    predict(image) -> ModelOutput; without it they are once, as they are.
+
+    One that says `takes_unlabelled` trains on rows without a label too (`SemiSupervised`): `unlabelled_batch_size` and
+    `epoch_of` say how many are in a step and which stream an epoch counts, `strong_views` whether it asks for
+    `TrainingParts.strong`. It may replace the objective: `objective(parts, plain) -> objective`, keep a state beside
+    the training's: `init_state(params, model_state)`, what is in its "per_example" spread over the devices,
+    `after_step(state) -> state`, and say which network is evaluated: `network(state) -> (params, model_state)`.
     """
 
     metric: str

@@ -34,6 +34,16 @@ class Classification:
     )
 
     def check(self, data: Dataset) -> None:
+        """Raises UsageError for label maps, and for training rows without a label."""
+        self.check_shape(data)
+        missing = int((data.train.label < 0).sum())
+        if missing:
+            raise UsageError(
+                f"classification: {missing} training rows of {data.name} have no label: leave them out, or choose a "
+                'task that learns from them, such as "mean_teacher" or "fixmatch"'
+            )
+
+    def check_shape(self, data: Dataset) -> None:
         """Raises UsageError for label maps."""
         if data.train.label.ndim != 1:
             raise UsageError(f"classification: {data.name} has label maps, one label for each image is needed")

@@ -30,7 +30,13 @@ SLOTS: dict[str, tuple[str, Callable[..., Any] | None]] = {
     "optim": ("optimizer", optim.create),
     "search": ("search", None),
 }
-SEQUENCES = {"augment.train": "augment", "augment.after": "augment", "loss": "loss", "robustness": "robustness"}
+SEQUENCES = {
+    "augment.train": "augment",
+    "augment.after": "augment",
+    "augment.strong": "augment",
+    "loss": "loss",
+    "robustness": "robustness",
+}
 # Options that are slots themselves: (family of the component, option) -> family and common keywords of the slot.
 NESTED: dict[tuple[str, str], tuple[str, Callable[..., Any] | None]] = {
     ("optimizer", "schedule"): ("schedule", None),
@@ -61,6 +67,7 @@ def default_config() -> ConfigDict:
             "augment": {
                 "train": (),  # slots of transforms, in order, on the 0..255 scale
                 "after": (),  # slots of transforms after normalisation
+                "strong": (),  # slots that follow `train` in the strong views of a task that asks for them
                 "size": 0,  # side of the square cut from the middle, after `train` and in evaluations; 0: all
                 "views": 1,  # independently augmented copies of each batch that a step sees together
                 "views_apart": False,  # BatchNorm takes its statistics of each view alone

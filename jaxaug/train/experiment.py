@@ -23,9 +23,8 @@ from jaxaug.core.registry import instantiate
 from jaxaug.core.sharding import make_mesh, replicated, sharded_along
 from jaxaug.core.totals import Totals, empty_totals, totals_of
 from jaxaug.core.types import Batch, LossTransform, MetaParams, ModelOutput, Progress, TrainState, merge_meta_params
-from jaxaug.data.dataset import Dataset
+from jaxaug.data.dataset import Dataset, class_counts_of
 from jaxaug.data.loader import check_placement
-from jaxaug.data.sampler import training_rows
 from jaxaug.models.api import without_norms
 from jaxaug.optim.schedules import Schedule
 from jaxaug.robustness.base import Protocol
@@ -35,6 +34,7 @@ from jaxaug.train.config import NO_SEARCH, complete
 from jaxaug.train.contradictions import check_parts
 from jaxaug.train.objective import HEAD, Parts, make_bilevel_problem, make_objective, make_per_example_inputs
 from jaxaug.train.step import init_state, make_predict, make_train_step
+from jaxaug.train.streams import Streams, streams_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Experiment:
 
     config: with every option of every component. learned: the transform whose policy a search may change.
     search_totals: shapes of what a search step reports (None: the search takes no steps beside the training).
+    streams: which rows are in a step.
     """
 
     config: ConfigDict
@@ -50,7 +51,7 @@ class Experiment:
     mesh: jax.sharding.Mesh
     task: Task
     chain: LossTransform
-    steps_per_epoch: int
+    streams: Streams
     schedule: Schedule
     init: Callable[[jax.Array], TrainState]
     train_step: Callable
@@ -59,6 +60,11 @@ class Experiment:
     search: SearchMethod | None = None
     learned: LearnedTransform | None = None
     search_totals: Any = None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Of the stream that epochs are counted on."""
+        return self.streams.steps_per_epoch
 
     @property
     def total_steps(self) -> int:
@@ -85,6 +91,9 @@ class Experiment:
         if hasattr(search, "moments"):
             of_rows = {name: getattr(search, name) for name in ("ids", "last_step", "moments")}
             whole = whole.replace(search_state=whole.search_state.replace(**jax.tree.map(lambda x: spread, of_rows)))
+        if isinstance(state.task_state, Mapping) and "per_example" in state.task_state:
+            of_task = jax.tree.map(lambda x: spread, state.task_state["per_example"])
+            whole = whole.replace(task_state={**whole.task_state, "per_example": of_task})
         return whole.replace(meta=whole.meta.replace(per_example=per_example))
 
     def abstract_state(self) -> TrainState:
@@ -104,8 +113,10 @@ def build_experiment(config: ConfigDict, load: Callable[[ConfigDict], Dataset] |
     config, mesh = complete(config), make_mesh()
     _check_sizes(config, mesh.size)
     search, data = search_and_data(config, load or _loaded)
-    counts = {"steps_per_epoch": len(data.train) // config.batch_size, "epochs": config.epochs}
-    parts, learned, meta = _parts(config, data, counts)
+    task = _task(config, data)
+    streams = streams_of(config, data, task, mesh.size)
+    counts = {"steps_per_epoch": streams.steps_per_epoch, "epochs": config.epochs}
+    parts, learned, meta = _parts(config, data, task, counts)
     with at("config.optim"):
         tx, schedule = optim.create(**config.optim.to_dict(), **counts)
     with at("config.robustness"):
@@ -114,7 +125,7 @@ def build_experiment(config: ConfigDict, load: Callable[[ConfigDict], Dataset] |
         with at("config.search"):
             search.setup(_context(parts, data, mesh, config.seed, meta))
     method = search or SearchMethod()
-    class_counts = jnp.asarray(np.bincount(data.train.label.ravel(), minlength=data.num_classes), jnp.float32)
+    class_counts = jnp.asarray(class_counts_of(data), jnp.float32)
 
     def init(key: jax.Array) -> TrainState:
         begun = method.init(meta, data.train.index, mesh.size)
@@ -126,10 +137,10 @@ def build_experiment(config: ConfigDict, load: Callable[[ConfigDict], Dataset] |
         mesh=mesh,
         task=parts.task,
         chain=parts.chain,
-        steps_per_epoch=parts.steps_per_epoch,
         schedule=schedule,
         init=init,
-        train_step=make_train_step(make_objective(parts), tx, method.rule),
+        train_step=make_train_step(make_objective(parts), tx, method.rule, parts.task),
+        streams=streams,
         predict=make_predict(parts),
         protocols=protocols,
         search=search,
@@ -177,36 +188,48 @@ def search_and_data(
         check_placement(data, data.train if pool is None else pool, config.place)
     if not len(data.test):
         raise UsageError(f"{data.name} has no test rows, so that no figure could be reported")
-    if config.batch_size > len(data.train):
-        raise UsageError(
-            f"config.batch_size is {config.batch_size}, but {data.name} has {len(data.train)} training rows"
-        )
     return search, data
 
 
 def _parts(
-    config: ConfigDict, data: Dataset, counts: dict[str, int]
+    config: ConfigDict, data: Dataset, task: Task, counts: dict[str, int]
 ) -> tuple[Parts, LearnedTransform | None, MetaParams]:
     """(what the training is made of, the learned transform, what may be learned as it begins)."""
-    with at("config.task"):
-        task = instantiate("task", config.task.to_dict())
-        task.check(data)
     with at("config.model"):
         model = models.create(**config.model.to_dict(), num_classes=data.num_classes)
     transforms = {}
-    for stage in ("train", "after"):
+    for stage in ("train", "after", "strong"):
         with at(f"config.augment.{stage}"):
             transforms[stage] = [instantiate("augment", slot) for slot in config.augment[stage]]
     with at("config.augment"):
         size, views = config.augment.size, config.augment.views
-        augment, learned_meta = build_pipeline(**transforms, mean=data.mean, std=data.std, size=size, views=views)
+        strong, common = transforms.pop("strong"), {"mean": data.mean, "std": data.std, "size": size}
+        augment, learned_meta = build_pipeline(**transforms, **common, views=views)
         learned = learned_transform_of([*transforms["train"], *transforms["after"]])
+        _check_strong(config, task)
+        of_strong = build_pipeline([*transforms["train"], *strong], transforms["after"], **common)[0]
     with at("config.loss"):
         chain = losses.create(config.loss)
         meta = chain.meta(data.num_classes) if chain.meta else MetaParams()
-    check_parts([*transforms["train"], *transforms["after"]], chain, task)
-    parts = Parts(task, model, augment, chain, **counts, groups=views if config.augment.views_apart else 1)
+    check_parts([*transforms["train"], *strong, *transforms["after"]], chain, task)
+    groups = views if config.augment.views_apart else 1
+    parts = Parts(task, model, augment, chain, **counts, groups=groups, strong=of_strong, labelled=config.batch_size)
     return parts, learned, merge_meta_params([learned_meta, meta])
+
+
+def _task(config: ConfigDict, data: Dataset) -> Task:
+    with at("config.task"):
+        task = instantiate("task", config.task.to_dict())
+        task.check(data)
+    return task
+
+
+def _check_strong(config: ConfigDict, task: Task) -> None:
+    wanted, name = getattr(task, "strong_views", False), config.task.name
+    if wanted and not config.augment.strong:
+        raise UsageError(f'strong: {name!r} needs strong views: set it, for example to ({{"name": "policy", ...}},)')
+    if config.augment.strong and not wanted:
+        raise UsageError(f"strong: {name!r} has no strong views: leave it out")
 
 
 def _context(parts: Parts, data: Dataset, mesh: jax.sharding.Mesh, seed: int, meta: MetaParams) -> SearchContext:
@@ -292,7 +315,7 @@ def empty_training_totals(experiment: Experiment) -> Totals:
 def step_batches(experiment: Experiment, from_step: int) -> Iterator[tuple[int, np.ndarray]]:
     """(step, rows [n B]) to the end of the training, n = steps_per_dispatch, less where an epoch ends."""
     config, waiting = experiment.config, []
-    for step, chosen in training_rows(len(experiment.data.train.label), config.batch_size, config.seed, from_step):
+    for step, chosen in experiment.streams.batches(config.seed, from_step):
         if step == experiment.total_steps:
             return
         waiting.append(chosen)

@@ -9,35 +9,26 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 
 from jaxaug import losses
-from jaxaug.core.totals import Sums
 from jaxaug.core.types import Batch, LossInputs, LossTransform, MetaParams, ModelOutput, Progress, TrainState, Tree
 from jaxaug.models.api import apply_head, apply_model, replace_subtree
 from jaxaug.search.base import BilevelProblem, PerExampleInputs
-from jaxaug.tasks.base import Task
+from jaxaug.tasks.base import Aux, Task
 
-Objective = Callable[..., tuple[jax.Array, "Aux"]]
+Objective = Callable[..., tuple[jax.Array, Aux]]
 HEAD = "head"
-
-
-class Aux(flax.struct.PyTreeNode):
-    """What a step leaves behind besides the loss: the model's and the losses' states, and sums for the metrics."""
-
-    model_state: Tree
-    loss_state: Tree
-    sums: Sums
 
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
     """What a training is made of.
 
-    augment: of `augment.build_pipeline`. chain: of the losses. groups: in how many parts a batch is given to the model in
-    training, each with BatchNorm statistics of its own, of which the mean is kept.
+    augment: of `augment.build_pipeline`. chain: of the losses. groups: in how many parts a batch is given to the model
+    in training, each with BatchNorm statistics of its own, of which the mean is kept. strong: as augment, of a task's
+    strong views. labelled: rows of a batch that come before those without a label.
     """
 
     task: Task
@@ -47,6 +38,8 @@ class Parts:
     steps_per_epoch: int
     epochs: int
     groups: int = 1
+    strong: Callable[..., Batch] | None = None
+    labelled: int = 0
 
     def progress(self, step: jax.Array) -> Progress:
         """How far the training is before step number `step` [] (from 0)."""
@@ -77,7 +70,8 @@ class Parts:
 def make_objective(parts: Parts) -> Objective:
     """objective(params, meta, state, batch, key): augment -> model -> loss chain -> one number.
 
-    batch: a raw `Batch`; meta: that of its rows; key: of this step. Everything random in it comes from `key`.
+    batch: a raw `Batch`; meta: that of its rows; key: of this step. Everything random in it comes from `key`. A task
+    may have an objective of its own, which is given this one.
     """
 
     def objective(params: Tree, meta: MetaParams, state: TrainState, batch: Batch, key: jax.Array):
@@ -88,9 +82,11 @@ def make_objective(parts: Parts) -> Objective:
         output, model_state = parts.trained(params, state.model_state, batch.image, model_key)
         inputs = parts.task.loss_inputs(output, batch, meta.shared, progress)
         loss_state, inputs = parts.chain.apply(state.loss_state, inputs)
-        return losses.mean_loss(inputs), Aux(model_state, loss_state, parts.task.train_sums(output, batch))
+        sums = parts.task.train_sums(output, batch)
+        return losses.mean_loss(inputs), Aux(model_state, loss_state, sums, state.task_state)
 
-    return objective
+    own = getattr(parts.task, "objective", None)
+    return objective if own is None else own(parts, objective)
 
 
 def make_per_example_inputs(parts: Parts, chain: LossTransform | None) -> PerExampleInputs:

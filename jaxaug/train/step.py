@@ -16,7 +16,8 @@ from jaxaug.core.types import Batch, MetaParams, ModelOutput, TrainState
 from jaxaug.data.dataset import Split
 from jaxaug.data.loader import RowSource
 from jaxaug.data.sampler import take
-from jaxaug.models.api import init_model
+from jaxaug.models.api import AUXILIARY_HEAD, init_model
+from jaxaug.tasks.base import Task
 from jaxaug.train.objective import HEAD, Objective, Parts
 
 
@@ -40,15 +41,24 @@ def init_state(
         parts.model, jax.random.fold_in(key, int(DeviceStream.INITIALIZATION)), image_shape
     )
     num_features, num_classes = params[HEAD]["kernel"].shape
-    loss_state = parts.chain.init(num_classes, num_features, class_counts=class_counts)
+    extras = {"class_counts": class_counts}
+    if AUXILIARY_HEAD in params:
+        extras["auxiliary_features"] = params[AUXILIARY_HEAD]["kernel"].shape[0]
+    loss_state = parts.chain.init(num_classes, num_features, **extras)
     step = jnp.zeros((), jnp.int32)
-    return TrainState(step, params, model_state, tx.init(params), loss_state, meta, search_state, key)
+    begin = getattr(parts.task, "init_state", None)
+    task_state = () if begin is None else begin(params, model_state)
+    return TrainState(step, params, model_state, tx.init(params), loss_state, meta, search_state, key, task_state)
 
 
 def make_train_step(
-    objective: Objective, tx: optax.GradientTransformation, rule: SparseRule | None = None
+    objective: Objective, tx: optax.GradientTransformation, rule: SparseRule | None = None, task: Task | None = None
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Totals]]:
-    """train_step(state, batch) -> (state, totals): one optimiser step. rule: that of the search, if there is one."""
+    """train_step(state, batch) -> (state, totals): one optimiser step.
+
+    rule: that of the search, if there is one. task: which may change its own state after the step.
+    """
+    after_step = getattr(task, "after_step", lambda state: state)
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Totals]:
         key = jax.random.fold_in(state.key, state.step)
@@ -63,8 +73,9 @@ def make_train_step(
             opt_state=opt_state,
             model_state=aux.model_state,
             loss_state=aux.loss_state,
+            task_state=aux.task_state,
         )
-        return state, totals
+        return after_step(state), totals
 
     return train_step
 
@@ -74,7 +85,15 @@ def make_predict(parts: Parts) -> Callable[[TrainState, Batch], ModelOutput]:
 
     def predict(state: TrainState, batch: Batch) -> ModelOutput:
         batch = parts.augment(batch, state.meta.shared, None, None, train=False)
-        return parts.evaluated(state.params, state.model_state, batch.image)
+
+        network = getattr(parts.task, "network", None)
+        params, model_state = (state.params, state.model_state) if network is None else network(state)
+
+        def of(image: jax.Array) -> ModelOutput:
+            return parts.evaluated(params, model_state, image)
+
+        looks = getattr(parts.task, "evaluated", None)
+        return of(batch.image) if looks is None else looks(of, batch.image)
 
     return predict
 

@@ -11,23 +11,29 @@ from jaxaug.data.dataset import Dataset, assemble
 
 SPLITS = ("train", "validation", "test")
 CLEAN = "train_clean_label"
+UNLABELLED = "unlabelled_image"
 
 
 @register("data")
-def npz(*, path: str = "", num_classes: int = 0, validation_size: float = 0.0, seed: int = 0) -> Dataset:
+def npz(
+    *, path: str = "", num_classes: int = 0, void: int = -1, validation_size: float = 0.0, seed: int = 0
+) -> Dataset:
     """Loads arrays written by `numpy.savez(path, train_image=..., train_label=..., test_image=..., ...)`.
 
     Images are [N H W C], or [N H W] for one channel, uint8 or float32 on the scale 0..255; labels are
-    integers 0..K-1. Mean and std are computed from the training rows.
+    integers 0..K-1, or label maps [N H W] of them, for the task "segmentation". Mean and std are computed from the
+    training rows.
 
     validation_image and validation_label may hold rows whose labels are trusted; validation_size then stays 0, and
     their index goes on where the training rows end. test_image and test_label may be left out where there are
     validation rows: since a run must report something, the test split then is the validation split.
+    unlabelled_image may hold training rows without a label, which follow the others; a train_label of -1 says the same.
     train_clean_label may hold the true labels of the training rows, for figures about them alone.
 
     Args:
       path: the .npz.
       num_classes: K; 0 for the largest label + 1.
+      void: the number of pixels without a class in label maps.
       validation_size: training rows to cut off for validation, class by class: below 1 a share, else a number of rows.
       seed: of that cut, 0..2**32 - 1.
 
@@ -36,11 +42,13 @@ def npz(*, path: str = "", num_classes: int = 0, validation_size: float = 0.0, s
     """
     if not path:
         raise UsageError("npz: set path to an .npz with train_image, train_label, test_image, test_label")
-    arrays = _read(pathlib.Path(path).expanduser())
+    arrays = {key: _without_void(key, array, void) for key, array in _read(pathlib.Path(path).expanduser()).items()}
     rows = {}
     for split in SPLITS:
         if f"{split}_image" in arrays:
             rows[split] = (_with_channel(arrays[f"{split}_image"], split, path), arrays[f"{split}_label"])
+    if UNLABELLED in arrays:
+        rows["train"] = _with_unlabelled(*rows["train"], _with_channel(arrays[UNLABELLED], "unlabelled", path), path)
     num_classes = num_classes or _count_classes(arrays, path)
     return assemble(
         "npz",
@@ -66,10 +74,28 @@ def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
             missing = [key for key in needed if key not in content]
             if missing:
                 raise UsageError(f"npz: {path} has {', '.join(content.files)} but not {', '.join(missing)}")
-            return {key: content[key] for key in (*needed, CLEAN) if key in content}
+            return {key: content[key] for key in (*needed, CLEAN, UNLABELLED) if key in content}
     # A plain .npy gives an array, which is no context manager: TypeError or AttributeError.
     except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise UsageError(f"npz: {path} cannot be read: {error}") from error
+
+
+def _with_unlabelled(
+    image: np.ndarray, label: np.ndarray, more: np.ndarray, path: str
+) -> tuple[np.ndarray, np.ndarray]:
+    if more.shape[1:] != image.shape[1:] or more.dtype != image.dtype or label.ndim != 1:
+        raise UsageError(
+            f"npz: {UNLABELLED} of {path} is {more.dtype} {more.shape}; with train_image {image.dtype} {image.shape} and "
+            "one label for each image it must be alike"
+        )
+    return np.concatenate([image, more]), np.concatenate([label, np.full(len(more), -1, label.dtype)])
+
+
+def _without_void(key: str, array: np.ndarray, void: int) -> np.ndarray:
+    """Label maps with -1 for void; other arrays as they are."""
+    if not key.endswith("_label") or array.ndim != 3 or void == -1 or not np.issubdtype(array.dtype, np.integer):
+        return array
+    return np.where(array == void, -1, array.astype(np.int32))
 
 
 def _count_classes(arrays: dict[str, np.ndarray], path: str) -> int:

@@ -1,0 +1,81 @@
+"""Training rows without a label: kept, read from a folder or an .npz, and refused where they make no sense."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxaug import data
+from jaxaug.core.errors import UsageError
+from jaxaug.core.random import HostStream
+from jaxaug.data.sampler import stream_rows
+
+
+def test_labels_that_are_kept():
+    """As many of each class, by a function of the seed; nothing else changes."""
+    whole, one, again, other = (
+        data.load("digits", labels_per_class=n, seed=seed) for n, seed in ((0, 0), (3, 0), (3, 0), (3, 1))
+    )
+    assert np.bincount(one.train.label[one.train.label >= 0]).tolist() == [3] * 10
+    kept = one.train.label >= 0
+    assert (one.train.label[kept] == whole.train.label[kept]).all()
+    assert (one.train.label == again.train.label).all()
+    assert (one.train.label != other.train.label).any()
+    assert (one.train.image == whole.train.image).all()
+    with pytest.raises(UsageError, match="digits: labels_per_class=500, but class '.' has 1.. labelled training rows"):
+        data.load("digits", labels_per_class=500)
+    with pytest.raises(UsageError, match="labels_per_class=-1 must be 0 or more"):
+        data.load("digits", labels_per_class=-1)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for place in ("train/a", "train/b", "test/a", "unlabelled"):
+        (tmp_path / place).mkdir(parents=True)
+        for i in range(4):
+            Image.new("L", (4, 4), 10 * i).save(tmp_path / place / f"{i}.png")
+    return tmp_path
+
+
+def test_folder(folder):
+    found = data.load("folder", path=str(folder), validation_size=2)
+    assert found.train.label.tolist() == [*sorted(found.train.label[:6].tolist()), -1, -1, -1, -1]
+    assert (found.validation.label >= 0).all()
+    assert [found.files[i] for i in found.train.index[-4:]] == [f"unlabelled/{i}.png" for i in range(4)]
+
+
+def test_folders_that_cannot_be(folder):
+    (folder / "unlabelled" / "a").mkdir()
+    with pytest.raises(
+        UsageError, match="unlabelled is for images without a label, but has the folders a: move images"
+    ):
+        data.load("folder", path=str(folder))
+    (folder / "unlabelled" / "a").rmdir()
+    for image in (folder / "unlabelled").iterdir():
+        image.unlink()
+    with pytest.raises(UsageError, match=r"unlabelled has no images \(.png"):
+        data.load("folder", path=str(folder))
+
+
+def test_npz(tmp_path):
+    image = np.arange(6 * 16, dtype=np.uint8).reshape(6, 4, 4)
+    arrays = {"train_image": image, "train_label": np.array([0, 1, 0, 1, -1, -1]), "test_image": image[:2]}
+    path = tmp_path / "mine.npz"
+    np.savez(path, **arrays, test_label=np.arange(2), unlabelled_image=image[:3])
+    found = data.load("npz", path=str(path), validation_size=2)
+    assert found.train.label.tolist() == [0, 1, -1, -1, -1, -1, -1]
+    assert found.validation.label.tolist() in ([0, 1], [1, 0])
+    assert (found.train.image[-3:, ..., 0] == image[:3]).all()
+    with pytest.raises(UsageError, match="imbalance and noise are of labels, which some of its training rows have not"):
+        data.load("npz", path=str(path), noise=0.5)
+    np.savez(path, **arrays, test_label=np.arange(2), unlabelled_image=image[:, :3])
+    with pytest.raises(UsageError, match="unlabelled_image of .* must be alike"):
+        data.load("npz", path=str(path))
+
+
+def test_stream_rows():
+    """Passes go on one after the other, also in batches larger than a pass; from any batch on."""
+    batches = stream_rows(5, 7, 3, 0, HostStream.LABELLED_ROWS)
+    rows = np.concatenate([next(batches) for _ in range(5)])
+    assert all(sorted(part) == list(range(5)) for part in rows.reshape(7, 5).tolist())
+    assert (next(stream_rows(5, 7, 3, 3, HostStream.LABELLED_ROWS)) == rows[21:28]).all()
+    assert (next(stream_rows(5, 7, 3, 0, HostStream.UNLABELLED_ROWS)) != rows[:7]).any()
