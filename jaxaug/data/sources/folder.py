@@ -29,6 +29,7 @@ def folder(
     path: str = "",
     size: int = 0,
     channels: int = 0,
+    flat: bool = False,
     recursive: bool = False,
     cache: bool = False,
     statistics: str = "computed",
@@ -54,6 +55,7 @@ def folder(
       size: side of the images, each cut to the square in its middle and resized (bicubic, antialiased); 0 where all are
         as large as the first.
       channels: 1 gray or 3 color; 0 for what the first image has.
+      flat: whether the classes' folders lie in `path` itself; all are training rows, to be cut by validation_size.
       recursive: whether to read the images in the sub-folders of a class, too.
       cache: whether to keep the decoded images in `directory`, where the next run finds them and from where they are
         mapped into memory (validation_size and train_size read the rows that are left into it).
@@ -66,10 +68,8 @@ def folder(
       UsageError: a folder or a class is missing or empty, an option is out of range, or an image cannot be read or is
         not like the first; the message names it.
     """
-    root = _root(path, size, channels)
-    present = {
-        split: root / name for split, names in SPLITS.items() for name in reversed(names) if (root / name).is_dir()
-    }
+    root = _root(path, size, channels, flat)
+    present = {"train": root} if flat else _splits(root)
     check_sources(f"folder: {root}", validation_size, validation="validation" in present, test="test" in present)
     names = _class_names(present)
     paths = {split: _images(split, folder, names, recursive) for split, folder in present.items()}
@@ -97,14 +97,23 @@ def folder(
     )
 
 
-def _root(path: str, size: int, channels: int) -> pathlib.Path:
+def _splits(root: pathlib.Path) -> dict[str, pathlib.Path]:
+    return {split: root / name for split, names in SPLITS.items() for name in reversed(names) if (root / name).is_dir()}
+
+
+def _root(path: str, size: int, channels: int, flat: bool) -> pathlib.Path:
     if not path:
         raise UsageError("folder: set path to a folder with train/<class>/<image>, test/<class>/<image>")
     if size < 0 or channels not in (0, 1, 3):
         raise UsageError(f"folder: size={size} must be 0 or more, and channels={channels} 0, 1 or 3")
     root = pathlib.Path(path).expanduser().absolute()
-    if not (root / "train").is_dir():
-        raise UsageError(f"folder: there is no folder {root / 'train'}; it must hold a folder of images for each class")
+    if flat and not root.is_dir():
+        raise UsageError(f"folder: there is no folder {root}")
+    if not (flat or (root / "train").is_dir()):
+        raise UsageError(
+            f"folder: there is no folder {root / 'train'}; it must hold a folder of images for each class. Where they "
+            f"lie in {root} itself, set flat and validation_size"
+        )
     return root
 
 

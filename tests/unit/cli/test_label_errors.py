@@ -39,6 +39,15 @@ def test_a_folder(tmp_path, capsys):
     assert "60 rows of 2 classes, 1 skipped" in printed
     assert (out / "label_errors.csv").read_text().splitlines()[1].startswith("1,night/03.png,night,day,")
     assert list(summary_of(out)["skipped"]) == ["day/broken.png"]
+    # What the page would give back, as an option of the data set.
+    (tmp_path / "photos" / "day" / "broken.png").unlink()
+    (tmp_path / "corrected.csv").write_text("file,label,mark\nnight/03.png,day,wrong\nday/00.png,,wrong\n")
+    options = {"path": str(tmp_path / "photos"), "flat": True, "validation_size": 1}
+    found = data.load("folder", labels=str(tmp_path / "corrected.csv"), **options)
+    names = [found.files[row] for row in found.train.index]
+    assert len(set(names) - {"night/03.png"}) >= 57
+    assert "day/00.png" not in names
+    assert all(found.train.label[names.index(name)] == 0 for name in names if name == "night/03.png")
     assert {path.name for path in out.iterdir()} == {f"label_errors.{end}" for end in ("csv", "png", "json", "html")}
 
 
@@ -55,10 +64,6 @@ def test_arrays_with_other_labels(tmp_path, capsys):
     lines = (out / "label_errors.csv").read_text().splitlines()
     assert lines[1].startswith("1,5,0,1,")
     assert summary_of(out)["rows"] == 59
-    # What the page would give back, as an option of the data set.
-    (out / "corrected.csv").write_text("index,label,mark\n5,1,wrong\n3,,wrong\n")
-    found = data.load("npz", path=str(tmp_path / "rows.npz"), validation_size=1, labels=str(out / "corrected.csv"))
-    assert found.train.label[found.train.index == 5].tolist() in ([1], [])
 
 
 def test_a_data_set_by_its_name(tmp_path):
