@@ -17,8 +17,7 @@ from jaxaug.core.registry import register
 from jaxaug.data.dataset import Dataset, Split
 from jaxaug.data.lazy_images import LazyImages
 from jaxaug.data.photographs import Photographs
-from jaxaug.data.sources.imagenet import labels_of
-from jaxaug.data.storage.file_table import TAR, find_members, table_of
+from jaxaug.data.storage.file_table import TAR, find_members, labels_of, table_of
 from jaxaug.data.storage.paths import find_places
 from jaxaug.robustness.base import Level, Protocol
 from jaxaug.robustness.corruptions import BENCHMARK, SEVERITIES

@@ -13,7 +13,7 @@ from jaxaug.data.lazy_images import LazyImages
 from jaxaug.data.photographs import Cut, Photographs
 from jaxaug.data.sources.folder import STATISTICS
 from jaxaug.data.splits import check_sources
-from jaxaug.data.storage.file_table import TAR, Member, find_members, table_of
+from jaxaug.data.storage.file_table import TAR, Member, find_members, labels_of, table_of
 from jaxaug.data.storage.paths import find_places
 
 MEAN, STD = STATISTICS["imagenet"]
@@ -109,25 +109,6 @@ def _places(path: str, test: str, directory: str) -> tuple[pathlib.Path, pathlib
     if not test_place.exists():
         raise UsageError(f"imagenet: test={test} does not exist")
     return root, train_place, test_place
-
-
-def labels_of(members: list[Member], names: tuple[str, ...], where: str) -> np.ndarray:
-    """int32 [N], the class of each file by its name; by its number where classes have numbers and these names.
-
-    Raises:
-      UsageError: a class that is none of these.
-    """
-    number = {name: label for label, name in enumerate(names)}
-    found = {one.class_name for one in members}
-    if found.isdisjoint(number) and all(name.isdecimal() and int(name) < len(names) for name in found):
-        number = {name: int(name) for name in found}
-    unknown = sorted(found - set(number))
-    if unknown:
-        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
-        raise UsageError(
-            f"{where} has the classes {', '.join(unknown[:5])}{more}, which train has not: rename or remove them"
-        )
-    return np.array([number[one.class_name] for one in members], np.int32)
 
 
 def _place(root: pathlib.Path, names: tuple[str, ...]) -> pathlib.Path | None:

@@ -104,6 +104,25 @@ def table_of(members: list[Member], root: pathlib.Path) -> FileTable:
     return FileTable(root, tuple(one.name for one in members), tuple(one.archive for one in members), span)
 
 
+def labels_of(members: list[Member], names: tuple[str, ...], where: str) -> np.ndarray:
+    """int32 [N], the class of each file by its name; by its number where classes have numbers and these names.
+
+    Raises:
+      UsageError: a class that is none of these.
+    """
+    number = {name: label for label, name in enumerate(names)}
+    found = {one.class_name for one in members}
+    if found.isdisjoint(number) and all(name.isdecimal() and int(name) < len(names) for name in found):
+        number = {name: int(name) for name in found}
+    unknown = sorted(found - set(number))
+    if unknown:
+        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+        raise UsageError(
+            f"{where} has the classes {', '.join(unknown[:5])}{more}, which train has not: rename or remove them"
+        )
+    return np.array([number[one.class_name] for one in members], np.int32)
+
+
 def _in_folder(folder: pathlib.Path, root: pathlib.Path) -> Iterator[Member]:
     others: list[pathlib.Path] = []
     for entry in entries(folder):
@@ -136,7 +155,7 @@ def _in_archive(path: pathlib.Path, root: pathlib.Path, class_name: str = "") ->
 def _files_of(tar: tarfile.TarFile, class_name: str) -> Iterator[tuple[tarfile.TarInfo, int, str]]:
     """(file, where its archive begins, its class, "" for the folder's name); archives in the archive are opened."""
     while (one := tar.next()) is not None:
-        tar.members = []  # type: ignore[misc]  # else it keeps a kilobyte for each file that it has seen
+        tar.members = []  # type: ignore[attr-defined, misc]  # else it keeps a kilobyte for each file that it has seen
         if not one.isreg():
             continue
         if not one.name.endswith(TAR):

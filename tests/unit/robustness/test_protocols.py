@@ -118,7 +118,7 @@ def test_refusals(monkeypatch):
 
 def test_the_face():
     assert dir(robustness) == sorted(robustness.__all__)
-    assert list_names("robustness") == ["corruptions", "occlusion", "translation"]
-    for make in (corruptions, occlusion, translation):
+    assert list_names("robustness") == ["corruptions", "imagenet_c", "imagenet_v2", "occlusion", "translation"]
+    for make in (corruptions, robustness.imagenet_c, robustness.imagenet_v2, occlusion, translation):
         assert robustness.__dict__[make.__name__] is make
         assert [option.name for option in options_of(make) if not option.meaning] == []
