@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from jaxaug.cli.arguments import refuse
+from jaxaug.cli.arguments import add_output_arguments, refuse, speaking
 from jaxaug.core.errors import UsageError
 
 HELP = "augment a folder of images by a policy, or draw a policy"
@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--num_layers", type=int, default=2, help="of randaugment, uniformaugment and autodo_* (default: 2)"
     )
     parser.add_argument("--magnitude", type=int, default=9, help="of randaugment and autodo_*, 0 to 30 (default: 9)")
+    add_output_arguments(parser)
 
 
 def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
@@ -49,11 +50,12 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
     policy = image_folder.load_policy(chosen.policy, chosen.num_layers, chosen.magnitude)
     if bool(chosen.images) != bool(chosen.out) or not (chosen.images or chosen.plot):
         raise UsageError("say --images=FOLDER and --out=FOLDER, or --plot=FILE.png, or all three")
-    if chosen.plot:
-        plot_policy(policy, chosen.plot)
-        print(f"the policy is drawn in {chosen.plot}")
-    if chosen.images:
-        names = ("copies", "seed", "exact", "skip_broken", "overwrite")
-        options = {name: getattr(chosen, name) for name in names}
-        written = image_folder.augment_folder(policy, chosen.images, chosen.out, **options)
-        print(f"{len(written)} images and {image_folder.TABLE} are in {chosen.out}")
+    with speaking(chosen):
+        if chosen.plot:
+            plot_policy(policy, chosen.plot)
+            print(f"the policy is drawn in {chosen.plot}")
+        if chosen.images:
+            names = ("copies", "seed", "exact", "skip_broken", "overwrite")
+            options = {name: getattr(chosen, name) for name in names}
+            written = image_folder.augment_folder(policy, chosen.images, chosen.out, **options)
+            print(f"{len(written)} images and {image_folder.TABLE} are in {chosen.out}")
