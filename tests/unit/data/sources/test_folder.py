@@ -137,7 +137,7 @@ def test_decoded_images_are_kept(tmp_path, monkeypatch):
             np.testing.assert_array_equal(kept.splits()[split].image, rows.image)
         assert len(list((where / "folder").iterdir())) == 1
         # A second decoding would find no decoder.
-        monkeypatch.setattr(image_files, "_decode", None)
+        monkeypatch.setattr(image_files, "decode", None)
     monkeypatch.undo()
     draw(root / "train/cat/a.PNG", (7, 7, 3), seed=99)
     anew = load("folder", str(where), path=str(root), size=4, cache=True)
