@@ -40,8 +40,8 @@ def load(
       labels: a file, .csv or .npy, whose labels replace those of the training rows: corrected ones, or other people's.
         A row with an empty label (-1 in .npy) is left out. See `label_files.relabel`.
       train_size: training rows to keep, each class by its share; 0 keeps all.
-      labels_per_class: training rows of each class that keep their label, for tasks that learn from the other images too;
-        0 keeps all labels.
+      labels_per_class: training rows of each class that keep their label, for tasks that learn from the other images
+        too; 0 keeps all labels.
       seed: of the cut, of the rows and labels that are kept and of what is corrupted, 0..2**32 - 1.
       subsample: share of the training rows to keep whatever their class, above 0 and up to 1.
       imbalance: rows of the lower half of the classes to one of the upper half, of which rows are dropped; 1 or more.

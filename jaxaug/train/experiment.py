@@ -203,7 +203,7 @@ def _parts(
             transforms[stage] = [instantiate("augment", slot) for slot in config.augment[stage]]
     with at("config.augment"):
         size, views = config.augment.size, config.augment.views
-        strong, common = transforms.pop("strong"), {"mean": data.mean, "std": data.std, "size": size}
+        strong, common = transforms.pop("strong"), dict[str, Any](mean=data.mean, std=data.std, size=size)
         augment, learned_meta = build_pipeline(**transforms, **common, views=views)
         learned = learned_transform_of([*transforms["train"], *transforms["after"]])
         _check_strong(config, task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 
 import jax
@@ -10,6 +11,7 @@ from ml_collections import ConfigDict
 from jaxaug.core.errors import UsageError
 from jaxaug.core.types import TrainState
 from jaxaug.data.dataset import Dataset
+from jaxaug.data.photographs import Photographs
 from jaxaug.runs.checkpoint import Checkpointer, tree_structure
 from jaxaug.runs.signature import Signature
 from jaxaug.runs.workdir import RESULT, read_config
@@ -63,4 +65,6 @@ def load_network(folder: str | pathlib.Path, experiment: Experiment) -> TrainSta
 
 def signature_of(data: Dataset) -> Signature:
     """What a network that is trained on a data set takes and says."""
-    return Signature(data.name, data.image_shape, data.mean, data.std, data.class_names)
+    source = getattr(data.test.image, "source", None)
+    cut = {**dataclasses.asdict(source.cut), "upright": source.upright} if isinstance(source, Photographs) else None
+    return Signature(data.name, data.image_shape, data.mean, data.std, data.class_names, cut)

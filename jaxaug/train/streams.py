@@ -12,7 +12,6 @@ from jaxaug.core.errors import UsageError
 from jaxaug.core.random import HostStream
 from jaxaug.data.dataset import Dataset
 from jaxaug.data.sampler import stream_rows, training_rows
-from jaxaug.tasks.base import Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +19,7 @@ class Streams:
     """The rows of every step, a function of (seed, step): labelled ones first, then those without a label.
 
     labelled, unlabelled: [L], [U] int32, positions among the training rows; no unlabelled ones: one stream, of all
-    rows, whose last partial batch is dropped. Two streams go on from one shuffled pass into the next, each at its own pace.
+    rows, whose last partial batch is dropped. Two streams go on from one shuffled pass into the next.
     steps_per_epoch: of the stream that epochs are counted on.
     """
 
@@ -42,8 +41,8 @@ class Streams:
             yield step, np.concatenate([self.labelled[labelled], self.unlabelled[unlabelled]])
 
 
-def streams_of(config: Any, data: Dataset, task: Task, devices: int = 1) -> Streams:
-    """The streams of a config with every option.
+def streams_of(config: Any, data: Dataset, task: Any, devices: int = 1) -> Streams:
+    """The streams of a config with every option, for its task.
 
     Raises:
       UsageError: batches that do not fit the rows or the devices, or other parts of the config that take one stream.

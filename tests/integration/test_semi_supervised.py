@@ -1,4 +1,4 @@
-"""Runs on digits of which few have labels: resumed bitwise, the same on one device and two, and refused with a reason."""
+"""Runs on digits of which few have labels: resumed bitwise, the same on one device and two, or refused."""
 
 import jax
 import numpy as np

@@ -85,8 +85,8 @@ def _with_unlabelled(
 ) -> tuple[np.ndarray, np.ndarray]:
     if more.shape[1:] != image.shape[1:] or more.dtype != image.dtype or label.ndim != 1:
         raise UsageError(
-            f"npz: {UNLABELLED} of {path} is {more.dtype} {more.shape}; with train_image {image.dtype} {image.shape} and "
-            "one label for each image it must be alike"
+            f"npz: {UNLABELLED} of {path} is {more.dtype} {more.shape}; with train_image {image.dtype} "
+            f"{image.shape} and one label for each image it must be alike"
         )
     return np.concatenate([image, more]), np.concatenate([label, np.full(len(more), -1, label.dtype)])
 

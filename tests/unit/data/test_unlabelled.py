@@ -21,7 +21,7 @@ def test_labels_that_are_kept():
     assert (one.train.label == again.train.label).all()
     assert (one.train.label != other.train.label).any()
     assert (one.train.image == whole.train.image).all()
-    with pytest.raises(UsageError, match="digits: labels_per_class=500, but class '.' has 1.. labelled training rows"):
+    with pytest.raises(UsageError, match=r"digits: labels_per_class=500, but class '.' has 1.. labelled training rows"):
         data.load("digits", labels_per_class=500)
     with pytest.raises(UsageError, match="labels_per_class=-1 must be 0 or more"):
         data.load("digits", labels_per_class=-1)
@@ -68,7 +68,7 @@ def test_npz(tmp_path):
     with pytest.raises(UsageError, match="imbalance and noise are of labels, which some of its training rows have not"):
         data.load("npz", path=str(path), noise=0.5)
     np.savez(path, **arrays, test_label=np.arange(2), unlabelled_image=image[:, :3])
-    with pytest.raises(UsageError, match="unlabelled_image of .* must be alike"):
+    with pytest.raises(UsageError, match=r"unlabelled_image of .* must be alike"):
         data.load("npz", path=str(path))
 
 
