@@ -132,13 +132,13 @@ class Photographs:
 
     def __init__(self, files: FileTable, cut: Cut, broken: str = "skip", upright: bool = False):
         pick("broken", broken, dict.fromkeys(BROKEN))
-        self.files, self.cut, self._broken, self._upright = files, cut, broken, upright
+        self.files, self.cut, self._broken, self.upright = files, cut, broken, upright
         self.image_shape = (cut.size, cut.size, 3)
         self._unreadable: set[int] = set()
 
     def like(self, files: FileTable, cut: Cut) -> Photographs:
         """Other files read in the same way."""
-        return Photographs(files, cut, self._broken, self._upright)
+        return Photographs(files, cut, self._broken, self.upright)
 
     @property
     def unreadable(self) -> int:
@@ -150,7 +150,7 @@ class Photographs:
         path = self.files.path(row)
         try:
             content = self.files.content(row)
-            image = open_image(path, COLOR, content=content, upright=self._upright)
+            image = open_image(path, COLOR, content=content, upright=self.upright)
         except (UsageError, OSError) as error:
             if self._broken == "refuse":
                 raise UsageError(f"{error}, or set broken to skip") from error

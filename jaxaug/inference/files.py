@@ -10,8 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxaug.core.errors import UsageError
+from jaxaug.data.photographs import Cut
 from jaxaug.data.storage.image_files import Target, decode
-from jaxaug.data.storage.image_reader import find_images, in_threads
+from jaxaug.data.storage.image_reader import COLOR, find_images, in_threads, open_image
+from jaxaug.runs.signature import Signature
 
 ARRAYS = (".npz", ".npy")
 
@@ -33,15 +35,18 @@ class Inputs:
 
     Args:
       inputs: folders, with all images in them and below; image files; or .npz and .npy files of images.
-      image_shape: (H, W, C) that images are brought to: cut to its proportions in the middle and resized (bicubic,
-        antialiased), gray or color. Arrays must have it.
+      signature: of the run. Images are brought to its shape as the run's evaluation does: by its `cut`, else cut to
+        its proportions in the middle and resized (bicubic, antialiased); gray or color. Arrays must have the shape.
 
     Raises:
       UsageError: an input that is not there, a folder without images, or an array of another shape or type.
     """
 
-    def __init__(self, inputs: Sequence[str | pathlib.Path], image_shape: tuple[int, int, int]):
+    def __init__(self, inputs: Sequence[str | pathlib.Path], signature: Signature):
+        image_shape, cut = signature.image_shape, dict(signature.cut or {})
+        upright = cut.pop("upright", True)
         self._target = Target(*image_shape, resize=True, strict=False)
+        self._read = _cut_reader(Cut(**cut), upright) if cut else lambda path: decode(path, self._target)
         self._files: list[pathlib.Path] = []
         self._arrays: list[tuple[str, np.ndarray]] = []
         for one in inputs:
@@ -77,7 +82,7 @@ class Inputs:
 
         def read(place: tuple[int, pathlib.Path]) -> str:
             try:
-                images[place[0]] = decode(place[1], self._target)
+                images[place[0]] = self._read(place[1])
                 return ""
             except UsageError as error:
                 return str(error)
@@ -95,6 +100,10 @@ class Inputs:
             for start in range(0, len(array), size):
                 part = array[start : start + size]
                 yield NamedBatch([f"{name}[{start + row}]" for row in range(len(part))], part)
+
+
+def _cut_reader(cut: Cut, upright: bool) -> Callable[[pathlib.Path], np.ndarray]:
+    return lambda path: cut.evaluated(open_image(path, COLOR, upright=upright))
 
 
 def _images_of(path: pathlib.Path, shape: tuple[int, int, int]) -> np.ndarray:

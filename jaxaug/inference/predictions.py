@@ -64,7 +64,7 @@ def predict_files(
     if top < 1 or batch_size < 0:
         raise UsageError(f"predict: top must be at least 1 and batch_size at least 0, got {top} and {batch_size}")
     style = style or _style_of(out)
-    found = Inputs(inputs, run.image_shape)
+    found = Inputs(inputs, run.signature)
     size = min(batch_size or run.config.eval_batch_size, len(found))
     skipped: list[pathlib.Path] = []
 

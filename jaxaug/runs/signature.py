@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 from jaxaug.core.atomic_io import write_text
 from jaxaug.core.errors import UsageError
@@ -19,6 +21,8 @@ class Signature:
       image_shape: (H, W, C) of its images, uint8 or float on the 0..255 scale.
       mean, std: per channel, on the 0..1 scale.
       class_names: of each class, K names.
+      cut: how its evaluation makes a photograph of any size an image: the fields of `data.photographs.Cut`, and
+        "upright"; None for sets that are cut square in the middle and resized, or that are no photographs.
     """
 
     data: str
@@ -26,6 +30,7 @@ class Signature:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     class_names: tuple[str, ...]
+    cut: Mapping[str, Any] | None = None
 
     @property
     def num_classes(self) -> int:
@@ -51,7 +56,7 @@ def read_signature(file: pathlib.Path) -> Signature | None:
         values = {name: tuple(found[name]) for name in ("image_shape", "mean", "std", "class_names")}
         if len(values["image_shape"]) != 3 or len(values["mean"]) != values["image_shape"][2]:
             raise ValueError("its shapes do not fit each other")
-        return Signature(data=str(found["data"]), **values)
+        return Signature(data=str(found["data"]), **values, cut=found.get("cut"))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UsageError(
             f"{file} is damaged: {error!r}. Put back a copy, or remove it to read the data instead."
