@@ -54,8 +54,8 @@ class WideResNet(nn.Module):
     """WRN-depth-k, image [B H W C] -> (features [B 64k], logits [B K]).
 
     Zagoruyko and Komodakis, Wide Residual Networks, BMVC 2016, table 1; ISDA, table 2. The network that DeepAA
-    evaluates with is `initialiser="pytorch", stride_on=2, raw_shortcut=True, conv_bias=True`, that of its search the same with
-    `initialiser="he_fan_in"`, AutoDO's that of the evaluation with `activation="celu"`.
+    evaluates with is `initialiser="pytorch", stride_on=2, raw_shortcut=True, conv_bias=True`, that of its search the
+    same with `initialiser="he_fan_in"`, AutoDO's that of the evaluation with `activation="celu"`.
 
     Attributes:
       num_classes: K, how many classes the head tells apart.

@@ -50,7 +50,7 @@ def read_tensors(path: str | pathlib.Path) -> Any:
 
     Args:
       path: of `.safetensors`, or of what `torch.save` has written (`.pth`, `.pt`, `.bin`; both of its formats). A
-        pickle may name tensors, their storages and ordered dicts; anything else is refused, and nothing of it is called.
+        pickle may name tensors, their storages and ordered dicts; anything else is refused, and nothing is called.
 
     Raises:
       UsageError: there is no such file, it is damaged, or it holds something else than tensors and plain values.

@@ -81,9 +81,11 @@ def test_the_layout_of_timm_is_read_too():
     theirs = {}
     for name, array in weights.to_torch(model, params, model_state).items():
         for old, new in (
-            ("encoder.layers.encoder_layer_", "blocks."), ("self_attention.in_proj_", "attn.qkv."), ("mlp.0", "mlp.fc1"),
+            ("encoder.layers.encoder_layer_", "blocks."), ("self_attention.in_proj_", "attn.qkv."),
+            ("mlp.0", "mlp.fc1"),
             ("self_attention.out_proj", "attn.proj"), ("ln_1", "norm1"), ("ln_2", "norm2"), ("mlp.3", "mlp.fc2"),
-            ("encoder.ln", "norm"), ("heads.head", "head"), ("class_token", "cls_token"), ("conv_proj", "patch_embed.proj"),
+            ("encoder.ln", "norm"), ("heads.head", "head"), ("class_token", "cls_token"),
+            ("conv_proj", "patch_embed.proj"),
             ("encoder.pos_embedding", "pos_embed"),
         ):  # fmt: skip
             name = name.replace(old, new)

@@ -32,7 +32,7 @@ class _Storage:
 class _Pickler(pickle._Pickler):
     """Writes what PyTorch writes, protocol 2, without importing what it names."""
 
-    dispatch = dict(pickle._Pickler.dispatch)
+    dispatch = dict(pickle._Pickler.dispatch)  # noqa: RUF012
 
     def persistent_id(self, thing):
         return (*thing.id, *self.more) if isinstance(thing, _Storage) else None
