@@ -20,51 +20,17 @@ among a method's options on rows with its pseudo-label too, in FixMatch and Flex
 Ours: not measured yet. Cost: not measured either; 180 passes over 46,000 images with a small WRN need a GPU.
 """
 
-from jaxaug.train.config import default_config
+from jaxaug.train import few_label_methods
 
-# method: its options; the others are the papers', which are the defaults
-ROWS = {
-    "mean_teacher": {"weight": 100.0, "ramp_up": 5.0, "decay": 0.999},
-    "pi_model": {"weight": 100.0, "ramp_up": 80.0},
-    "temporal_ensembling": {"weight": 30.0, "ramp_up": 80.0},
-    "vat": {"epsilon": 8.0, "entropy": 1.0},
-    "fixmatch": {"threshold": 0.95},
-    "flexmatch": {"threshold": 0.95},
-    "all": {},
-}
-# rows without a label in a step, beside 64 with one; FixMatch's papers have 7 to 1
-UNLABELLED = {"fixmatch": 448, "flexmatch": 448}
-STRONG = (
-    {"name": "policy", "preset": "randaugment", "num_layers": 2, "magnitude": 10},
-    {"name": "cutout", "length": 16},
-)
-ISDA = ({"name": "isda", "strength": 0.5, "covariance": "full", "schedule": "epoch"},)
+ROWS = (*few_label_methods.METHODS, few_label_methods.ALL)
 SETS = ("cifar10", "cifar100")
-
-
-def variants_of(word):
-    """The labelled rows alone, then each method, plain and with ISDA."""
-    found = {"supervised": {"task": {"name": "mean_teacher", "weight": 0.0, "supervised_over": "labelled"}}}
-    for name in [one for one in ROWS if one != "all"] if word == "all" else [word]:
-        task = {"name": name, "unlabelled_batch_size": UNLABELLED.get(name, 192), **ROWS[name]}
-        strong = STRONG if name in UNLABELLED else ()
-        for loss in ((), ISDA):
-            found[name + "_isda" * bool(loss)] = {"task": task, "augment": {"strong": strong}, "loss": loss}
-    return found
 
 
 def get_config(words="mean_teacher"):
     word, labels, data = (*words.split(","), "", "")[:3]
-    if word not in ROWS:
-        raise ValueError(f"unknown method {word!r}: one of {', '.join(ROWS)}")
-    if (labels and not labels.isdigit()) or (data and data not in SETS):
+    if (labels and not labels.isdigit()) or data not in ("", *SETS):
         raise ValueError(f"unknown words {labels!r}, {data!r}: labels a class, then one of {', '.join(SETS)}")
-    config = default_config()
-    config.seeds, config.epochs, config.batch_size, config.eval_batch_size = 5, 180, 64, 1000
-    config.data = {"name": data or "cifar10", "labels_per_class": int(labels or 400), "seed": -1}
+    config = few_label_methods.few_labels_config(word, int(labels or 400))
+    config.data.name = data or "cifar10"
     config.augment.train = ({"name": "pad_and_crop", "padding": 4, "fill": "reflect"}, "flip")
-    config.model = {"name": "wide_resnet", "depth": 28, "widen_factor": 2, "dropout_rate": 0.0, "dtype": "float32"}
-    config.task = {"name": "mean_teacher", "unlabelled_batch_size": 192}
-    config.optim.learning_rate, config.optim.weight_decay = 0.03, 5e-4
-    config.variants = variants_of(word)
     return config

@@ -8,14 +8,16 @@ As isda_semi_cifar, without mirroring. Test error % in the paper, method / metho
 vat 5.10 / 4.86. Ours: not measured yet (no SVHN images where this was written). Cost: not measured; needs a GPU.
 """
 
-import isda_semi_cifar
+from jaxaug.train import few_label_methods
 
-ROWS = isda_semi_cifar.ROWS
+ROWS = (*few_label_methods.METHODS, few_label_methods.ALL)
 
 
 def get_config(words="mean_teacher"):
     word, _, labels = words.partition(",")
-    config = isda_semi_cifar.get_config(f"{word},{labels or 50}")
+    if labels and not labels.isdigit():
+        raise ValueError(f"unknown word {labels!r}: labels a class")
+    config = few_label_methods.few_labels_config(word, int(labels or 50))
     config.data.name = "svhn"
     config.augment.train = ({"name": "pad_and_crop", "padding": 4, "fill": "zero"},)
     return config
