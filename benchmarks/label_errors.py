@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--path", required=True)
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--draws", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=24, help="of the network; 0: the patches alone")
+    parser.add_argument("--epochs", type=int, default=32, help="of the network; 0: the patches alone")
     parser.add_argument("--nofolds", dest="folds", action="store_false", help="leave cleanlab's pipeline out")
     parser.add_argument("--output", default="")
     arguments = parser.parse_args()

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", default="label_errors", help="the folder to write to (default: label_errors)")
     parser.add_argument("--labels", default="", metavar="FILE", help=".csv or .npy of labels to judge in their place")
     parser.add_argument("--size", type=int, default=0, help="side of the images (default: their own, at most 64)")
-    parser.add_argument("--epochs", type=int, default=24, help="of training (default: 24); 0: without a network, quick")
+    parser.add_argument("--epochs", type=int, default=32, help="of training (default: 32); 0: without a network, quick")
     parser.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
     parser.add_argument(
         "--shown", type=int, default=0, help="rows of the page (default: as many as are wrong by estimate)"

@@ -36,7 +36,7 @@ class Judgement(NamedTuple):
     features: np.ndarray
 
 
-def find_in_rows(rows: Rows, epochs: int = 24, seed: int = 0) -> LabelIssues:
+def find_in_rows(rows: Rows, epochs: int = 32, seed: int = 0) -> LabelIssues:
     """Rank the labels of rows by what two judges say of them, their probabilities multiplied.
 
     One is a ridge regression on patches of the images, each row left out (`label_errors.patches`), the other a network
@@ -69,7 +69,7 @@ def multiplied(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return said / np.maximum(said.sum(axis=1, keepdims=True), np.finfo(said.dtype).tiny)
 
 
-def judging_config(epochs: int = 24, seed: int = 0) -> ConfigDict:
+def judging_config(epochs: int = 32, seed: int = 0) -> ConfigDict:
     """The training of `judge`: a small network, and images that look different each time it meets them.
 
     Args:
