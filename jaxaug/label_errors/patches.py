@@ -87,15 +87,24 @@ def left_out_probabilities(labels: np.ndarray, features: np.ndarray, num_classes
     """
     target = np.eye(num_classes, dtype=np.float32)[labels]
     rows = features - features.mean(axis=0)
-    gram = rows.T @ rows
-    gram[np.diag_indices(len(gram))] += RIDGE * len(rows)
-    # rows @ inverse of the Cholesky factor: the hat matrix is whitened @ whitened.T
-    factor = scipy.linalg.cholesky(gram, lower=True, overwrite_a=True, check_finite=False)
-    whitened = scipy.linalg.solve_triangular(factor, rows.T, lower=True, overwrite_b=True, check_finite=False).T
-    own = np.clip(np.einsum("nd,nd->n", whitened, whitened) + 1 / len(rows), 0.0, 1 - 1e-4)
     offset = target.mean(axis=0)
-    error = (target - offset - whitened @ (whitened.T @ (target - offset))) / (1 - own)[:, None]
+    fitted, own = _fitted(rows, target - offset)
+    error = (target - offset - fitted) / (1 - np.clip(own + 1 / len(rows), 0.0, 1 - 1e-4))[:, None]
     return _calibrated((target - error).astype(np.float64), labels)
+
+
+def _fitted(rows: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(hat matrix times targets [N K], its diagonal [N]) of the ridge regression, through the smaller Gram matrix."""
+    wide = rows.shape[1] > len(rows)
+    gram = rows @ rows.T if wide else rows.T @ rows
+    penalised = gram.copy() if wide else gram
+    penalised[np.diag_indices(len(gram))] += RIDGE * len(rows)
+    factor = scipy.linalg.cholesky(penalised, lower=True, overwrite_a=True, check_finite=False)
+    if wide:
+        hat = scipy.linalg.cho_solve((factor, True), gram, overwrite_b=True, check_finite=False)
+        return hat @ target, np.diag(hat)
+    whitened = scipy.linalg.solve_triangular(factor, rows.T, lower=True, overwrite_b=True, check_finite=False).T
+    return whitened @ (whitened.T @ target), np.einsum("nd,nd->n", whitened, whitened)
 
 
 def _calibrated(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -7,15 +7,16 @@ from jaxaug import data, label_errors
 from jaxaug.label_errors import patches
 
 
-def test_each_row_is_left_out():
+@pytest.mark.parametrize("width", [4, 40])
+def test_each_row_is_left_out(width):
     """The closed form is what a regression without the row says of it."""
     random = np.random.default_rng(0)
     labels = np.arange(30) % 3
-    features = patches.standardised(random.normal(size=(30, 4)).astype(np.float32) + labels[:, None])
+    features = patches.standardised(random.normal(size=(30, width)).astype(np.float32) + labels[:, None])
     found = patches.left_out_probabilities(labels, features, 3)
     rows = np.column_stack([features, np.ones(30)])
     # The mean is a column without a penalty, as rows have the mean 0.
-    penalty = np.diag([patches.RIDGE * 30] * 4 + [0.0])
+    penalty = np.diag([patches.RIDGE * 30] * width + [0.0])
     logits = np.zeros((30, 3))
     for row in range(30):
         others = np.arange(30) != row
