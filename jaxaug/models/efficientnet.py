@@ -127,5 +127,5 @@ class EfficientNet(nn.Module):
                 maps = Block(stage, features, stride, next(rates), self.dtype, name=name)(maps, train)
         maps = layers.conv(LAST_OVER_FEATURES * features, 1, dtype=self.dtype, name="last")(maps)
         maps = nn.silu(layers.batch_norm(train, self.dtype, "last_norm")(maps))
-        features = maps.astype(jnp.float32).mean((1, 2))
-        return layers.with_head(layers.dropout(features, self.dropout_rate, train), self.num_classes)
+        mean = maps.astype(jnp.float32).mean((1, 2))
+        return layers.with_head(layers.dropout(mean, self.dropout_rate, train), self.num_classes)

@@ -117,7 +117,11 @@ class ResNet(nn.Module):
     def __call__(self, image: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
         bottleneck, stages, base, init = plan(self.depth, self.stem)
         style = layers.Style(self.norm, self.activation, init, self.dtype)
-        options = {"squeeze_excite": self.squeeze_excite, "dropout_rate": self.dropout_rate, "style": style}
+        options: dict[str, Any] = {
+            "squeeze_excite": self.squeeze_excite,
+            "dropout_rate": self.dropout_rate,
+            "style": style,
+        }
         if self.stem == "imagenet":
             maps = layers.imagenet_stem(image, base, style, train)
         else:

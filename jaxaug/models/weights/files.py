@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import io
 import json
-import math
 import pathlib
 import pickle
 import zipfile
@@ -132,7 +131,7 @@ def _rebuild_tensor(
     """A view of a storage; one that would leave it is refused."""
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     valid = offset >= 0 and all(n >= 0 for n in size) and all(step >= 0 for step in stride)
-    if not valid or len(size) > MOST_DIMENSIONS or (math.prod(size) and last >= len(storage)):
+    if not valid or len(size) > MOST_DIMENSIONS or (min(size, default=1) and last >= len(storage)):
         raise UsageError("a tensor leaves its storage")
     steps = [step * storage.itemsize for step in stride]
     return np.lib.stride_tricks.as_strided(storage[offset:], size, steps)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from flax import linen as nn
 
 from jaxaug.core.errors import UsageError
+from jaxaug.models.api import Model
 from jaxaug.models.convnext import ConvNeXt
 from jaxaug.models.densenet import DenseNet
 from jaxaug.models.efficientnet import EfficientNet
@@ -171,13 +172,17 @@ LAYOUTS: dict[type[nn.Module], dict[str, Callable[[nn.Module], Rules]]] = {
 LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 
 
-def layouts_of(model: nn.Module) -> dict[str, Rules]:
+def layouts_of(model: Model) -> dict[str, Rules]:
     """The rules of each layout that a network is published in.
 
     Raises:
       UsageError: PyTorch's libraries have no such network.
     """
-    if type(model) not in LAYOUTS or getattr(model, "stem", "imagenet") != "imagenet":
+    if (
+        not isinstance(model, nn.Module)
+        or type(model) not in LAYOUTS
+        or getattr(model, "stem", "imagenet") != "imagenet"
+    ):
         known = ", ".join(sorted(kind.__name__ for kind in LAYOUTS))
         raise UsageError(f"{type(model).__name__}: weights are known for ImageNet's networks of the families {known}")
     return {name: rules(model) for name, rules in LAYOUTS[type(model)].items()}

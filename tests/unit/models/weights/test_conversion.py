@@ -134,7 +134,7 @@ def test_files_of_ours(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d", "resnext101_32x8d", "densenet121"]
+    ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d", "resnext101_32x8d", "densenet121"]  # noqa: RUF005
     + ["densenet161", "densenet169", "densenet201", "efficientnet_b0", "efficientnet_b1", "vit_b_16", "convnext_tiny"],
 )
 def test_logits_are_those_of_torchvision(name, tmp_path):
