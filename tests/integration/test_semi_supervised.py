@@ -42,11 +42,11 @@ def test_stopped_and_resumed_is_the_same_run(tmp_path, monkeypatch):
     assert np.abs(straight[".task_state['params']['head']['kernel']"] - straight[".params['head']['kernel']"]).max() > 0
     data = build_experiment(config).data
     run = inference.load(tmp_path / "straight")
-    found = run.predict(data.test.image).label
+    found = run.predict(data.test.image).labels
     assert np.mean(found == data.test.label) == pytest.approx(result["test_top1"])
 
 
-@pytest.mark.parametrize("name", ["temporal_ensembling", "mean_teacher"])
+@pytest.mark.parametrize("name", ["pi_model", "temporal_ensembling", "mean_teacher", "vat"])
 def test_one_device_and_two_agree(name, monkeypatch):
     """Two steps; each device has half the rows, and half of what is kept for every row."""
     config = few_labels(name)
