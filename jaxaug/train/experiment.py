@@ -197,7 +197,7 @@ def _parts(
     """(what the training is made of, the learned transform, what may be learned as it begins)."""
     with at("config.model"):
         model = models.create(**config.model.to_dict(), num_classes=data.num_classes)
-    transforms = {}
+    transforms: dict[str, Any] = {}
     for stage in ("train", "after", "strong"):
         with at(f"config.augment.{stage}"):
             transforms[stage] = [instantiate("augment", slot) for slot in config.augment[stage]]

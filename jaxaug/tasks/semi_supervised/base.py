@@ -167,7 +167,7 @@ class SemiSupervised(Classification):
             of_labelled, of_pseudo, of_consistency = self.weights(step)
             loss = of_labelled * supervised + of_pseudo * pseudo + of_consistency * terms.consistency
             counted = self.train_sums(rows_of(terms.output, slice(step.labelled)), head_of(terms.batch, step.labelled))
-            counted |= {"consistency": (terms.consistency, jnp.ones(())), **terms.sums}
+            counted = {**counted, "consistency": (terms.consistency, jnp.ones(())), **terms.sums}
             return loss, Aux(terms.model_state, loss_state, counted, terms.task_state)
 
         return objective
