@@ -18,6 +18,7 @@ from jaxaug.augment.functional import apply_policy
 from jaxaug.augment.host_transform import Transform
 from jaxaug.augment.mixing import cutmix, mixup
 from jaxaug.augment.policy_transform import policy
+from jaxaug.augment.scale_and_crop import random_scale_and_crop
 from jaxaug.augment.soft_crop import soft_crop
 from jaxaug.augment.transform import BatchTransform, LearnedTransform
 
@@ -47,6 +48,7 @@ __all__ = [
     "policy",
     "random_erasing",
     "random_resized_crop",
+    "random_scale_and_crop",
     "soft_crop",
 ]
 

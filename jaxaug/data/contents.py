@@ -15,7 +15,7 @@ READ_UP_TO = 2**30
 
 
 def row_arrays(data: Dataset, pool: Split | None = None) -> dict[str, np.ndarray]:
-    """Which rows there are: {split}_label and {split}_index of each split, int32 [N].
+    """Which rows there are: {split}_label and {split}_index of each split, int32 [N]; label maps are told as images are.
 
     Also clean_label, where some labels were changed on purpose, and files, UTF-8 [rows], where rows are files.
 
@@ -25,7 +25,9 @@ def row_arrays(data: Dataset, pool: Split | None = None) -> dict[str, np.ndarray
     """
     found = {}
     for name, split in _splits(data, pool).items():
-        found |= {f"{name}_index": np.asarray(split.index), f"{name}_label": np.asarray(split.label)}
+        found[f"{name}_index"] = np.asarray(split.index)
+        if split.label.ndim == 1:
+            found[f"{name}_label"] = np.asarray(split.label)
     if data.clean_label is not None:
         found["clean_label"] = data.clean_label
     if data.files is not None:
@@ -34,13 +36,18 @@ def row_arrays(data: Dataset, pool: Split | None = None) -> dict[str, np.ndarray
 
 
 def image_digests(data: Dataset, pool: Split | None = None) -> dict[str, str]:
-    """{split}_image -> the digest of its images: of what they hold, or of the file from which large ones are mapped."""
+    """{split}_image -> the digest of its images: of what they hold, or of the file from which large ones are mapped.
+
+    {split}_label, too, where rows have label maps.
+    """
     known: dict[int, str] = {}  # two splits may be one
     found = {}
     for name, split in _splits(data, pool).items():
         if id(split.image) not in known:
             known[id(split.image)] = _digest(split.image)
         found[f"{name}_image"] = known[id(split.image)]
+        if split.label.ndim > 1:
+            found[f"{name}_label"] = _digest(split.label)
     return found
 
 

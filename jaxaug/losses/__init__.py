@@ -12,6 +12,7 @@ from jaxaug.losses._arrays import apply, check_labels
 from jaxaug.losses._feature_statistics import FeatureStatistics
 from jaxaug.losses._isda import isda
 from jaxaug.losses._online_smoothing import online_label_smoothing
+from jaxaug.losses._segmentation import auxiliary, class_weights, lovasz, ohem, pixel_isda
 from jaxaug.losses._targets import (
     confidence,
     kl_divergence,
@@ -39,8 +40,10 @@ __all__ = [
     "LossTransform",
     "MetaParams",
     "apply",
+    "auxiliary",
     "chain",
     "check_labels",
+    "class_weights",
     "confidence",
     "create",
     "cross_entropy",
@@ -53,10 +56,13 @@ __all__ = [
     "learned_or_initial",
     "learned_targets",
     "learned_weights",
+    "lovasz",
     "mean_loss",
     "mixed_targets",
+    "ohem",
     "online_label_smoothing",
     "per_example_loss",
+    "pixel_isda",
     "soft_targets",
     "stateless",
 ]

@@ -16,9 +16,9 @@ DILATIONS = (1, 2, 4)  # of the residual blocks at an eighth of the image's size
 class FCN(nn.Module):
     """Image [B H W C] -> (features [B H/4 W/4 D], logits [B H/4 W/4 K]), sides rounded up; D is the last width.
 
-    Three halvings, dilated residual blocks and the average of the whole image at an eighth of its size, added to the maps
-    at a quarter. From no paper, after Long et al., Fully Convolutional Networks, CVPR 2015: for tests and for training on
-    a CPU. In training a second head speaks at a quarter, before the blocks.
+    Three halvings, dilated residual blocks and the average of the whole image at an eighth of its size, added to the
+    maps at a quarter. From no paper, after Long et al., Fully Convolutional Networks, CVPR 2015: for tests and for
+    training on a CPU. In training a second head speaks at a quarter, before the blocks.
 
     Attributes:
       num_classes: K, how many classes the head tells apart.
@@ -57,7 +57,7 @@ class FCN(nn.Module):
         for dilation in DILATIONS:
             maps = nn.relu(maps + unit(nn.relu(unit(maps, eighth, dilation=dilation)), eighth, dilation=dilation))
         whole = nn.relu(nn.Dense(eighth, dtype=self.dtype)(maps.mean((1, 2), keepdims=True)))
-        coarse = resize_bilinear(unit(maps + whole, eighth, 1), fine.shape[1:3])
+        coarse = resize_bilinear(unit(maps + whole, eighth, 1), (fine.shape[1], fine.shape[2]))
         features = nn.relu(coarse + unit(fine, eighth, 1))
         found = layers.with_head(layers.dropout(features, self.dropout_rate, train), self.num_classes)
         if not self.auxiliary or not (train or self.is_initializing()):
