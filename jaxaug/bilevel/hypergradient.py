@@ -165,7 +165,7 @@ def _scalar(name: str, loss: Callable[..., jax.Array]) -> Callable[..., jax.Arra
     def checked(*arguments: Tree) -> jax.Array:
         value = loss(*arguments)
         shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(value)]
-        if jax.tree.structure(value) != jax.tree.structure(0.0) or shapes != [()]:
+        if not jax.tree_util.all_leaves([value]) or shapes != [()]:
             raise UsageError(
                 f"hypergradient: {name} must return one number [], such as a mean over examples, with nothing "
                 f"beside it, got {f'shape {shapes[0]}' if hasattr(value, 'shape') else described(value)}"

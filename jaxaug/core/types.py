@@ -110,7 +110,7 @@ class LossInputs(flax.struct.PyTreeNode):
     output: ModelOutput
     batch: Batch
     meta: Tree
-    progress: Progress
+    progress: Progress | None
 
 
 class LossTransform(NamedTuple):

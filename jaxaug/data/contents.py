@@ -15,7 +15,7 @@ READ_UP_TO = 2**30
 
 
 def row_arrays(data: Dataset, pool: Split | None = None) -> dict[str, np.ndarray]:
-    """Which rows there are: {split}_label and {split}_index of each split, int32 [N]; label maps are told as images are.
+    """Which rows there are: {split}_label and {split}_index of each split, int32 [N]; label maps as images are.
 
     Also clean_label, where some labels were changed on purpose, and files, UTF-8 [rows], where rows are files.
 

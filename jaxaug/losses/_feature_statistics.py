@@ -63,7 +63,7 @@ def update_statistics(
     num_classes = statistics.count.shape[0]
     added = jnp.zeros(num_classes, features.dtype).at[labels].add(labels >= 0)
 
-    # From here on P = min(B, K) groups of examples, one for each class of the batch; where it has fewer, the last groups
+    # From here on P = min(B, K) groups of examples, one for each class of the batch; where it has fewer, the last ones
     # are empty and stand for classes that keep what they have. Group P takes the examples that do not count.
     size = min(num_classes, len(labels))
     classes = present_classes(added)[0][:size]

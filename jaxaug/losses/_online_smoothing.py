@@ -15,7 +15,7 @@ from jaxaug.losses.base import check_sizes
 
 
 class ClassAnswers(flax.struct.PyTreeNode):
-    """table [K K]: the soft target of each class, in use; sums [K K], count [K]: of this epoch; epoch []: its number."""
+    """table [K K]: the soft target of each class, in use; sums [K K], count [K]: of this one; epoch []: its number."""
 
     table: jax.Array
     sums: jax.Array

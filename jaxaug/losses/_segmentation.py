@@ -72,6 +72,8 @@ def pixel_isda(
         features = out.features.reshape(-1, out.features.shape[-1])
         after = update_statistics(state, features, coarse.reshape(-1), keep)
         used = after if order == "update_then_use" else state
+        if inputs.progress is None:
+            raise UsageError("pixel_isda: needs progress, the share of the training that is done")
         amount = strength * inputs.progress.step**power
         if resolution == "full":
             shift = _shift(inputs, used, label.reshape(-1), amount)

@@ -54,14 +54,14 @@ def at_least_float32(tree: Tree) -> Tree:
     return jax.tree.map(lambda x: x if x.dtype == dtype else x.astype(dtype), tree)
 
 
-def cross_entropy_inputs(output: ModelOutput, batch: Batch, meta: Tree, progress: Progress) -> LossInputs:
+def cross_entropy_inputs(output: ModelOutput, batch: Batch, meta: Tree, progress: Progress | None) -> LossInputs:
     """The inputs of plain cross-entropy: one-hot targets and weight 1, both 0 without a label; extra 0.
 
     Args:
       output: of the model for the batch; half precision is promoted to float32, once for all transforms.
       batch: with labels [B]; those outside 0..K-1 become -1, which no loss, statistic or divisor counts.
       meta: what a search may change for all rows together, `MetaParams.shared`; {} or None without one.
-      progress: how far the training is.
+      progress: how far the training is, None where that is not known.
     """
     output, num_classes = at_least_float32(output), output.logits.shape[-1]
     batch = batch.replace(label=jnp.where(has_class(batch.label, num_classes), batch.label, -1))

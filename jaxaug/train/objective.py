@@ -56,8 +56,9 @@ class Parts:
             return apply(image, key)
         image = image.reshape(self.groups, -1, *image.shape[1:])
         # Kernel and bias of the head are the same for all.
-        axes = (ModelOutput(0, 0, None, None), 0)
-        output, states = jax.vmap(apply, out_axes=axes)(image, jax.random.split(key, self.groups))
+        record: Any = ModelOutput
+        axes = record(features=0, logits=0, kernel=None, bias=None)
+        output, states = jax.vmap(apply, out_axes=(axes, 0))(image, jax.random.split(key, self.groups))
         features, logits = (x.reshape(-1, *x.shape[2:]) for x in (output.features, output.logits))
         state = jax.tree.map(lambda x: jnp.mean(x, axis=0), states)
         return output.replace(features=features, logits=logits), state

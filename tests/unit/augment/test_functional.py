@@ -110,7 +110,10 @@ def test_apply_op(channels):
         (lambda: apply_op("Rotate", images_of().astype(np.float32), np.zeros(13)), "images must be uint8"),
         (lambda: apply_op("Color", images_of(channels=2), np.zeros(13)), "1, 3 or 4 channels, got 2"),
         (lambda: apply_policy(jax.random.key(0), images_of()[0], SMALL), "images must be uint8"),
-        (lambda: apply_policy(jax.random.key(0), images_of(channels=2), SMALL), "needs images with 1 or 3 channels, got 2"),
+        (
+            lambda: apply_policy(jax.random.key(0), images_of(channels=2), SMALL),
+            "needs images with 1 or 3 channels, got 2",
+        ),
         (lambda: apply_policy(jax.random.key(0), images_of(), "randaugment"), "policy must be a Policy"),
         (lambda: apply_policy(jax.random.key(0), images_of().astype(int), SMALL, exact=False), "uint8 or float32"),
         (lambda: apply_op("Invert", np.zeros((1, 20_000, 1, 1), np.uint8), np.zeros(1)), "too large"),
