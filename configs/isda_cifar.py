@@ -47,7 +47,9 @@ ROWS = {
         240, 128, 0.1, (60, 120, 160, 200), 0.2, 5e-4,
     ),
     "resnext-29-16x64": ("resnext", {"cardinality": 16, "base_width": 64}, 350, 128, 0.05, (150, 225, 300), 0.1, 5e-4),
-    "densenet_bc-100-12": ("densenet", {"depth": 100, "growth_rate": 12}, 300, 64, 0.1, (150, 200, 250), 0.1, 1e-4),
+    "densenet_bc-100-12": (
+        "densenet", {"depth": 100, "growth_rate": 12, "stem_width": 24}, 300, 64, 0.1, (150, 200, 250), 0.1, 1e-4
+    ),
     "shake_shake-26-2x32": ("shake_shake", {"width": 32}, 1800, 64, 0.1, (), 0.1, 1e-4),
     "shake_shake-26-2x112": ("shake_shake", {"width": 112}, 1800, 64, 0.1, (), 0.1, 1e-4),
     "shake_resnext-29-2x4x64": ("shake_resnext", {"depth": 29, "cardinality": 4}, 1800, 64, 0.1, (), 0.1, 1e-4),
