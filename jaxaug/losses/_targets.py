@@ -152,8 +152,7 @@ def soft_targets(
         targets = p[:, None] * inputs.targets + (1.0 - p[:, None]) * _others(inputs.targets)
         return inputs.replace(targets=targets if target else inputs.targets, weight=inputs.weight * factor)
 
-    changed = {"targets"} if target else set()
-    changed |= {"weight"} if weight != "none" else set()
+    changed = {field for field, done in (("targets", target), ("weight", weight != "none")) if done}
     return stateless(apply, meta, name="soft_targets", reads={"visibility", *changed}, writes=changed)
 
 
