@@ -53,9 +53,9 @@ def pixel_isda(
       UsageError: an option is out of range; when used, images without label maps.
     """
     choices = {"covariance": COVARIANCES, "resolution": RESOLUTIONS, "order": ORDERS}
-    for what, value in (("covariance", covariance), ("resolution", resolution), ("order", order)):
-        if value not in choices[what]:
-            raise UsageError(f"pixel_isda: {what} must be one of {choices[what]}, got {value!r}")
+    for (what, known), value in zip(choices.items(), (covariance, resolution, order), strict=True):
+        if value not in known:
+            raise UsageError(f"pixel_isda: {what} must be one of {known}, got {value!r}")
     if not strength >= 0 or not power > 0 or not 0 < keep <= 1:
         raise UsageError(
             f"pixel_isda: strength must be at least 0, power above 0, keep in (0, 1], got {strength}, {power}, {keep}"
@@ -66,8 +66,7 @@ def pixel_isda(
         return init_statistics(num_classes, num_features, full=covariance == "full")
 
     def apply(state: FeatureStatistics, inputs: LossInputs) -> tuple[FeatureStatistics, LossInputs]:
-        label = _label_maps("pixel_isda", inputs)
-        out = inputs.output
+        label, out = _label_maps("pixel_isda", inputs), inputs.output
         coarse = resize_nearest(label, out.features.shape[1:3])
         features = out.features.reshape(-1, out.features.shape[-1])
         after = update_statistics(state, features, coarse.reshape(-1), keep)
@@ -244,7 +243,7 @@ def lovasz(factor: float = 1.0) -> LossTransform:
     The mean over the classes that the batch has, equation 9 there; pixels without a label count nowhere.
 
     Args:
-      factor: at least 0.
+      factor: what the loss is multiplied by before it is added, at least 0.
 
     Raises:
       UsageError: a negative factor.
@@ -265,7 +264,7 @@ def lovasz(factor: float = 1.0) -> LossTransform:
         # One class at a time, for sorting all of them needs [P K] numbers several times over.
         values, present = jax.lax.map(jax.checkpoint(of_class), jnp.arange(classes))
         value = jnp.sum(jnp.where(present, values, 0.0)) / jnp.maximum(jnp.sum(present), 1)
-        return inputs.replace(extra=inputs.extra + factor * value)
+        return inputs.replace(extra=inputs.extra + jnp.where(known, factor * value, 0.0))
 
     return stateless(apply, name="lovasz", reads={"label", "logits", "extra"}, writes={"extra"})
 

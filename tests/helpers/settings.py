@@ -14,6 +14,7 @@ SHAPES = {
     **dict.fromkeys(("cifar10", "cifar100", "svhn"), (32, 32, 3)),
     "folder": (256, 256, 3),
     "imagenet": (224, 224, 3),
+    "label_maps": (180, 240, 3),
 }
 
 

@@ -7,6 +7,7 @@ import pytest
 from helpers.settings import GOLDEN
 
 from jaxaug import losses
+from jaxaug.core.errors import UsageError
 from jaxaug.core.types import Batch, ModelOutput, Progress
 from jaxaug.tasks import Segmentation
 
@@ -71,3 +72,90 @@ def test_golden(prefix, golden_step):
             for array, name in zip(found, ("features", "weight", "bias"), strict=True):
                 expected = known(f"{which}_grad_{name}")[t]
                 np.testing.assert_allclose(array, expected.reshape(array.shape), rtol=1e-5, atol=1e-6)
+
+
+def pixels(seed=0, classes=3):
+    """LossInputs of two images of 4 x 5 pixels, some void."""
+    rng = np.random.default_rng(seed)
+    features = jnp.asarray(rng.normal(size=(2, 4, 5, 6)), jnp.float32)
+    output = output_of(features, jnp.asarray(rng.normal(size=(6, classes)), jnp.float32), jnp.zeros(classes))
+    return inputs_of(output, rng.integers(-1, classes, (2, 4, 5)), 0.5)
+
+
+def test_at_full_resolution_each_pixel_has_the_shift_of_its_own_label():
+    """Maps as large as the image: there both resolutions are the same."""
+    inputs, found = pixels(), []
+    for resolution in ("low", "full"):
+        loss = losses.pixel_isda(2.0, resolution=resolution)
+        found.append(loss.apply(loss.init(3, 6), inputs)[1].logits)
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-5)
+    void = ~np.asarray(inputs.batch.labelled)
+    np.testing.assert_array_equal(found[0][void], inputs.logits[void])
+    assert np.abs(found[0] - inputs.logits).max() > 0.01
+
+
+def test_ohem_keeps_the_hard_pixels():
+    inputs = pixels()
+    known = np.asarray(inputs.batch.labelled)
+    probability = np.asarray(jnp.sum(inputs.targets * jax.nn.softmax(inputs.logits), axis=-1))
+    for threshold, least in ((0.3, 0.0), (1e-6, 5), (1e-6, 0.25), (1e-6, 1000)):
+        loss = losses.ohem(threshold, least)
+        weight = np.asarray(loss.apply((), inputs)[1].weight)
+        wanted = min(known.sum(), int(np.ceil(least * known.sum())) if least < 1 else least)
+        limit = max(threshold, np.sort(probability[known])[wanted - 1] if wanted else 0)
+        kept = known & (probability <= limit)
+        np.testing.assert_allclose(weight, np.where(kept, known.sum() / kept.sum(), 0.0), rtol=1e-6)
+
+
+def test_class_weights():
+    inputs, label = pixels(), np.asarray(pixels().batch.label)
+    weights = np.array([1.0, 2.0, 4.0])
+    own = np.where(label >= 0, weights[label], 0.0)
+    for loss in (losses.class_weights((1.0, 2.0, 4.0)), losses.class_weights(by="median_frequency")):
+        state = loss.init(3, 6, class_counts=jnp.asarray([40.0, 20.0, 10.0]))
+        np.testing.assert_allclose(state / state[0], weights)
+        found = loss.apply(state, inputs)[1].weight
+        np.testing.assert_allclose(found, own / own[label >= 0].mean(), rtol=1e-6)
+    with pytest.raises(UsageError, match="3 classes need as many weights, got 2"):
+        losses.class_weights((1.0, 2.0)).init(3)
+
+
+def test_lovasz_is_one_minus_iou_of_sure_predictions():
+    """For probabilities 0 and 1 the surrogate is exact: the mean of 1 - IoU over the classes that are there."""
+    inputs = pixels()
+    label, known = np.asarray(inputs.batch.label), np.asarray(inputs.batch.labelled)
+    said = np.random.default_rng(1).integers(0, 3, len(label))
+    inputs = inputs.replace(logits=1e4 * jax.nn.one_hot(said, 3))
+    found = float(losses.lovasz(2.0).apply((), inputs)[1].extra[0])
+    iou = [np.sum(known & (label == k) & (said == k)) / np.sum(known & ((label == k) | (said == k))) for k in range(3)]
+    assert found == pytest.approx(2.0 * (1 - np.mean(iou)), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: losses.pixel_isda(resolution="half"), "resolution must be one of"),
+        (lambda: losses.pixel_isda(-1.0), "strength must be at least 0"),
+        (lambda: losses.auxiliary(-0.1), "auxiliary: weight must be at least 0"),
+        (lambda: losses.ohem(0.0), "ohem: threshold must be in"),
+        (lambda: losses.class_weights(by="rarity"), "class_weights: by must be one of"),
+        (lambda: losses.lovasz(-1.0), "lovasz: factor must be at least 0"),
+    ],
+)
+def test_refusals(make, message):
+    with pytest.raises(UsageError, match=message):
+        make()
+
+
+def test_images_without_label_maps_are_refused():
+    loss = losses.pixel_isda()
+    with pytest.raises(UsageError, match="is for label maps: use task 'segmentation'"):
+        losses.apply(
+            loss,
+            loss.init(3, 2),
+            features=np.ones((4, 2)),
+            logits=np.ones((4, 3)),
+            kernel=np.ones((2, 3)),
+            labels=np.zeros(4, int),
+            progress=0.5,
+        )
