@@ -44,7 +44,8 @@ def check_scale_of(name: str, images: Any) -> None:
     known = not isinstance(images, jax.core.Tracer) and getattr(images, "is_fully_addressable", True)
     if not known or not images.size or not jnp.issubdtype(images.dtype, jnp.floating):
         return
-    least, most = float(images.min()), float(images.max())
+    with jax.ensure_compile_time_eval():  # known images stay known while something else is traced
+        least, most = float(images.min()), float(images.max())
     if least >= 0.0 and 0.0 < most <= 1.0:
         raise UsageError(
             f"{name}: images must be on the 0..255 scale, got floats within {least:.3g}..{most:.3g}: multiply them by "

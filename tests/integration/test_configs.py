@@ -77,7 +77,15 @@ def test_every_field_can_be_set_from_the_command_line():
     assert not [name for name in found if hasattr(ConfigDict, name) or "." in name]
 
 
-@pytest.mark.parametrize(("name", "row"), [(name, row) for name in FILES for row in rows_of(name)])
+# Networks so deep that their shapes alone take seconds.
+DEEP = ("shake_pyramidnet-272", "densenet265", "densenet201", "densenet169")
+
+
+def marked(name, row):
+    return pytest.param(name, row, marks=[pytest.mark.slow] if row in DEEP else [])
+
+
+@pytest.mark.parametrize(("name", "row"), [marked(name, row) for name in FILES for row in rows_of(name)])
 def test_every_part_exists(name, row):
     """Model, losses, augmentation, optimiser and schedule are built; the model's shapes are computed."""
     get_config = module_of(name).get_config

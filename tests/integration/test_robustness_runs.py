@@ -14,7 +14,7 @@ from jaxaug.core.errors import Interrupted, UsageError
 from jaxaug.train import figures, robustness_eval, sweep, trainer
 from jaxaug.train.experiment import build_experiment
 from jaxaug.train.hooks.console import ProgressBar
-from jaxaug.train.robustness_eval import _curve, _measure
+from jaxaug.train.robustness_eval import _curve, measure
 
 
 def write_corruptions(folder, names, rows=20):
@@ -48,7 +48,7 @@ def test_corruptions(tmp_path):
     slots, built, directory = cifar(tmp_path, names=("fog", "snow"))
     (protocol,) = build(slots, built, directory).values()
     one = classifier(build_experiment(tiny_config()), eval_batch_size=8, data=built)
-    found = _measure(one, None, protocol, Asked(), "test")
+    found = measure(one, built.test, None, protocol, Asked(), "test")
     assert [(level["line"], level["severity"]) for level in found["levels"]] == [
         (name, severity) for name in ("fog", "snow") for severity in range(1, 6)
     ]
@@ -125,7 +125,6 @@ def test_a_run_with_robustness(tmp_path, monkeypatch):
     """Stopped in the second protocol, it goes on there, then writes its files and merges the figures."""
     config = tiny_config(robustness=("occlusion", "translation"))
     measured = []
-    measure = _measure
 
     def stop_in_translation(self, at, figures):
         if "translation" in self._title and at == 2:
@@ -137,7 +136,7 @@ def test_a_run_with_robustness(tmp_path, monkeypatch):
             trainer.train_and_evaluate(config, tmp_path)
     assert not (tmp_path / "result.json").exists()
     assert list(json.loads((tmp_path / "robustness.json").read_text())) == ["occlusion"]
-    monkeypatch.setattr(robustness_eval, "_measure", lambda *a: measured.append(a[-1]) or measure(*a))
+    monkeypatch.setattr(robustness_eval, "measure", lambda *a: measured.append(a[-1]) or measure(*a))
     result = trainer.train_and_evaluate(config, tmp_path, "run")
     assert measured == ["run: translation"]
     saved = json.loads((tmp_path / "robustness.json").read_text())

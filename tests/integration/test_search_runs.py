@@ -188,7 +188,7 @@ def with_learned(run):
 
 def test_what_was_learned_is_used_by_another_training(straight, tmp_path):
     """Another network on the same rows, and on fewer: it begins, and ends, with their weights and soft labels."""
-    workdir, config, _ = straight
+    workdir, _, _ = straight
     again = with_learned(workdir)
     again.seed, again.data.seed = 5, 0
     trainer.train_and_evaluate(again, tmp_path / "again")

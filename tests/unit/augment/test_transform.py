@@ -13,7 +13,16 @@ from jaxaug.core.types import Batch, MetaParams, Progress
 
 HALF = Progress(jnp.asarray(0.5), jnp.asarray(0.5))
 NAMES = list_names("augment")
-LEVELS = {"policy", "grayscale", "gaussian_blur", "color_jitter", "random_resized_crop", "lighting"}
+LEVELS = {
+    "policy",
+    "grayscale",
+    "gaussian_blur",
+    "color_jitter",
+    "random_resized_crop",
+    "lighting",
+    "random_scale_and_crop",
+}
+OPTIONS = {"random_scale_and_crop": {"size": (12, 10)}}
 SOFTENING = {"soft_crop", "pad_and_crop", "cutout", "random_resized_crop", "random_erasing"}
 
 
@@ -30,7 +39,7 @@ def changed(transform, label):
 @pytest.mark.parametrize("name", NAMES)
 def test_facts(name):
     """Name, scale, and the fields that a transform writes, as it does write them."""
-    transform = resolve("augment", name)(**({"soften": True} if name in SOFTENING else {}))
+    transform = resolve("augment", name)(**OPTIONS.get(name, {}), **({"soften": True} if name in SOFTENING else {}))
     assert transform.name == name
     assert (transform.scale == "levels") == (name in LEVELS)
     assert transform.reads | transform.writes <= FIELDS

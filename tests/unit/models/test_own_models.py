@@ -259,7 +259,7 @@ class _Broken(nn.Module):
     @nn.compact
     def __call__(self, image, train):
         maps = nn.Dense(3)(image)
-        features = maps if self.wrong == "rank" else maps.mean((1, 2))
+        features = maps.mean((1, 2))
         logits = nn.Dense(self.num_classes, name="classifier" if self.wrong == "head" else "head")(features)
         if self.wrong == "cache":
             self.variable("cache", "seen", lambda: jnp.zeros(()))
@@ -278,18 +278,20 @@ class _BrokenNNX(nnx.Module):
 
     def __call__(self, image):
         maps = self.body(image)
-        return {"features": maps} if self.wrong == "three" else maps if self.wrong == "rank" else maps[:, 0, 0, :2]
+        return {"features": maps} if self.wrong == "three" else maps[:, 0, 0, :2]
 
 
 MISTAKES = [
     (_Broken, "head", r"_Broken: its classifier must be a Dense .* named 'head'; .* are: Dense_0, classifier"),
-    (_Broken, "rank", r"_Broken: its features must be \[B 3\], what its head takes, got shape \(4, 5, 6, 3\)"),
-    (_Broken, "width", r"its features must be \[B 3\], what its head takes, got shape \(4, 2\)"),
-    (_Broken, "three", r"it must return \(features \[B D\], logits \[B K\]\), or features alone, got a tuple of 3"),
+    (
+        _Broken,
+        "width",
+        r"its features must be \[B 3\], what its head takes, or maps of them \[B h w 3\], got shape \(4, 2\)",
+    ),
+    (_Broken, "three", r"_Broken: its classifier must be .* layer named 'auxiliary_head'"),
     (_Broken, "logits", r"_Broken: its logits must be \[B 5\], got shape \(4, 1\)"),
     (_Broken, "cache", "_Broken: its state must be in 'batch_stats', got cache"),
     (_BrokenNNX, "head", r"_BrokenNNX: its classifier must be .* named 'head'; .* are: body, classifier"),
-    (_BrokenNNX, "rank", r"_BrokenNNX: its features must be \[B 3\], .* got shape \(4, 5, 6, 3\)"),
     (_BrokenNNX, "width", r"its features must be \[B 3\], .* got shape \(4, 2\)"),
     (_BrokenNNX, "three", "it must return .* or features alone, got a dict"),
 ]
