@@ -366,7 +366,7 @@ def test_read_only(tmp_path, how):
 # ---- killed
 
 
-@pytest.fixture(scope="module", params=["autodo", "deepaa"])
+@pytest.fixture(scope="module", params=["autodo", pytest.param("deepaa", marks=pytest.mark.slow)])
 def undisturbed(request, tmp_path_factory):
     """(word, config, what a run left alone ends with)."""
     word, folder = request.param, tmp_path_factory.mktemp(request.param)

@@ -114,7 +114,10 @@ def test_names(tmp_path, monkeypatch):
         build(({"name": own, "figure": "dim_error", "severity": 0.0},), small())
     for names, message in (
         (("occlusions",), r"config\.robustness: unknown robustness 'occlusions': did you mean 'occlusion'"),
-        (("fills",), r"config\.robustness: unknown robustness 'fills': valid names are corruptions, occlusion, trans"),
+        (
+            ("fills",),
+            r"config\.robustness: unknown robustness 'fills': valid names are corruptions, imagenet_c, imagenet_v2, occlusion",
+        ),
         (("occlusion", "occlusion"), r"config\.robustness: occlusion: is asked for twice"),
     ):
         with pytest.raises(UsageError, match=message):

@@ -208,7 +208,13 @@ def test_parameter_count_and_output_shapes(module, options, count, width):
     assert (features.shape, logits.shape) == ((2, width), (2, 10))
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+# One of each kind; what is deeper or wider takes seconds, and has its own command.
+QUICK_NAMES = {"resnet18", "resnet50", "resnext50_32x4d", "densenet121", "efficientnet_b0", "vit_s_16", "convnext_tiny"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICK_NAMES else [pytest.mark.slow]) for name in PUBLISHED]
+)
 def test_published_names(name):
     """Parameters as published, and nothing of the network itself left to choose."""
     model, image = build(name, {}, num_classes=1000), jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32)

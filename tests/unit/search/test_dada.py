@@ -150,7 +150,7 @@ def test_from_a_config_to_a_policy_that_trains(space, tmp_path):
         assert 1e-3 < np.abs(before - after).max() < 0.2
     assert 1e-3 < np.abs(begun.level - found.level).max() < 0.2
     assert not (tmp_path / "search" / "per_example.npz").exists()
-    config.search = "none"
+    config.search = {"name": "none"}
     config.augment.train = (policy_of(tmp_path / "search" / "policy.json"),)
     assert 0 <= trainer.train_and_evaluate(config, tmp_path / "train")["test_top1"] <= 1
     assert not (tmp_path / "train" / "policy.json").exists()
