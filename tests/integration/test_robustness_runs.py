@@ -116,7 +116,7 @@ def test_names(tmp_path, monkeypatch):
         (("occlusions",), r"config\.robustness: unknown robustness 'occlusions': did you mean 'occlusion'"),
         (
             ("fills",),
-            r"config\.robustness: unknown robustness 'fills': valid names are corruptions, imagenet_c, imagenet_v2, occlusion",
+            r"config\.robustness: unknown robustness 'fills': valid names are corruptions, imagenet_c, imagenet_v2",
         ),
         (("occlusion", "occlusion"), r"config\.robustness: occlusion: is asked for twice"),
     ):
