@@ -74,3 +74,7 @@ def test_fewer_rows():
     for size in (-1, 1348):
         with pytest.raises(UsageError, match="train_size"):
             subset_rows(data, size, 0)
+
+
+def test_one_is_a_row_and_less_a_share():
+    assert [splits.rows_to_cut(size, 10) for size in (0, 0.5, 1, 2)] == [0, 5, 1, 2]
