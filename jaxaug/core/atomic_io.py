@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -13,21 +14,25 @@ def write_text(path: pathlib.Path, text: str) -> None:
     """Write the text so that the file has its old or its new content at every moment, whatever happens."""
     if path.exists() and path.read_text() == text:
         return
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text)
-    os.replace(part, path)
+    with _replacing(path) as part:
+        part.write_text(text)
 
 
 def write_bytes(path: pathlib.Path, content: bytes) -> None:
     """Write the bytes, whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content)
-    os.replace(part, path)
+    with _replacing(path) as part:
+        part.write_bytes(content)
 
 
 def write_npz(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write the arrays as a compressed .npz, whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
+    with _replacing(path) as part, part.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def _replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A file to be written, which then takes the place of `path`."""
+    part = path.with_name(f".{path.name}.part")
+    yield part
     os.replace(part, path)

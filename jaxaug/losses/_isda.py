@@ -27,7 +27,7 @@ from jaxaug.losses._feature_statistics import (
     present_classes,
     update_statistics,
 )
-from jaxaug.losses.base import check_sizes, learned_factor
+from jaxaug.losses.base import check_choices, check_sizes, learned_factor
 
 _matmul = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 CHOICES = {
@@ -70,7 +70,7 @@ def isda(
     Raises:
       UsageError: an option is out of range; when used, arrays are missing or the state is that of other sizes.
     """
-    _check_choices(covariance=covariance, schedule=schedule, order=order, labels=labels)
+    check_choices("isda", CHOICES, covariance=covariance, schedule=schedule, order=order, labels=labels)
     if strength < 0 or not 0 < keep <= 1:
         raise UsageError(f"isda: strength must be >= 0 and keep in (0, 1], got {strength} and {keep}")
     if learned and strength == 0:
@@ -99,12 +99,6 @@ def isda(
 
     reads = {"features", "kernel", "progress", "logits", "dominant"} | ({"targets"} if labels == "expected" else set())
     return LossTransform(init, apply, meta, "isda", reads=frozenset(reads), writes=frozenset({"logits"}))
-
-
-def _check_choices(**given: str) -> None:
-    for what, value in given.items():
-        if value not in CHOICES[what]:
-            raise UsageError(f"isda: {what} must be one of {CHOICES[what]}, got {value!r}")
 
 
 def _check(state: FeatureStatistics, inputs: LossInputs, covariance: str) -> None:

@@ -17,11 +17,13 @@ from jaxaug.core.registry import Slot, register
 from jaxaug.core.types import LossInputs, LossTransform, ModelOutput
 from jaxaug.losses._feature_statistics import FeatureStatistics, init_statistics, update_statistics
 from jaxaug.losses._isda import augmented_logits
-from jaxaug.losses.base import at_least_float32, check_sizes, create, stateless
+from jaxaug.losses.base import at_least_float32, check_choices, check_sizes, create, stateless
 
-RESOLUTIONS = ("low", "full")
-COVARIANCES = ("diagonal", "full")
-ORDERS = ("update_then_use", "use_then_update")
+CHOICES = {
+    "covariance": ("diagonal", "full"),
+    "resolution": ("low", "full"),
+    "order": ("update_then_use", "use_then_update"),
+}
 
 
 @register("loss")
@@ -52,10 +54,7 @@ def pixel_isda(
     Raises:
       UsageError: an option is out of range; when used, images without label maps.
     """
-    choices = {"covariance": COVARIANCES, "resolution": RESOLUTIONS, "order": ORDERS}
-    for (what, known), value in zip(choices.items(), (covariance, resolution, order), strict=True):
-        if value not in known:
-            raise UsageError(f"pixel_isda: {what} must be one of {known}, got {value!r}")
+    check_choices("pixel_isda", CHOICES, covariance=covariance, resolution=resolution, order=order)
     if not strength >= 0 or not power > 0 or not 0 < keep <= 1:
         raise UsageError(
             f"pixel_isda: strength must be at least 0, power above 0, keep in (0, 1], got {strength}, {power}, {keep}"

@@ -187,6 +187,13 @@ def create(slots: Slot | Sequence[Slot]) -> LossTransform:
     return chain(*transforms)
 
 
+def check_choices(name: str, choices: Mapping[str, Sequence[str]], **given: str) -> None:
+    """Raises UsageError for an option of a loss that is none of its choices."""
+    for what, value in given.items():
+        if value not in choices[what]:
+            raise UsageError(f"{name}: {what} must be one of {choices[what]}, got {value!r}")
+
+
 def check_sizes(what: str, num_classes: int, num_features: int, least_features: int = 0) -> None:
     """Raises UsageError unless both are whole numbers, num_classes from 1 and num_features from least_features."""
     for name, value, least in (("num_classes", num_classes, 1), ("num_features", num_features, least_features)):

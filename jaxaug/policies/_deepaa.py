@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.resources
-import json
 import pathlib
 import zipfile
-from typing import Any
 
 import numpy as np
 
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import pick
 from jaxaug.ops.registry import OPS
+from jaxaug.policies._published import GEOMETRIC, published
 from jaxaug.policies.policy import Policy, make_policy
 
+FILE = "deepaa.json"
 NAMES = ("cifar_1", "cifar_2", "imagenet_1", "imagenet_2")
 RESIZED_CROPS = (1.0, 0.08)  # from the whole image to the smallest
 CUTOUTS = {False: 16.0, True: 60.0}  # pixels, on CIFAR and on ImageNet
@@ -35,7 +33,7 @@ def deepaa(name: str = "cifar_2", sign: bool = True) -> Policy:
     Raises:
       UsageError: another name.
     """
-    found = pick("policy of deepaa", name, _published())
+    found = pick("policy of deepaa", name, published(FILE)["policies"])
     pairs = [
         (pair["op"], 1.0 if pair["value"] is None else pair["level"] / (found["n_levels"] - 1))
         for pair in found["pairs"]
@@ -85,19 +83,11 @@ def _policy(pairs: list[tuple[str, float]], probabilities: list[list[float]], si
     ]
     ranges = {op: pair for op, pair in _ranges().items() if OPS[op].neutral is not None}
     ranges |= {"RandCutout": (0.0, CUTOUTS[large]), "RandCrop": CROPS, "RandResizeCrop": RESIZED_CROPS}
-    return make_policy([layers], ranges, signed=_signed(), noise=("sign",) if sign else ())
-
-
-def _signed() -> tuple[str, ...]:
-    return tuple(name for name, op in OPS.items() if op.signed)
+    return make_policy([layers], ranges, signed=GEOMETRIC, noise=("sign",) if sign else ())
 
 
 def _ranges() -> dict[str, tuple[float, float]]:
     """The same for all policies."""
-    return {op: (pair[0], pair[1]) for op, pair in _published()[NAMES[0]]["op_ranges"].items() if op in OPS}
-
-
-@functools.lru_cache
-def _published() -> dict[str, Any]:
-    file = importlib.resources.files("jaxaug") / "policies" / "published" / "deepaa.json"
-    return json.loads(file.read_text())["policies"]
+    return {
+        op: (pair[0], pair[1]) for op, pair in published(FILE)["policies"][NAMES[0]]["op_ranges"].items() if op in OPS
+    }

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import functools
-import importlib.resources
 import itertools
-import json
 import math
 import pathlib
 from collections.abc import Callable
@@ -17,10 +15,10 @@ from jaxaug.core.registry import pick
 from jaxaug.ops.registry import IDENTITY, OPS
 from jaxaug.policies._deepaa import NAMES as DEEPAA
 from jaxaug.policies._deepaa import deepaa, load_deepaa
+from jaxaug.policies._published import GEOMETRIC, published
 from jaxaug.policies.autodo import BLACK, affine, autodo_color, autodo_rand
 from jaxaug.policies.policy import Policy, make_policy
 
-GEOMETRIC = tuple(name for name, op in OPS.items() if op.signed)
 ENHANCERS = ("Brightness", "Color", "Contrast", "Sharpness")
 # torchvision's fourteen ops of RandAugment and TrivialAugment.
 TORCHVISION: tuple[str, ...] = (
@@ -130,7 +128,7 @@ def autoaugment(dataset: str = "cifar10") -> Policy:
     short = {"shearx": "ShearX", "sheary": "ShearY", "translatex": "ShiftX", "translatey": "ShiftY"}
     short |= {op.lower(): op for op in (*TORCHVISION, "Invert")}
     branches = []
-    for sub in _published("autoaugment.json")[name]:
+    for sub in published("autoaugment.json")[name]:
         ops = [(short[op.lower()], chance, level) for op, chance, level in sub]
         branches.append([_or_nothing(op, _level(op, level, 10, STANDARD), chance) for op, chance, level in ops])
     return make_policy(branches, STANDARD, signed=SIGNED, noise=("sign",), cover=BLACK)
@@ -253,11 +251,6 @@ def _pairs(file: str, name: str) -> Policy:
     """Sub-policies of two (op, probability, level), levels cut to [0, 1] as DADA's code does."""
     branches = [
         [_or_nothing(op, min(max(level, 0.0), 1.0), min(max(chance, 0.0), 1.0)) for op, chance, level in sub]
-        for sub in _published(file)[name]
+        for sub in published(file)[name]
     ]
     return make_policy(branches, signed=GEOMETRIC, noise=("sign",))
-
-
-@functools.lru_cache
-def _published(file: str) -> dict[str, Any]:
-    return json.loads((importlib.resources.files("jaxaug") / "policies" / "published" / file).read_text())

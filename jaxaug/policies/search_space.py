@@ -7,8 +7,8 @@ import numpy as np
 from jaxaug.core.errors import UsageError
 from jaxaug.ops.registry import IDENTITY, find_op
 from jaxaug.policies._deepaa import RESIZED_CROPS
+from jaxaug.policies._published import GEOMETRIC
 from jaxaug.policies.policy import RGB_MEAN, Policy, make_policy
-from jaxaug.policies.presets import GEOMETRIC
 
 COLORS = ("AutoContrast", "Invert", "Equalize", "Solarize", "Posterize", "Contrast", "Color", "Brightness", "Sharpness")
 AFFINE = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")

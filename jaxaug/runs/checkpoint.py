@@ -67,13 +67,13 @@ class Checkpointer:
     def restore(self, abstract: State, step: int | None = None) -> State | None:
         """The newest state (or that of `step`), None if there is none.
 
-          Args:
-            abstract: shapes, dtypes and shardings of the state this run expects (`jax.eval_shape`).
-            step: of a checkpoint that is there.
+        Args:
+          abstract: shapes, dtypes and shardings of the state this run expects (`jax.eval_shape`).
+          step: of a checkpoint that is there.
 
-          Raises:
-            UsageError: the checkpoint is of another model or data set, with the first differences.
-        CannotGoOnError: it is damaged.
+        Raises:
+          UsageError: the checkpoint is of another model or data set, with the first differences.
+          CannotGoOnError: it is damaged.
         """
         if self.latest is None:
             return None

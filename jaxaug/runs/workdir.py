@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 
 from jaxaug.core.atomic_io import write_text
 from jaxaug.core.errors import CannotGoOnError, UsageError
+from jaxaug.core.file_lock import hold
 from jaxaug.core.sharding import any_process, is_main_process
 from jaxaug.runs.history import RESTART, append_record, read_history, write_history
 from jaxaug.runs.inputs import Inputs, differences, read_inputs, save_inputs
@@ -233,21 +235,16 @@ def _locked(file: pathlib.Path) -> int:
 
     Raises UsageError if another process holds it, and OSError.
     """
-    held = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+    file.touch()
     try:
-        import fcntl
-
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(held, 0)
-        os.write(held, f"process {os.getpid()} on {platform.node()}".encode())
+        held = hold(file)
     except BlockingIOError:
-        who = os.read(held, 200).decode(errors="replace") or "another process"
-        os.close(held)
+        who = file.read_text(errors="replace") or "another process"
         raise UsageError(
             f"{who} works in the workdir {file.parent}: wait for it, stop it, or choose another --workdir"
         ) from None
-    except (ImportError, OSError):  # a system or a file system without locks, or without room for the name
-        pass
+    with contextlib.suppress(OSError):  # a full disk has no room for the name
+        file.write_text(f"process {os.getpid()} on {platform.node()}")
     return held
 
 
