@@ -5,7 +5,7 @@
     python main.py --config=configs/autodo_imagenet.py:all,grid ...     # imbalance 10 with 0 and 10 % of wrong labels
     ... --config.loss.learned_targets.rank=16       # soft labels of 16 numbers a row instead of 1,000
 
-The path holds train/<class>/*.JPEG and val/<class>/*.JPEG, as folders or tar files (docs/training.md). 256,233 training
+The path holds train/<class>/*.JPEG and val/<class>/*.JPEG, as folders or tar files (docs/data.md). 256,233 training
 rows, 20 %, are kept for validation. Soft labels of all classes take 4.1 GB and as much for their moments, spread over
 the devices. Here the policies RAND, AUTO, DADA come after the random resized crop, there before it; validation rows of
 the search are cut to the middle, there at random (docs/deviations.md).

@@ -5,7 +5,7 @@
     python main.py --config=configs/deepaa_eval_imagenet.py --config.model.depth=200 ...           # ResNet-200
     python main.py --config=configs/deepaa_eval_imagenet.py --config.augment.train.policy.file=policy.json ...   # yours
 
-The path holds train/<class>/*.JPEG and val/<class>/*.JPEG, as folders or tar files (docs/training.md). Photographs are
+The path holds train/<class>/*.JPEG and val/<class>/*.JPEG, as folders or tar files (docs/data.md). Photographs are
 resized to 256 on the shorter side and cut to the middle 256 as they are read, augmented on the device, and cut to the
 middle 224, test images likewise. The released code augments them in their own size, and its random resized crop gives
 224 pixels of which nothing is cut (docs/deviations.md).

@@ -4,7 +4,7 @@
     ... --config.search.network=RUN                             # search with the trained network of that run
     python main.py --config=configs/deepaa_eval_imagenet.py --config.augment.train.policy.file=RUN/policy.json ...
 
-The path holds train/<class>/*.JPEG and val/<class>/*.JPEG, as folders or tar files (docs/training.md). 400,000 training
+The path holds train/<class>/*.JPEG and val/<class>/*.JPEG, as folders or tar files (docs/data.md). 400,000 training
 rows are kept for validation and 100,000 to search with, as there; the network is trained on the other 781,167 with a
 random resized crop and mirroring. The released code loads that network; its recipe is not released, and this one is
 torchvision's first. The search sees photographs resized and cut to the middle 224 before the policy; there the policy

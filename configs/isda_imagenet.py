@@ -4,7 +4,7 @@
     python main.py --config=configs/isda_imagenet.py:resnext101_32x8d --config.data.path=/data/imagenet
     ... --config.loss='()'                                                                     # plain cross-entropy
 
-The path holds train/<class>/*.JPEG and val/<class>/*.JPEG, as folders or tar files (docs/training.md). The word after
+The path holds train/<class>/*.JPEG and val/<class>/*.JPEG, as folders or tar files (docs/data.md). The word after
 the colon names the network. Error % in the paper, top-1 / top-5, plain and ISDA, and lambda:
     resnet50            23.0 / 6.8    21.9 / 6.3    7.5
     resnet101           21.7 / 6.1    20.8 / 5.7    5

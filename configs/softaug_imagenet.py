@@ -6,7 +6,7 @@
     python main.py --config=configs/softaug_imagenet.py:ra ...         # these two, then RandAugment
     ... --config.model.name=resnet101
 
-The path holds train/<class>/*.JPEG and val/<class>/*.JPEG, as folders or tar files (docs/training.md).
+The path holds train/<class>/*.JPEG and val/<class>/*.JPEG, as folders or tar files (docs/data.md).
 The paper has ImageNet and ImageNet-V2 with ResNets, but neither code nor settings of them have been released. Here
 photographs are resized and cut to the middle, as for evaluation, and then moved by the paper's offsets, 0.3 sides
 (sigma); the power 2, the fill and the closing epochs are those of its CIFAR code; network, rate, decay and 90 epochs

@@ -33,7 +33,7 @@ class Transform:
     (torch.manual_seed in the main process, else the worker's `random`).
 
     In a forked worker this may be called, `policies.apply_numpy` and `ops.apply_numpy`; all else calls JAX, and hangs.
-    Workers that are to call it are started anew, with multiprocessing_context="spawn": docs/training.md says how.
+    Workers that are to call it are started anew, with multiprocessing_context="spawn": docs/augment.md says how.
 
     Args:
       policy: what may happen to an image.
