@@ -23,15 +23,20 @@ COMMANDS = {
     "label-errors": label_errors,
     "options": options,
 }
-MISTAKE = 2
+MISTAKE, STOPPED = 2, 3
+EXIT_CODES = (
+    "exit codes: 0, done; 2, a mistake, told in one line; 3, stopped as asked by Ctrl-C or SIGTERM: a training is saved "
+    "and goes on with the same command; 1, any other error."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command: 0, or 2 after a mistake of the user's, which is told in one line."""
-    parser = argparse.ArgumentParser("jaxaug", description=__doc__, allow_abbrev=False)
+    """Run a command: 0, 2 after a mistake of the user's, which is told in one line, or 3 if it was stopped as asked."""
+    parser = argparse.ArgumentParser("jaxaug", description=__doc__, epilog=EXIT_CODES, allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar=" | ".join(COMMANDS))
     for name, module in COMMANDS.items():
-        one = commands.add_parser(name, help=module.HELP, description=module.__doc__, allow_abbrev=False)
+        about = {"help": module.HELP, "description": module.__doc__, "epilog": EXIT_CODES}
+        one = commands.add_parser(name, **about, allow_abbrev=False)
         module.add_arguments(one)
     chosen, others = parser.parse_known_args(arguments)
     try:
@@ -41,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return MISTAKE
     except Interrupted as stopped:
         print(f"\n{stopped}\nThe same command goes on from there.", file=sys.stderr)
+        return STOPPED
     except BrokenPipeError:  # whoever read the output has enough of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

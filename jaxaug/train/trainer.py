@@ -150,6 +150,8 @@ def _trained(
         trainer = Trainer(experiment, folder, checkpointer, stop, title)
         folder.begin()
         if is_main_process():
+            print(_first_line(title, int(trainer.state.step), experiment.total_steps, folder.path))
+        if is_main_process():
             save_signature(folder.path / SIGNATURE, signature_of(experiment.data))
         history = trainer.run()
     finally:
@@ -162,6 +164,13 @@ def _trained(
     if experiment.data.test is experiment.data.validation:
         found["reported_on"] = "validation"  # what is called test in the figures
     return trainer.state, summarize_history(history, metric) | found
+
+
+def _first_line(title: str, step: int, total: int, path: pathlib.Path) -> str:
+    """Whether a training begins or goes on."""
+    if not step:
+        return f"{title}: begins, {total} steps ({path})"
+    return f"{title}: goes on from step {step} of {total} ({path})"
 
 
 def _finished(experiment: Experiment, state: TrainState, folder: Workdir, stop: StopSignal, title: str) -> SearchRun:

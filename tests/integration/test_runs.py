@@ -11,6 +11,7 @@ from helpers.run_state import assert_same, final_state, stop_at
 from helpers.settings import ROOT, tiny_config
 from matplotlib.figure import Figure
 
+from jaxaug.cli.main import STOPPED, main
 from jaxaug.core.errors import Interrupted, UsageError
 from jaxaug.core.sharding import put_global, replicated, sharded_along
 from jaxaug.runs.checkpoint import Checkpointer
@@ -51,19 +52,36 @@ def test_a_complete_run_is_not_repeated(straight, capsys):
     assert capsys.readouterr().out == f"digits: finished before; nothing was trained ({workdir.resolve()})\n"
 
 
-@pytest.mark.parametrize(("number", "step"), [(signal.SIGTERM, 30), (signal.SIGINT, 42)])
-def test_stopped_and_resumed_is_the_same_run(straight, tmp_path, monkeypatch, number, step):
-    """A signal in the middle or at the end of an epoch saves; the same call goes on to bitwise the same state."""
+def test_stopped_and_resumed_is_the_same_run(straight, tmp_path, monkeypatch, capsys):
+    """A signal at the end of an epoch saves; the same call goes on to bitwise the same state, and says so at first."""
     _, config, result = straight
     with monkeypatch.context() as patch:
-        stop_at(patch, number, step)
-        with pytest.raises(Interrupted, match=f"step {step} of 63"):
+        stop_at(patch, signal.SIGINT, 42)
+        with pytest.raises(Interrupted, match="step 42 of 63"):
             trainer.train_and_evaluate(config, tmp_path)
+    assert capsys.readouterr().out.splitlines()[0] == f"digits: begins, 63 steps ({tmp_path.resolve()})"
     assert not (tmp_path / "result.json").exists()
     resumed = trainer.train_and_evaluate(config, tmp_path)
+    assert capsys.readouterr().out.splitlines()[0] == f"digits: goes on from step 42 of 63 ({tmp_path.resolve()})"
     assert_same(final_state(tmp_path, config), final_state(straight[0], config))
     assert {k: v for k, v in resumed.items() if "test" in k} == {k: v for k, v in result.items() if "test" in k}
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 3
+
+
+def test_a_command_that_was_stopped_has_an_exit_code_of_its_own(straight, tmp_path, monkeypatch, capsys):
+    """A signal in the middle of an epoch: 3; 0 when the same command has gone on, to bitwise the same state."""
+    file, (workdir, config, _) = tmp_path / "tiny.py", straight
+    file.write_text(
+        "from helpers.settings import tiny_config\n\n\ndef get_config():\n    return tiny_config(epochs=3)\n"
+    )
+    command = ["train", f"--config={file}", f"--workdir={tmp_path}/run", "--quiet"]
+    with monkeypatch.context() as patch:
+        stop_at(patch, signal.SIGTERM, 30)
+        assert main(command) == STOPPED == 3
+    assert "step 30 of 63" in (told := capsys.readouterr()).err
+    assert not told.out
+    assert main(command) == 0
+    assert_same(final_state(tmp_path / "run" / "convnet" / "seed_0", config), final_state(workdir, config))
 
 
 @pytest.mark.parametrize(("changes", "tolerance"), [({"steps_per_dispatch": 4}, 2e-4), ({"place": "host"}, 0.0)])

@@ -36,7 +36,7 @@ def test_a_mistake_is_one_line_and_status_2(answering, capsys):
 
 def test_a_stopped_run_is_no_mistake(answering, capsys):
     answering(Interrupted("stopped as asked"))
-    assert main(["results", "x"]) == 0
+    assert main(["results", "x"]) == module.STOPPED == 3
     assert capsys.readouterr().err == "\nstopped as asked\nThe same command goes on from there.\n"
 
 
@@ -51,7 +51,9 @@ def test_every_command_has_its_help(name, capsys):
     with pytest.raises(SystemExit) as ended:
         main([name, "--help"])
     assert ended.value.code == 0
-    assert COMMANDS[name].__doc__.split()[0] in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert COMMANDS[name].__doc__.split()[0] in told
+    assert "3, stopped as asked" in " ".join(told.split())
 
 
 @pytest.mark.parametrize("arguments", [[], ["trian"]])
