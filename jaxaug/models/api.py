@@ -8,6 +8,7 @@ layer named `auxiliary_head`. Parameters and BatchNorm statistics travel as plai
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import inspect
 from collections.abc import Callable, Mapping
@@ -113,6 +114,7 @@ def apply_model(
     *,
     train: bool,
     key: jax.Array | None = None,
+    frozen: Callable[[str], bool] | None = None,
 ) -> tuple[ModelOutput, Tree]:
     """What a model says of images, a pure function.
 
@@ -123,6 +125,8 @@ def apply_model(
       image: [B H W C] float32, normalised.
       train: whether BatchNorm uses the batch and layers such as dropout are random.
       key: needed for training a model with dropout or another random layer.
+      frozen: whether the layer at a path such as "stage1_block1/BatchNorm_0" is not trained: its BatchNorm then uses
+        its running statistics, which stay. In an NNX model whose call takes `train` they only stay.
 
     Returns:
       (output, model_state after it: the same one if not `train`).
@@ -131,17 +135,32 @@ def apply_model(
       UsageError: the model returns something else than features [B D] and logits [B K], or maps of them.
     """
     if isinstance(model, NNXModel):
-        out, model_state = model.apply(params, model_state, image, train=train, key=key)
+        out, model_state = model.apply(params, model_state, image, train=train, key=key, frozen=frozen)
     else:
         rngs = {} if key is None else {"dropout": key}
         variables = {"params": params, "batch_stats": model_state}
         if train:
             mode = _mode(model, True)
-            out, changed = model.apply(variables, image, **mode, rngs=rngs, mutable=["batch_stats"])
+            with _running_statistics(frozen):
+                out, changed = model.apply(variables, image, **mode, rngs=rngs, mutable=["batch_stats"])
             model_state = changed.get("batch_stats", model_state)
         else:
             out = model.apply(variables, image, **_mode(model, False))
     return _output_of(_name_of(model), out, params), model_state
+
+
+def _running_statistics(frozen: Callable[[str], bool] | None) -> contextlib.AbstractContextManager:
+    """While a Linen model is called, the batch norms of frozen layers work as evaluated."""
+
+    def intercept(call: Callable, args: Any, options: Any, context: Any) -> Any:
+        norm = context.module
+        if frozen is None or not isinstance(norm, nn.BatchNorm) or not frozen("/".join(norm.path)):
+            return call(*args, **options)
+        # Whoever made the layer may have told it otherwise, and only one of the two may.
+        object.__setattr__(norm, "use_running_average", None)
+        return call(*args[:1], **{**options, "use_running_average": True})
+
+    return contextlib.nullcontext() if frozen is None else nn.intercept_methods(intercept)
 
 
 def apply_head(head: Tree, features: jax.Array) -> ModelOutput:

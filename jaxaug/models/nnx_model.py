@@ -89,7 +89,14 @@ class NNXModel:
         return structure.params.to_dict(params), structure.model_state.to_dict(rest)
 
     def apply(
-        self, params: Tree, model_state: Tree, image: jax.Array, *, train: bool, key: jax.Array | None = None
+        self,
+        params: Tree,
+        model_state: Tree,
+        image: jax.Array,
+        *,
+        train: bool,
+        key: jax.Array | None = None,
+        frozen: Callable[[str], bool] | None = None,
     ) -> tuple[Any, Tree]:
         """(what the module returns, its state after that), a pure function.
 
@@ -100,6 +107,8 @@ class NNXModel:
           train: is handed to a call that has an argument of that name; otherwise the module is put into its training
             or evaluation mode.
           key: for dropout and the like, a stream of random numbers of each layer's own.
+          frozen: whether the layer at a path, names joined with "/", is not trained: its state then stays, and a batch
+            norm that was not told otherwise uses it.
 
         Raises:
           UsageError: there is no key to train a module with that has random layers.
@@ -118,8 +127,13 @@ class NNXModel:
             out = module(image, train=train)
         else:
             module.train() if train else module.eval()
+            for path, layer in nnx.iter_modules(module) if frozen else ():
+                if isinstance(layer, nnx.BatchNorm) and frozen("/".join(map(str, path))):
+                    layer.eval()
             out = module(image)
-        return out, structure.model_state.to_dict(_split(module)[3]) if train else model_state
+        if not train:
+            return out, model_state
+        return out, _kept(model_state, structure.model_state.to_dict(_split(module)[3]), frozen)
 
     @functools.cached_property
     def structure(self) -> _Structure:
@@ -136,6 +150,16 @@ class NNXModel:
 
         params, streams, rest = jax.eval_shape(split)
         return _Structure(kept[0], _layout_of(params), _layout_of(rest), streams)
+
+
+def _kept(before: Tree, after: Tree, frozen: Callable[[str], bool] | None) -> Tree:
+    """The state after a call, in frozen layers that before it."""
+    if frozen is None:
+        return after
+    old = flatten_dict(before)
+    return unflatten_dict(
+        {path: old[path] if frozen("/".join(path[:-1])) else x for path, x in flatten_dict(after).items()}
+    )
 
 
 def _begin(streams: Any, key: jax.Array | None) -> Any:

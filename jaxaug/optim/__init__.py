@@ -1,6 +1,7 @@
 """Optimisers and learning-rate schedules, from optax."""
 
 from jaxaug.optim.optimizers import adamw, create, sgd
+from jaxaug.optim.rates import Rates, frozen_by, layer_rates, with_rates
 from jaxaug.optim.schedules import (
     Schedule,
     ScheduleRule,
@@ -13,17 +14,21 @@ from jaxaug.optim.schedules import (
 )
 
 __all__ = [
+    "Rates",
     "Schedule",
     "ScheduleRule",
     "adamw",
     "constant",
     "cosine",
     "create",
+    "frozen_by",
+    "layer_rates",
     "linear",
     "make_schedule",
     "polynomial",
     "sgd",
     "steps",
+    "with_rates",
 ]
 
 

@@ -11,6 +11,7 @@ import optax
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import Slot, instantiate, pick, register
 from jaxaug.core.types import Tree
+from jaxaug.optim.rates import Rates, check_rates, with_rates
 from jaxaug.optim.schedules import Schedule, make_schedule
 
 
@@ -22,6 +23,8 @@ def create(
     learning_rate: float = 0.1,
     schedule: Slot = "cosine",
     clip: float = 0.0,
+    rates: Rates = (),
+    layer_decay: float = 1.0,
     **options: Any,
 ) -> tuple[optax.GradientTransformation, Schedule]:
     """The optimiser of a name, with its schedule.
@@ -33,6 +36,9 @@ def create(
       learning_rate: the largest rate, above 0.
       schedule: the rate over the training, a name or `{"name": ..., option: value}` (see `make_schedule`).
       clip: the largest global norm of the gradient, 0 for none.
+      rates: pairs of a pattern of paths and what the rate is multiplied by there, (("head", 1.0), ("*", 0.1)); the
+        first that matches counts, 0 freezes.
+      layer_decay: what the rate is multiplied by for each stage or block that lies between a layer and the head.
       **options: of the optimiser.
 
     Returns:
@@ -43,9 +49,11 @@ def create(
     """
     if not learning_rate > 0 or not clip >= 0:
         raise UsageError(f"optim: learning_rate must be above 0 and clip at least 0, got {learning_rate} and {clip}")
+    check_rates(rates, layer_decay)
     rate = make_schedule(schedule, learning_rate=learning_rate, steps_per_epoch=steps_per_epoch, epochs=epochs)
     tx = instantiate("optimizer", {"name": name, **options}, rate)
-    return (optax.chain(optax.clip_by_global_norm(clip), tx) if clip else tx), rate
+    tx = optax.chain(optax.clip_by_global_norm(clip), tx) if clip else tx
+    return with_rates(tx, rates, layer_decay), rate
 
 
 @register("optimizer")

@@ -121,6 +121,22 @@ def equal(one, other):
     return jax.tree.structure(one) == jax.tree.structure(other) and all(jax.tree.leaves(same))
 
 
+@pytest.mark.parametrize(("name", "norm"), [("OfLinen", "BatchNorm_0"), ("OfNNX", "norm"), ("ToldNNX", "norm")])
+def test_a_frozen_norm_keeps_its_statistics(name, norm):
+    """And uses them, so that in training, too, the features are those of an evaluation."""
+    model, params, state = start(name, **({} if name == "ToldNNX" else {"rate": 0.0}))
+    trained, moved = apply(model, params, state, IMAGE, KEYS[0], True)
+    frozen, kept = models.apply_model(model, params, state, IMAGE, train=True, key=KEYS[0], frozen=norm.__eq__)
+    assert equal(kept, state)
+    assert not equal(moved, state)
+    if name != "ToldNNX":
+        evaluated, _ = apply(model, params, state, IMAGE, KEYS[0], False)
+        np.testing.assert_allclose(frozen.logits, evaluated.logits, atol=1e-6)
+        assert not np.allclose(frozen.logits, trained.logits, atol=1e-3)
+    _, other = models.apply_model(model, params, state, IMAGE, train=True, key=KEYS[0], frozen="conv".__eq__)
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), other, moved)
+
+
 @pytest.mark.parametrize("name", RANDOM | STILL)
 def test_init_is_a_function_of_the_key(name):
     model, params, state = start(name, **(RANDOM | STILL)[name])
