@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import hashlib
 import importlib.resources
@@ -19,10 +18,10 @@ from jaxaug.label_errors.odd import duplicates, odd_images
 from jaxaug.label_errors.reading import Rows
 from jaxaug.label_errors.scores import LabelIssues, precision
 from jaxaug.label_errors.sheet import caption, picture_sheet
+from jaxaug.viz.page import embedded_json, is_small, picture_address, style
 
 TABLE, SHEET, SUMMARY, PAGE = "label_errors.csv", "label_errors.png", "label_errors.json", "label_errors.html"
 ON_SHEET, DOTS = 64, 120  # pictures, and dots per inch
-SMALL = 96  # pixels: pictures up to that side are shown with their pixels
 MOST_PAIRS = 1000  # of duplicates
 
 
@@ -112,22 +111,18 @@ def _page(
         + [f"skipped: {file}: {why}" for file, why in rows.skipped],
         "rows": [_card(rows, issues, odd, int(row)) for row in shown],
     }
-    # "</script>" in a name must not end the data.
-    text = json.dumps(data).replace("<", "\\u003c")
-    return importlib.resources.files("jaxaug.label_errors").joinpath("page.html").read_text().replace("__DATA__", text)
+    template = importlib.resources.files("jaxaug.label_errors").joinpath("page.html").read_text()
+    return template.replace("__STYLE__", style()).replace("__DATA__", embedded_json(data))
 
 
 def _card(rows: Rows, issues: LabelIssues, odd: dict[int, str], row: int) -> dict[str, Any]:
-    picture, content = rows.picture(row), io.BytesIO()
-    small = max(picture.size) <= SMALL
-    picture.save(content, **({"format": "PNG"} if small else {"format": "JPEG", "quality": 85}))
-    kind = "png" if small else "jpeg"
+    picture = rows.picture(row)
     return {
         "key": key_of(rows, row),
         "given": int(rows.label[row]),
         "suggested": int(issues.suggested[row]),
         "score": round(float(issues.score[row]), 4),
         "note": odd.get(row, ""),
-        "small": small,
-        "image": f"data:image/{kind};base64,{base64.b64encode(content.getvalue()).decode()}",
+        "small": is_small(picture.size),
+        "image": picture_address(picture),
     }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxaug.viz.figure import new_figure
+from jaxaug.viz.page import pixels_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,7 +43,7 @@ def picture_sheet(images: np.ndarray, captions: Sequence[str]) -> Figure:
     for i, (image, words) in enumerate(zip(images, captions, strict=True)):
         middle, low = CELL * (i % columns + 0.5), step * (i // columns + 1) - MARGIN
         place = (middle - width / 2, middle + width / 2, low, low - height)
-        panel.imshow(_pixels(image), cmap="gray", vmin=0, vmax=255, extent=place, aspect="auto")
+        panel.imshow(pixels_of(image), cmap="gray", vmin=0, vmax=255, extent=place, aspect="auto")
         panel.text(middle, low - height - MARGIN / 4, words, fontsize=8, ha="center", va="bottom")
     return figure
 
@@ -58,9 +59,3 @@ def caption(names: Sequence[str], given: int, suggested: int) -> str:
 def _short(name: str) -> str:
     name = " ".join(name.split()).replace("$", r"\$")
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
-
-
-def _pixels(image: np.ndarray) -> np.ndarray:
-    """[H W C] -> [H W] or [H W 3] uint8; of other numbers of channels the mean, since a picture has to be shown."""
-    image = np.clip(np.round(image), 0, 255)
-    return image.astype(np.uint8) if image.shape[-1] == 3 else image.mean(axis=-1).astype(np.uint8)
