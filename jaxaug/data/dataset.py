@@ -240,7 +240,8 @@ def assemble(
       test: the same for the test rows; None where there are none: a run then reports on the validation rows.
       num_classes: K.
       class_names: K names.
-      mean, std: per channel on the 0..1 scale; None computes both from the training rows left after the cut.
+      mean: per channel on the 0..1 scale; None computes it and std from the training rows left after the cut.
+      std: as `mean`.
       statistics_source: where the given mean and std come from.
       validation_size: rows to cut, or, below 1, a share of the training rows; 0 cuts none.
       seed: of the cut, which depends on it, the labels and the size only; each class gives its share of rows

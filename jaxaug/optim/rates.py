@@ -13,6 +13,7 @@ from jaxaug.core.errors import UsageError
 from jaxaug.core.types import Tree
 
 Rates = Sequence[tuple[str, float]]
+"""(pattern of paths, what the learning rate of those parameters is multiplied by), the first that fits."""
 TRAINED, FROZEN = "trained", "frozen"
 # How the networks call the layers before their first stage, and those that belong to a stage or block by its number.
 STEM = re.compile(r"(stem|stem_norm|patch_embedding|class_token|position_embedding|Conv_0|BatchNorm_0)(/|$)")
