@@ -25,8 +25,8 @@ COMMANDS = {
 }
 MISTAKE, STOPPED = 2, 3
 EXIT_CODES = (
-    "exit codes: 0, done; 2, a mistake, told in one line; 3, stopped as asked by Ctrl-C or SIGTERM: a training is saved "
-    "and goes on with the same command; 1, any other error."
+    "exit codes: 0, done; 2, a mistake, told in one line; 3, stopped as asked by Ctrl-C or SIGTERM: a training is "
+    "saved and goes on with the same command; 1, any other error."
 )
 
 

@@ -56,6 +56,7 @@ def default_config() -> ConfigDict:
             "variants": {},  # name -> changes of this config; each is run with every seed and compared
             "epochs": 30,
             "batch_size": 64,  # of all devices and processes together
+            "accumulate": 1,  # micro-batches of a step: so many times less memory for activations, a third more time
             "eval_batch_size": 512,
             "steps_per_dispatch": 1,  # training steps per call of the device; more helps small models on a GPU
             "log_every": 50,  # steps between updates of the progress bar and checks for a non-finite loss

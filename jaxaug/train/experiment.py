@@ -213,7 +213,8 @@ def _parts(
         meta = chain.meta(data.num_classes) if chain.meta else MetaParams()
     check_parts([*transforms["train"], *strong, *transforms["after"]], chain, task)
     groups = views if config.augment.views_apart else 1
-    parts = Parts(task, model, augment, chain, **counts, groups=groups, strong=of_strong, labelled=config.batch_size)
+    sizes: dict[str, Any] = {"groups": groups, "labelled": config.batch_size, "accumulate": config.accumulate}
+    parts = Parts(task, model, augment, chain, **counts, **sizes, strong=of_strong)
     return parts, learned, merge_meta_params([learned_meta, meta])
 
 
@@ -273,6 +274,9 @@ def _trace(experiment: Experiment, parts: Parts) -> Any:
         state = experiment.abstract_state()  # a model that cannot take such images says so here
     with at("config.augment"):
         jax.eval_shape(one_batch, state)
+    if experiment.config.accumulate > 1:  # a task may give the model other numbers of rows
+        rows = experiment.config.batch_size + experiment.streams.unlabelled_batch_size
+        jax.eval_shape(experiment.train_step, state, batch_of(rows))
     if search is None:
         return None
     with at("config.search"):
@@ -286,10 +290,16 @@ def _trace(experiment: Experiment, parts: Parts) -> Any:
 def _check_sizes(config: ConfigDict, size: int) -> None:
     if config.seed >= 2**32:
         raise UsageError(f"config.seed must be below 2**32, got {config.seed}")
-    sizes = ("epochs", "batch_size", "eval_batch_size", "steps_per_dispatch", "log_every", "eval_every", "save_every")
-    for name, least in [("seed", 0), *((name, 1) for name in sizes)]:
+    sizes = ("epochs", "batch_size", "accumulate", "eval_batch_size", "steps_per_dispatch")
+    for name, least in [("seed", 0), *((name, 1) for name in (*sizes, "log_every", "eval_every", "save_every"))]:
         if config[name] < least:
             raise UsageError(f"config.{name} must be at least {least}, got {config[name]}")
+    least = size * config.accumulate
+    if not config.batch_size % size and config.batch_size % least:
+        raise UsageError(
+            f"config.accumulate: {config.accumulate} micro-batches of as many rows on each of {size} devices cannot be "
+            f"made of config.batch_size {config.batch_size}: let it be a multiple of {least}"
+        )
     if config.batch_size % size:
         raise UsageError(
             f"config.batch_size {config.batch_size} cannot be divided among {size} devices: "

@@ -6,6 +6,7 @@ Training differentiates it in params, a search in meta.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,8 +14,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxaug import losses
+from jaxaug.core.errors import UsageError
 from jaxaug.core.types import Batch, LossInputs, LossTransform, MetaParams, ModelOutput, Progress, TrainState, Tree
-from jaxaug.models.api import apply_head, apply_model, replace_subtree
+from jaxaug.models.api import AUXILIARY_HEAD, apply_head, apply_model, replace_subtree
 from jaxaug.search.base import BilevelProblem, PerExampleInputs
 from jaxaug.tasks.base import Aux, Task
 
@@ -28,7 +30,8 @@ class Parts:
 
     augment: of `augment.build_pipeline`. chain: of the losses. groups: in how many parts a batch is given to the model
     in training, each with BatchNorm statistics of its own, of which the mean is kept. strong: as augment, of a task's
-    strong views. labelled: rows of a batch that come before those without a label.
+    strong views. labelled: rows of a batch that come before those without a label. accumulate: in how many
+    micro-batches the model is given a batch in training, one after the other.
     """
 
     task: Task
@@ -40,6 +43,7 @@ class Parts:
     groups: int = 1
     strong: Callable[..., Batch] | None = None
     labelled: int = 0
+    accumulate: int = 1
 
     def progress(self, step: jax.Array) -> Progress:
         """How far the training is before step number `step` [] (from 0)."""
@@ -47,7 +51,34 @@ class Parts:
         return Progress(share, (step // self.steps_per_epoch) / self.epochs, self.epochs)
 
     def trained(self, params: Tree, model_state: Tree, image: jax.Array, key: jax.Array) -> tuple[ModelOutput, Tree]:
-        """(what the model says of normalised images as it is trained, its state after it)."""
+        """(what the model says of normalised images as it is trained, its state after it).
+
+        Micro-batches are given to the model in a scan that keeps none of what it computes inside: a derivative runs the
+        model on each again. So the losses see what it says of the whole batch, whatever they compare across its rows,
+        and their derivative is that of the whole batch, with the memory of a micro-batch. Of the states after each,
+        such as BatchNorm's, which knows its own micro-batch alone, the mean is kept.
+        """
+        count = self.accumulate
+        if count == 1:
+            return self._in_groups(params, model_state, image, key)
+        if len(image) % (count * self.groups):
+            raise UsageError(f"config.accumulate: {len(image)} images cannot be divided into {count} micro-batches")
+
+        @functools.partial(jax.checkpoint, prevent_cse=False)  # nothing can be shared across a scan's steps anyway
+        def one(params: Tree, image: jax.Array, key: jax.Array) -> tuple[ModelOutput, Tree]:
+            output, state = self._in_groups(params, model_state, image, key)
+            return _without_heads(output), state
+
+        def step(carry: None, given: tuple[jax.Array, jax.Array]) -> tuple[None, tuple[ModelOutput, Tree]]:
+            return carry, one(params, *given)
+
+        parts = _divided(image, count, self.groups), jax.random.split(key, count)
+        output, states = jax.lax.scan(step, None, parts)[1]
+        output = _with_heads(jax.tree.map(lambda x: _joined(x, self.groups), output), params)
+        return output, jax.tree.map(_mean_or_last, states)
+
+    def _in_groups(self, params: Tree, model_state: Tree, image: jax.Array, key: jax.Array) -> tuple[ModelOutput, Tree]:
+        """As `trained`, of one micro-batch."""
 
         def apply(image: jax.Array, key: jax.Array) -> tuple[ModelOutput, Tree]:
             return apply_model(self.model, params, model_state, image, train=True, key=key)
@@ -66,6 +97,37 @@ class Parts:
     def evaluated(self, params: Tree, model_state: Tree, image: jax.Array) -> ModelOutput:
         """What the model says of normalised images, as it is evaluated."""
         return apply_model(self.model, params, model_state, image, train=False)[0]
+
+
+def _divided(rows: jax.Array, count: int, groups: int) -> jax.Array:
+    """Rows [G n ...] as micro-batches [k, G n / k ...], with every k-th row of each group.
+
+    Each device then has as many rows of every micro-batch, and none has to be moved.
+    """
+    rows = rows.reshape(groups, -1, count, *rows.shape[1:])
+    return jnp.moveaxis(rows, 2, 0).reshape(count, -1, *rows.shape[3:])
+
+
+def _joined(rows: jax.Array, groups: int) -> jax.Array:
+    """The rows [G n ...] of micro-batches [k, G n / k ...], where they were before `_divided`."""
+    rows = rows.reshape(len(rows), groups, -1, *rows.shape[2:])
+    return jnp.moveaxis(rows, 0, 2).reshape(-1, *rows.shape[3:])
+
+
+def _mean_or_last(states: jax.Array) -> jax.Array:
+    return jnp.mean(states, axis=0) if jnp.issubdtype(states.dtype, jnp.inexact) else states[-1]
+
+
+def _without_heads(output: ModelOutput) -> ModelOutput:
+    """The output without the heads' parameters, of which a scan would make copies."""
+    auxiliary = None if output.auxiliary is None else _without_heads(output.auxiliary)
+    return output.replace(kernel=None, bias=None, auxiliary=auxiliary)
+
+
+def _with_heads(output: ModelOutput, params: Tree, which: str = HEAD) -> ModelOutput:
+    head = apply_head(params[which], output.features)
+    auxiliary = None if output.auxiliary is None else _with_heads(output.auxiliary, params, AUXILIARY_HEAD)
+    return output.replace(kernel=head.kernel, bias=head.bias, auxiliary=auxiliary)
 
 
 def make_objective(parts: Parts) -> Objective:
