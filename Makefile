@@ -6,7 +6,7 @@ BUILD := $(shell nvidia-smi -L 2>/dev/null | grep -q GPU && echo cuda12,)test
 INSTALLED := $(VENV)/installed-$(subst $(comma),-,$(BUILD))
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test slow reliability mutate check format coverage benchmark clean
+.PHONY: help demo test slow reliability mutate check docs format coverage benchmark clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -32,6 +32,11 @@ check: $(INSTALLED)  ## format, lint and types
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
 
+docs: $(INSTALLED)  ## build the documentation into site/, and check its links and that nothing public is missing
+	$(RUN) -m pip install --disable-pip-version-check -q -e '.[$(BUILD),docs]'
+	PYTHONPATH=docs $(RUN) -m zensical build --strict
+	$(RUN) -m pytest -q -m '' tests/unit/test_site.py
+
 format: $(INSTALLED)  ## mend what can be mended
 	$(RUN) -m ruff format .
 	$(RUN) -m ruff check --fix .
@@ -46,7 +51,7 @@ benchmark: $(INSTALLED)  ## what ISDA and the searches cost, how fast augmentati
 	$(RUN) benchmarks/augment.py $(if $(PEERS),--python $(PEERS))
 
 clean:  ## remove the environment and the caches
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) site .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 $(INSTALLED): requirements-cpu.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jaxaug needs Python 3.11 or newer: make PYTHON=python3.12 ...")'

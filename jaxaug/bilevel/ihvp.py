@@ -60,8 +60,8 @@ class IHVPProblem(NamedTuple):
         return lambda v: tree_add_scaled(product(v), damping * scale, v)
 
 
-# problem -> (v like params, report). The report may hold "residual" and "curvature", [] each: see `hypergradient`.
 IHVPSolver = Callable[[IHVPProblem], tuple[Tree, dict[str, jax.Array]]]
+"""problem -> (v like params, report). The report may hold "residual" and "curvature", [] each: see `hypergradient`."""
 
 
 @register("solver")

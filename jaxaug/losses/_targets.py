@@ -26,8 +26,8 @@ def learned_targets(smoothing: float = 0.1, rank: int = 0) -> LossTransform:
     Args:
       smoothing: it begins as label smoothing by this, s / K to every class, in (0, 1): 0.1 in the paper, 0.05 as
         released.
-      rank: 0 adds per_example["soft"] [K] to a row's logits; r in 1..K adds per_example["soft"] [r] times
-        shared["soft_basis"] [r K], r numbers a row instead of K (ImageNet, r = 16: 82 MB instead of 5.1 GB).
+      rank: 0 adds per_example["soft"], [K], to a row's logits; r in 1..K adds per_example["soft"], [r], times
+        shared["soft_basis"], [r K], r numbers a row instead of K (ImageNet, r = 16: 82 MB instead of 5.1 GB).
 
     Raises:
       UsageError: an option is out of range.

@@ -43,7 +43,7 @@ def focal(gamma: float = 2.0) -> LossTransform:
 def learned_weights(normalise: str = "batch") -> LossTransform:
     """AutoDO's weight of every training row (Gudovskiy et al., CVPR 2021): weight *= softplus(raw) / log 2.
 
-    raw is per_example["weight"] [], which a search changes; it starts at 0, where the weight is 1. Examples without a
+    raw is per_example["weight"], [], which a search changes; it starts at 0, where the weight is 1. Examples without a
     label stay 0. Before `mixed_targets` each label counts with the weight of its own row, after it a row's weight
     counts for both.
 

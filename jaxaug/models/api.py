@@ -26,6 +26,7 @@ from jaxaug.core.types import ModelOutput, Tree
 from jaxaug.models.nnx_model import NNXModel, takes
 
 Model = nn.Module | NNXModel
+"""What `create` returns: a Linen module, or an NNX one behind pure functions."""
 HEAD, AUXILIARY_HEAD = "head", "auxiliary_head"
 
 

@@ -25,8 +25,10 @@ import optax
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import Slot, instantiate, pick, register
 
-Schedule = Callable[[jax.Array], jax.Array]  # the step, from 0 -> the learning rate
-ScheduleRule = Callable[[float, int, int], Schedule]  # (learning_rate, steps_per_epoch, epochs) -> the schedule
+Schedule = Callable[[jax.Array], jax.Array]
+"""The step, from 0 -> the learning rate."""
+ScheduleRule = Callable[[float, int, int], Schedule]
+"""(learning_rate, steps_per_epoch, epochs) -> the schedule."""
 Shape = Callable[[jax.Array, int], jax.Array]  # g as a function of i and n
 _Function = TypeVar("_Function", bound=Callable[..., ScheduleRule])
 

@@ -12,8 +12,8 @@ from jaxaug.core.registry import Slot, as_slots, defaults_of, instantiate, resol
 from jaxaug.core.types import Tree
 from jaxaug.data.dataset import Dataset, Split
 
-# (key, image [H W C], strength) -> image of the same shape and dtype, before normalisation. Pure; runs inside jit.
 Perturb = Callable[[jax.Array, jax.Array, Tree], jax.Array]
+"""(key, image [H W C], strength) -> image of the same shape and dtype, before normalisation. Pure; runs inside jit."""
 
 
 class Level(NamedTuple):
