@@ -9,6 +9,7 @@ import numpy as np
 from jaxaug.core.digest import digest_of_array
 from jaxaug.data.dataset import Dataset, Split
 from jaxaug.data.lazy_images import LazyImages
+from jaxaug.data.lazy_label_maps import LazyLabelMaps
 
 # Mapped images up to this many bytes are read for their digest, in about a second; of larger ones their file is told.
 READ_UP_TO = 2**30
@@ -55,8 +56,8 @@ def _splits(data: Dataset, pool: Split | None) -> dict[str, Split]:
     return data.splits() if pool is None else {**data.splits(), "pool": pool}
 
 
-def _digest(image: np.ndarray | LazyImages) -> str:
-    if isinstance(image, LazyImages):
+def _digest(image: np.ndarray | LazyImages | LazyLabelMaps) -> str:
+    if isinstance(image, LazyImages | LazyLabelMaps):
         return image.digest()
     if not isinstance(image, np.memmap) or image.nbytes <= READ_UP_TO or image.filename is None:
         return digest_of_array(np.asarray(image))

@@ -15,7 +15,7 @@ import numpy as np
 from jaxaug.core.errors import UsageError
 from jaxaug.core.random import HostStream, numpy_generator
 from jaxaug.data.dataset import Dataset, Split
-from jaxaug.data.lazy_images import LazyImages
+from jaxaug.data.lazy_images import LazyRows
 
 ROWS = ("train", "validation", "both")
 ABLATIONS = ("", "overfit", "oversplit")
@@ -143,7 +143,7 @@ def _joined(data: Dataset, train: Any, validation: Any) -> Any:
     if not len(validation):
         return train
     order = np.argsort(np.concatenate([data.train.index, data.validation.index]))
-    if isinstance(train, LazyImages):
+    if isinstance(train, LazyRows):
         return train.joined(validation).at(order)
     return np.concatenate([train, validation])[order]
 
@@ -164,7 +164,13 @@ def _check_numbers(data: Dataset, asked: _Corruption) -> None:
     ):
         if not valid:
             raise UsageError(f"{data.name}: {name}={getattr(asked, name)} must be {range_}")
-    if (asked.imbalance, asked.noise) != (1, 0) and data.train.label.ndim == 1 and data.train.label.min() < 0:
+    of_labels = (asked.imbalance, asked.noise) != (1, 0)
+    if of_labels and data.train.label.ndim > 1:
+        raise UsageError(
+            f"{data.name}: imbalance and noise are of one label for each image, its rows have label maps: leave them "
+            "at 1 and 0"
+        )
+    if of_labels and data.train.label.min() < 0:
         raise UsageError(f"{data.name}: imbalance and noise are of labels, which some of its training rows have not")
     for name, words in (("rows", ROWS), ("ablation", ABLATIONS)):
         if getattr(asked, name) not in words:

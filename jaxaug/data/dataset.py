@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from jaxaug.core.errors import UsageError
-from jaxaug.data.lazy_images import LazyImages
+from jaxaug.data.lazy_images import LazyImages, LazyRows
+from jaxaug.data.lazy_label_maps import LazyLabelMaps
 from jaxaug.data.splits import check_sources, rows_to_cut, strata, stratified_split
-from jaxaug.data.statistics import CHUNK_ROWS, channel_statistics
+from jaxaug.data.statistics import channel_statistics, chunks_of
 
 MAP_TYPES = (np.int8, np.int16, np.int32)  # of label maps
 
@@ -22,7 +23,8 @@ class Split:
     Attributes:
       image: [N H W C], uint8 0..255, or float32 on the same 0..255 scale; an array or `LazyImages`.
       label: int32 [N], 0..num_classes-1, or -1: a training row without a label, or the padding of a last batch. Or
-        label maps [N H W], of the smallest type of integers with a sign that holds the classes, -1 for void pixels.
+        label maps [N H W], of the smallest type of integers with a sign that holds the classes, -1 for void pixels; or
+        `LazyLabelMaps`, beside lazy images.
       index: int32 [N], the row's position in the original training order; a validation cut keeps it, and validation
         rows that a source brings itself go on where the training rows end.
     """
@@ -36,8 +38,8 @@ class Split:
 
     def at(self, rows: "np.ndarray | slice") -> "Split":
         """The split of these rows alone, int [M] or a slice."""
-        image = self.image.at(rows) if isinstance(self.image, LazyImages) else self.image[rows]
-        return Split(image, self.label[rows], self.index[rows])
+        image, label = (x.at(rows) if isinstance(x, LazyRows) else x[rows] for x in (self.image, self.label))
+        return Split(image, label, self.index[rows])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,9 +144,10 @@ def _check_labels(name: str, title: str, label: np.ndarray, num_classes: int) ->
         )
 
 
-def _check_maps(name: str, title: str, label: np.ndarray, num_classes: int) -> None:
-    for start in range(0, len(label), CHUNK_ROWS):
-        maps = label[start : start + CHUNK_ROWS]
+def _check_maps(name: str, title: str, label: np.ndarray | LazyLabelMaps, num_classes: int) -> None:
+    # Lazy ones were checked when their pixels were counted.
+    for part in chunks_of(label) if isinstance(label, np.ndarray) else ():
+        maps, start = label[part], part.start
         wrong = np.argwhere((maps < -1) | (maps >= num_classes))
         if wrong.size:
             row, value = start + wrong[0][0], maps[tuple(wrong[0])]
@@ -157,20 +160,23 @@ def _check_maps(name: str, title: str, label: np.ndarray, num_classes: int) -> N
 def class_counts_of(data: Dataset) -> np.ndarray:
     """int64 [K]: the training rows, or pixels, of each class."""
     counts, label = np.zeros(data.num_classes, np.int64), data.train.label
-    for start in range(0, len(label), CHUNK_ROWS):
+    if isinstance(label, LazyLabelMaps):
+        counts[: label.counts.shape[1]] = label.counts.sum(axis=0)
+        return counts
+    for part in chunks_of(label):
         # Void pixels are counted in place 0, which is left out.
-        part = label[start : start + CHUNK_ROWS].astype(np.int32).ravel() + 1
-        counts += np.bincount(part, minlength=data.num_classes + 1)[1:]
+        numbers = label[part].astype(np.int32).ravel() + 1
+        counts += np.bincount(numbers, minlength=data.num_classes + 1)[1:]
     return counts
 
 
 def _check_finite(name: str, title: str, image: np.ndarray) -> None:
     if image.dtype == np.uint8:
         return
-    for start in range(0, len(image), CHUNK_ROWS):
-        finite = np.isfinite(image[start : start + CHUNK_ROWS]).all(axis=(1, 2, 3))
+    for part in chunks_of(image):
+        finite = np.isfinite(image[part]).all(axis=(1, 2, 3))
         if not finite.all():
-            row = start + int(np.argmin(finite))
+            row = part.start + int(np.argmin(finite))
             raise UsageError(f"{name}: row {row} of {title} has NaN or infinity in its image")
 
 
@@ -212,7 +218,7 @@ def _check_lengths(data: Dataset) -> None:
 
 
 # (image [N H W C], label [N] or [N H W]).
-Rows = tuple[np.ndarray | LazyImages, np.ndarray]
+Rows = tuple[np.ndarray | LazyImages, np.ndarray | LazyLabelMaps]
 
 
 def assemble(
@@ -272,7 +278,7 @@ def assemble(
 
 def _statistics(image: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
     # What cannot be measured is left to Dataset, whose message says what is wrong.
-    if image.ndim != 4 or not image.size or image.dtype not in (np.uint8, np.float32):
+    if image.ndim != 4 or not len(image) or image.dtype not in (np.uint8, np.float32):
         return (), ()
     return channel_statistics(image)
 
@@ -282,7 +288,9 @@ def _split(name: str, title: str, arrays: Rows, first: int = 0) -> Split:
     return Split(image, label, np.arange(first, first + len(label), dtype=np.int32))
 
 
-def _label(name: str, title: str, label: np.ndarray, rows: int) -> np.ndarray:
+def _label(name: str, title: str, label: Any, rows: int) -> Any:
+    if isinstance(label, LazyLabelMaps):
+        return label
     label = np.asarray(label)
     if not np.issubdtype(label.dtype, np.integer):
         raise UsageError(f"{name}: labels of {title} are {label.dtype}; they must be integers")

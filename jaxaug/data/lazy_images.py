@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -40,10 +40,8 @@ class ImageSource(Protocol):
         """How many images could not be read so far."""
 
 
-class LazyImages:
-    """Images uint8 [N H W C] that look like an array to a `Split`, and are read row by row.
-
-    `images[rows]` is what is evaluated; `read` gives what is trained on, too.
+class LazyRows:
+    """What stands for an array with a row for each file, and holds their numbers alone.
 
     Args:
       source: what they are read from.
@@ -51,14 +49,31 @@ class LazyImages:
       threads: that read, 0 for as many as Python thinks good.
     """
 
-    dtype = np.dtype(np.uint8)
-    ndim = 4
-
-    def __init__(self, source: ImageSource, rows: np.ndarray, threads: int = 0):
+    def __init__(self, source: Any, rows: np.ndarray, threads: int = 0):
         self.source, self.rows, self.threads = source, np.asarray(rows, np.int64), threads
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def at(self, rows: np.ndarray | slice) -> Self:
+        """These rows alone; nothing is read."""
+        return type(self)(self.source, self.rows[rows], self.threads)
+
+    def joined(self, other: LazyRows) -> Self:
+        """These rows and then the others, of the same source; nothing is read. Raises UsageError."""
+        if other.source is not self.source:
+            raise UsageError("images of two sources cannot be trained on together: put their files into one folder")
+        return type(self)(self.source, np.concatenate([self.rows, other.rows]), self.threads)
+
+
+class LazyImages(LazyRows):
+    """Images uint8 [N H W C] that look like an array to a `Split`, and are read row by row.
+
+    `images[rows]` is what is evaluated; `read` gives what is trained on, too. The source is an `ImageSource`.
+    """
+
+    dtype = np.dtype(np.uint8)
+    ndim = 4
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -68,16 +83,6 @@ class LazyImages:
     def __getitem__(self, rows: np.ndarray | slice | int) -> np.ndarray:
         """The images of these rows as they are evaluated, [... H W C]; black where one cannot be read."""
         return self.read(np.arange(len(self))[rows])[0]
-
-    def at(self, rows: np.ndarray | slice) -> LazyImages:
-        """The images of these rows alone; nothing is read."""
-        return LazyImages(self.source, self.rows[rows], self.threads)
-
-    def joined(self, other: LazyImages) -> LazyImages:
-        """These images and then the others, of the same source; nothing is read. Raises UsageError."""
-        if other.source is not self.source:
-            raise UsageError("images of two sources cannot be trained on together: put their files into one folder")
-        return LazyImages(self.source, np.concatenate([self.rows, other.rows]), self.threads)
 
     def read(self, rows: np.ndarray, seed: int = 0, numbers: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Images, and which of them could be read.

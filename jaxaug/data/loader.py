@@ -12,7 +12,7 @@ from jaxaug.core.errors import UsageError
 from jaxaug.core.sharding import put_global, replicated, sharded_along
 from jaxaug.data.dataset import Dataset, Split
 from jaxaug.data.lazy_images import LazyImages
-from jaxaug.data.sampler import evaluation_rows
+from jaxaug.data.sampler import evaluation_rows, flattened
 
 PLACES = ("device", "host")
 _SHARE = 0.8  # of a device's memory that images may take, so that the training finds room
@@ -46,7 +46,7 @@ class Loader:
     def __init__(self, split: Split, mesh: jax.sharding.Mesh, place: str = "device", seed: int = 0):
         self._split, self._mesh, self._seed = split, mesh, seed
         lies_there = place == "device" and not isinstance(split.image, LazyImages)
-        self._source = put_global(split, replicated(mesh)) if lies_there else None
+        self._source = put_global(flattened(split), replicated(mesh)) if lies_there else None
 
     @property
     def sends(self) -> bool:
@@ -74,17 +74,14 @@ class Loader:
             # Asked once for each device of this process, so that no process reads the others' rows.
             return jax.make_array_from_callback((*rows.shape, *array.shape[1:]), sharding, part)
 
-        found = split.label[safe].astype(np.int32)
-        none = (rows < 0).reshape(rows.shape + (1,) * (found.ndim - rows.ndim))
-        found = np.where(none, np.int32(-1), found)
         if isinstance(split.image, LazyImages):
-            image, label = self._read(split.image, rows, found, sharding, numbers)
+            image, label = self._read(split.image, rows, sharding, numbers)
         else:
-            image, label = send(split.image), put_global(found, sharding)
+            image, label = send(split.image), put_global(_labels(split, rows, rows >= 0), sharding)
         return RowSource(None, Split(image, label, send(split.index)))
 
     def _read(
-        self, images: LazyImages, rows: np.ndarray, label: np.ndarray, sharding: Any, numbers: np.ndarray | None
+        self, images: LazyImages, rows: np.ndarray, sharding: Any, numbers: np.ndarray | None
     ) -> tuple[jax.Array, jax.Array]:
         """(images, labels) on the devices; -1 for an image that cannot be read."""
         # All rows of this process at once, so that its threads do not wait for each other device by device.
@@ -94,18 +91,17 @@ class Loader:
         cuts = None if numbers is None else np.concatenate([numbers[index].ravel() for index in parts.values()])
         found, readable = images.read(flat, self._seed, cuts)
         ends = np.cumsum([rows[index].size for index in parts.values()])[:-1]
-        image_of, readable_of = (dict(zip(parts, np.split(x, ends), strict=True)) for x in (found, readable))
 
-        def image_part(index: Any) -> np.ndarray:
-            index = index[: rows.ndim]
-            return image_of[_key(index)].reshape(*rows[index].shape, *images.shape[1:])
+        def made(array: np.ndarray) -> jax.Array:
+            of = dict(zip(parts, np.split(array, ends), strict=True))
 
-        def label_part(index: Any) -> np.ndarray:
-            index = index[: rows.ndim]
-            return np.where(readable_of[_key(index)].reshape(rows[index].shape), label[index], np.int32(-1))
+            def part(index: Any) -> np.ndarray:
+                index = index[: rows.ndim]
+                return of[_key(index)].reshape(*rows[index].shape, *array.shape[1:])
 
-        make = jax.make_array_from_callback
-        return make((*rows.shape, *images.shape[1:]), sharding, image_part), make(rows.shape, sharding, label_part)
+            return jax.make_array_from_callback((*rows.shape, *array.shape[1:]), sharding, part)
+
+        return made(found), made(_labels(self._split, flat, readable & (flat >= 0)))
 
     def wait_for(self, computed: Any) -> None:
         """To be called between reading rows and using them, with what was computed from the rows before.
@@ -119,6 +115,12 @@ class Loader:
         """Every row of the split once, in order, in equal batches of about this size, which all devices divide."""
         size = -(-min(batch_size, len(self._split)) // self._mesh.size) * self._mesh.size
         yield from map(self, evaluation_rows(len(self._split), size))
+
+
+def _labels(split: Split, rows: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """int32 labels or label maps of these rows, -1 where nothing is known of them."""
+    found = split.label[np.maximum(rows, 0)].astype(np.int32)
+    return np.where(known.reshape(rows.shape + (1,) * (found.ndim - rows.ndim)), found, np.int32(-1))
 
 
 def _key(index: Any) -> tuple[tuple[int | None, int | None], ...]:

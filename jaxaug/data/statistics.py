@@ -1,10 +1,19 @@
 """Mean and standard deviation per channel, in one pass over a set that may lie on disk."""
 
+import math
+from collections.abc import Iterator
+
 import numpy as np
 
 # Float images are searched for NaN this many rows at a time, so that a memory-mapped set is never held twice.
 CHUNK_ROWS = 4096
 CHUNK_NUMBERS = 2**24  # 128 MiB of float64
+
+
+def chunks_of(array: np.ndarray) -> Iterator[slice]:
+    """The rows of an array [N ...], CHUNK_ROWS at a time, fewer of large ones."""
+    rows = min(CHUNK_ROWS, max(1, CHUNK_NUMBERS // max(1, math.prod(array.shape[1:]))))
+    yield from (slice(start, start + rows) for start in range(0, len(array), rows))
 
 
 def channel_statistics(image: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -21,9 +30,8 @@ def channel_statistics(image: np.ndarray) -> tuple[tuple[float, ...], tuple[floa
     """
     total = np.zeros(image.shape[-1])
     squares = np.zeros(image.shape[-1])
-    rows = min(CHUNK_ROWS, max(1, CHUNK_NUMBERS // max(1, image[0].size)))
-    for start in range(0, len(image), rows):
-        chunk = np.asarray(image[start : start + rows], np.float64)
+    for part in chunks_of(image):
+        chunk = np.asarray(image[part], np.float64)
         total += chunk.sum(axis=(0, 1, 2))
         squares += np.square(chunk, out=chunk).sum(axis=(0, 1, 2))
     pixels = len(image) * image.shape[1] * image.shape[2]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import register
 from jaxaug.data.dataset import Dataset, Rows, assemble
+from jaxaug.data.lazy_label_maps import LazyLabelMaps, lazy_pairs
 from jaxaug.data.splits import check_sources
 from jaxaug.data.storage.image_reader import find_images
-from jaxaug.data.storage.label_map_files import Classes, Pair, layout_of, read_pairs
+from jaxaug.data.storage.label_map_files import Classes, Layout, Pair, layout_of, read_pairs
 from jaxaug.data.storage.paths import find_places
 
 SPLITS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
@@ -28,6 +30,8 @@ def label_maps(
     size: tuple[int, ...] = (),
     fit: str = "resize",
     cache: bool = False,
+    lazy: bool = False,
+    threads: int = 0,
     validation_size: float = 0.0,
     seed: int = 0,
     directory: str = "",
@@ -46,6 +50,9 @@ def label_maps(
       size: rows and columns that all are brought to; () where they are as large as the first.
       fit: how: "resize", bilinearly (nearest for label maps); or "pad" on the right and below, with black and void.
       cache: whether to keep the decoded arrays in `directory`, from where they are mapped into memory.
+      lazy: whether images and label maps stay in their files, to be decoded batch by batch, in threads; that all were
+        checked is kept in `directory`.
+      threads: that decode lazy ones; 0 for four more than there are cores.
       validation_size: training rows to cut off for validation: below 1 a share, else a number of rows.
       seed: of that cut, 0..2**32 - 1.
       directory: the folder of data sets; by default the usual ones, see `jaxaug.data.find_places`.
@@ -68,7 +75,7 @@ def label_maps(
     check_sources(f"label_maps: {root}", validation_size, validation="validation" in pairs, test="test" in pairs)
     classes = Classes({i: i for i in range(num_classes)} | dict.fromkeys(void, -1) if num_classes else None, void)
     layout = layout_of("label_maps", pairs["train"][0], size, fit, classes)
-    rows = read_pairs("label_maps", pairs, layout, find_places(directory).archives / "label_maps" if cache else None)
+    rows = rows_of("label_maps", pairs, root, layout, cache=cache, lazy=lazy, threads=threads, directory=directory)
     return dataset_of(
         "label_maps",
         rows,
@@ -79,6 +86,30 @@ def label_maps(
     )
 
 
+def rows_of(
+    name: str,
+    pairs: Mapping[str, Sequence[Pair]],
+    root: pathlib.Path,
+    layout: Layout,
+    *,
+    cache: bool,
+    lazy: bool,
+    threads: int,
+    directory: str,
+) -> Mapping[str, Rows]:
+    """Images and label maps of each split, in memory, mapped into it, or lazy: the options of every such source.
+
+    Raises:
+      UsageError: both cache and lazy, or what is wrong with a file.
+    """
+    if cache and lazy:
+        raise UsageError(f"{name}: set cache, for decoded arrays on disk, or lazy, for files, but not both")
+    keep = find_places(directory).archives / name
+    if lazy:
+        return lazy_pairs(name, pairs, root, layout, keep, threads)
+    return read_pairs(name, pairs, layout, keep if cache else None)
+
+
 def dataset_of(
     name: str,
     rows: Mapping[str, Rows],
@@ -87,8 +118,12 @@ def dataset_of(
     files: Sequence[str],
     validation_size: float = 0.0,
     seed: int = 0,
+    **statistics: Any,
 ) -> Dataset:
-    """The set of a source with label maps; without test rows the validation rows are reported on."""
+    """The set of a source with label maps; without test rows the validation rows are reported on.
+
+    statistics: mean, std and where they come from; by default they are computed from the training rows.
+    """
     return assemble(
         name,
         rows["train"],
@@ -99,6 +134,7 @@ def dataset_of(
         seed=seed,
         validation=rows.get("validation"),
         files=tuple(files),
+        **statistics,
     )
 
 
@@ -109,7 +145,10 @@ def numbered(num_classes: int) -> tuple[str, ...]:
 
 def largest(rows: Mapping[str, Rows]) -> int:
     """The largest class of the training rows."""
-    return max(int(np.max(label)) for label in rows["train"][1])
+    label = rows["train"][1]
+    if isinstance(label, LazyLabelMaps):
+        return int(np.flatnonzero(label.counts.any(axis=0)).max(initial=0))
+    return max(int(np.max(one)) for one in label)
 
 
 def _pairs(root: pathlib.Path, split: str) -> list[Pair]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import pathlib
 import shutil
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.format import open_memmap
@@ -164,45 +164,117 @@ def _checksum(name: str, pairs: Mapping[str, Sequence[Pair]], layout: Layout) ->
 
 
 def _read(name: str, split: str, pairs: Sequence[Pair], layout: Layout, images: np.ndarray, labels: np.ndarray) -> None:
-    from tqdm import tqdm
-
     table = layout.classes.table()
 
     def read(row: int) -> None:
         _decode(name, pairs[row], layout, table, images[row], labels[row])
 
-    # disable=None shows the bar on a terminal only, after some seconds.
-    with tqdm(desc=f"reading {split}", total=len(pairs), unit="image", delay=3, disable=None) as bar:
-        for _ in in_threads(read, range(len(pairs))):
+    for _ in _watched(f"reading {split}", read, range(len(pairs))):
+        pass
+
+
+def _watched(told: str, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+    """function(item) of each, in threads, with a bar on a terminal after some seconds."""
+    from tqdm import tqdm
+
+    with tqdm(desc=told, total=len(items), unit="image", delay=3, disable=None) as bar:
+        for found in in_threads(function, items):
             bar.update()
+            yield found
 
 
 def _decode(name: str, pair: Pair, layout: Layout, table: np.ndarray, image: np.ndarray, label: np.ndarray) -> None:
     """Fill image [H W 3] and label [H W] from the files of a row."""
-    picture, numbers = open_image(pair.image, COLOR), read_label_map(pair.label)
-    if picture.size != numbers.shape[::-1]:
+    picture, classes = open_image(pair.image, COLOR), _classes(name, pair.label, table)
+    if picture.size != classes.shape[::-1]:
         raise UsageError(
-            f"{name}: the label map {pair.label} has {numbers.shape[1]} x {numbers.shape[0]} pixels, its image "
+            f"{name}: the label map {pair.label} has {classes.shape[1]} x {classes.shape[0]} pixels, its image "
             f"{picture.width} x {picture.height}"
         )
+    image[:], label[:] = _fitted_image(name, pair.image, picture, layout), _fitted_classes(classes, layout)
+
+
+def decode_image(name: str, path: pathlib.Path, layout: Layout) -> np.ndarray:
+    """The image of a row, uint8 [H W 3]. Raises UsageError, which names the file."""
+    return _fitted_image(name, path, open_image(path, COLOR), layout)
+
+
+def decode_label_map(name: str, path: pathlib.Path, layout: Layout, table: np.ndarray) -> np.ndarray:
+    """The label map of a row, int16 [H W], by the table of its numbers. Raises UsageError, which names the file."""
+    return _fitted_classes(_classes(name, path, table), layout)
+
+
+def count_pixels(
+    name: str, pairs: Mapping[str, Sequence[Pair]], layout: Layout, keep: pathlib.Path
+) -> dict[str, np.ndarray]:
+    """How many pixels of each class every row has, int64 [N K]; so each file is read and checked, none is kept.
+
+    Args:
+      name: of the set, used in messages.
+      pairs: split -> its files.
+      layout: what they become.
+      keep: a folder in which the counts are kept, so that the next call reads nothing.
+
+    Raises:
+      UsageError: as `read_pairs` does.
+    """
+    key = hashlib.sha256(f"counts {_checksum(name, pairs, layout)}".encode()).hexdigest()
+    known = cache.fetch(keep, key)
+    if known is None:
+        table, size = layout.classes.table(), layout.size
+        least = 1 if layout.classes.class_of is None else int(table.max()) + 2
+
+        def count(pair: Pair) -> np.ndarray:
+            label = np.empty(size, np.int16)
+            _decode(name, pair, layout, table, np.empty((*size, 3), np.uint8), label)
+            return np.bincount(label.ravel() + 1, minlength=least)[1:]
+
+        counts = {split: list(_watched(f"checking {split}", count, rows)) for split, rows in pairs.items()}
+        most = max(len(row) for rows in counts.values() for row in rows)
+        known = cache.save(
+            keep,
+            key,
+            {split: np.stack([np.pad(row, (0, most - len(row))) for row in rows]) for split, rows in counts.items()},
+        )
+    return {split: known[split] for split in pairs}
+
+
+def _classes(name: str, path: pathlib.Path, table: np.ndarray) -> np.ndarray:
+    """int16 [h w] as the file has them."""
+    numbers = read_label_map(path)
     classes = table[numbers]
     if (classes == UNKNOWN).any():
         wrong = sorted(set(numbers[classes == UNKNOWN].tolist()))
         raise UsageError(
-            f"{name}: the label map {pair.label} has the numbers {', '.join(map(str, wrong[:5]))}, which are neither "
+            f"{name}: the label map {path} has the numbers {', '.join(map(str, wrong[:5]))}, which are neither "
             "classes nor void: correct it, or set void or num_classes"
         )
+    return classes
+
+
+def _fitted_image(name: str, path: pathlib.Path, picture: Image.Image, layout: Layout) -> np.ndarray:
     height, width = layout.size
+    if picture.size == (width, height):
+        return np.asarray(picture)
     if layout.fit == "resize":
-        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
-        rows, columns = (np.arange(new) * old // new for new, old in zip(layout.size, classes.shape, strict=True))
-        classes = classes[rows[:, None], columns]
-    elif picture.width > width or picture.height > height or (not layout.fit and picture.size != (width, height)):
+        return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+    if not layout.fit or picture.width > width or picture.height > height:
         remedy = "set size to bring all to one size" if not layout.fit else "set a larger size, or fit to 'resize'"
         raise UsageError(
-            f"{name}: {pair.image} has {picture.width} x {picture.height} pixels, {width} x {height} are asked for by "
+            f"{name}: {path} has {picture.width} x {picture.height} pixels, {width} x {height} are asked for by "
             f"{'size' if layout.fit else 'the first image'}: {remedy}"
         )
-    label[:] = VOID
-    label[: classes.shape[0], : classes.shape[1]] = classes
+    image = np.zeros((height, width, 3), np.uint8)
     image[: picture.height, : picture.width] = np.asarray(picture)
+    return image
+
+
+def _fitted_classes(classes: np.ndarray, layout: Layout) -> np.ndarray:
+    if classes.shape == layout.size:
+        return classes
+    if layout.fit == "resize":
+        rows, columns = (np.arange(new) * old // new for new, old in zip(layout.size, classes.shape, strict=True))
+        return classes[rows[:, None], columns]
+    label = np.full(layout.size, VOID, np.int16)
+    label[: classes.shape[0], : classes.shape[1]] = classes
+    return label

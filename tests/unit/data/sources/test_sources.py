@@ -21,7 +21,11 @@ from jaxaug.data.sources import cifar10
 
 def test_every_source_is_covered():
     modules = {info.name for info in pkgutil.iter_modules(jaxaug.data.sources.__path__) if info.name[0] != "_"}
-    assert modules == {*jaxaug.data.list()} == {*STOCK, "digits", "npz", "folder", "imagenet", "label_maps"}
+    assert (
+        modules
+        == {*jaxaug.data.list()}
+        == {*STOCK, "digits", "npz", "folder", "imagenet", "label_maps", "cityscapes", "voc"}
+    )
     assert jaxaug.data.list("cifar*") == ["cifar10", "cifar100"]
 
 
