@@ -1,10 +1,10 @@
 """Losses: a chain of transforms on logits, targets and weights, then one cross-entropy.
 
-loss = losses.chain(losses.label_smoothing(0.1), losses.isda(strength=0.5, covariance="full"))
-loss_state = loss.init(num_classes=10, num_features=640)
-value, loss_state = losses.apply(
-    loss, loss_state, features=f, logits=z, kernel=w, labels=y, progress=step / total
-)
+    loss = losses.chain(losses.label_smoothing(0.1), losses.isda(strength=0.5, covariance="full"))
+    loss_state = loss.init(num_classes=10, num_features=640)
+    value, loss_state = losses.apply(
+        loss, loss_state, features=f, logits=z, kernel=w, labels=y, progress=step / total
+    )
 """
 
 from jaxaug.core.types import LossInputs, LossTransform, MetaParams
