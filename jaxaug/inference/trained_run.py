@@ -19,17 +19,15 @@ from jaxaug.core.registry import instantiate, pick
 from jaxaug.core.sharding import make_mesh, put_global, replicated, sharded_along
 from jaxaug.core.types import Batch, MetaParams, TrainState
 from jaxaug.models.api import init_model
-from jaxaug.runs.checkpoint import load_part, saved_steps
-from jaxaug.runs.history import read_history
+from jaxaug.runs.checkpoint import load_part
+from jaxaug.runs.choice import CHECKPOINT_CHOICES, checkpoint_step, run_in
 from jaxaug.runs.signature import Signature, read_signature
-from jaxaug.runs.workdir import CHECKPOINTS, CONFIG, METRICS, REPLACED, SIGNATURE
+from jaxaug.runs.workdir import CHECKPOINTS, SIGNATURE
 from jaxaug.train.experiment import search_and_data
 from jaxaug.train.finished_run import load_config, signature_of
 from jaxaug.train.objective import Parts
 from jaxaug.train.step import make_predict
 
-CHOICES = ("last", "best")
-_SHOWN = 3  # runs below a folder
 
 
 class Predictions(NamedTuple):
@@ -67,7 +65,7 @@ class TrainedRun:
         self.task = instantiate("task", config.task.to_dict())
         self.parts = _parts(config, signature, self.task)
         self.predict_batch = make_predict(self.parts)
-        self.step = _step_of(folder, checkpoint, self.task.metric)
+        self.step = checkpoint_step(folder, checkpoint, self.task.metric)
         self.state = _state_of(self)
 
     @property
@@ -163,8 +161,8 @@ def load(folder: str | pathlib.Path, checkpoint: str = "last") -> TrainedRun:
       UsageError: there is no run or no such checkpoint, its config is of another version of jaxaug, or its checkpoint
         is damaged or of another model.
     """
-    pick("checkpoint", checkpoint, dict.fromkeys(CHOICES))
-    folder = _run_in(pathlib.Path(folder).expanduser())
+    pick("checkpoint", checkpoint, dict.fromkeys(CHECKPOINT_CHOICES))
+    folder = run_in(pathlib.Path(folder).expanduser())
     config = load_config(folder)
     signature = read_signature(folder / SIGNATURE)
     if signature is None:  # of a run before there were signatures
@@ -172,44 +170,11 @@ def load(folder: str | pathlib.Path, checkpoint: str = "last") -> TrainedRun:
     return TrainedRun(folder, config, signature, checkpoint)
 
 
-def _run_in(folder: pathlib.Path) -> pathlib.Path:
-    if (folder / CONFIG).exists() or not folder.is_dir():
-        return folder
-    found = [path.parent for depth in ("*", "*/*", "*/*/*") for path in folder.glob(f"{depth}/{CONFIG}")]
-    below = [path for path in found if REPLACED not in path.parts]
-    if len(below) > 1:
-        shown = ", ".join(str(path) for path in below[:_SHOWN])
-        raise UsageError(
-            f"{folder} has {len(below)} runs below it: name one of {shown}{', ...' * (len(below) > _SHOWN)}"
-        )
-    return below[0] if below else folder
-
-
 def _parts(config: ConfigDict, signature: Signature, task: Any) -> Parts:
     """What evaluations are made of; nothing of it trains."""
     model = models.create(**config.model.to_dict(), num_classes=signature.num_classes)
     augment, _ = build_pipeline((), mean=signature.mean, std=signature.std, size=config.augment.size)
     return Parts(task, model, augment, losses.create(()), steps_per_epoch=1, epochs=1)
-
-
-def _step_of(folder: pathlib.Path, checkpoint: str, metric: str) -> int:
-    """The step of the checkpoint that is asked for."""
-    steps, figure = saved_steps(folder / CHECKPOINTS), f"validation_{metric}"
-    if not steps:
-        raise UsageError(f"the run in {folder} has no checkpoint yet, or they are gone")
-    if checkpoint == "last":
-        return steps[-1]
-    file = folder / METRICS
-    scored = [one for one in (read_history(file) if file.exists() else []) if figure in one]
-    if not scored:
-        raise UsageError(
-            f"the run in {folder} has no validation rows, so that no epoch is its best: use checkpoint=last"
-        )
-    best = max(one[figure] for one in scored)
-    kept = [int(one["step"]) for one in scored if one[figure] == best and one["step"] in steps]
-    if not kept:
-        raise UsageError(f"the checkpoint of the best epoch of the run in {folder} is gone: use checkpoint=last")
-    return kept[0]
 
 
 def _state_of(run: TrainedRun) -> TrainState:

@@ -127,8 +127,8 @@ class NNXModel:
             out = module(image, train=train)
         else:
             module.train() if train else module.eval()
-            for path, layer in nnx.iter_modules(module) if frozen else ():
-                if isinstance(layer, nnx.BatchNorm) and frozen("/".join(map(str, path))):
+            for path, layer in nnx.iter_modules(module):
+                if frozen is not None and isinstance(layer, nnx.BatchNorm) and frozen("/".join(map(str, path))):
                     layer.eval()
             out = module(image)
         if not train:

@@ -1,16 +1,41 @@
 """Vision transformers: an image as a sequence of patches."""
 
+import math
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxaug.core.registry import register
 from jaxaug.models import layers
 
 XAVIER = nn.initializers.xavier_uniform()  # of all matrices: Dosovitskiy et al.'s released code
 POSITION = nn.initializers.normal(0.02)
+POSITION_EMBEDDING = "position_embedding"
+
+
+def resize_positions(embedding: jax.Array | np.ndarray, tokens: int) -> jax.Array:
+    """A position embedding for images of another size, as timm has it: [1 1+n*n D] -> [1 tokens D].
+
+    The class token's stays; the others, which lie on a square, are resized with a bicubic kernel that averages what is
+    made smaller.
+
+    Args:
+      embedding: of a ViT.
+      tokens: 1 + m * m.
+
+    Raises:
+      UsageError: either is not for square images.
+    """
+    old, new = math.isqrt(embedding.shape[1] - 1), math.isqrt(tokens - 1)
+    valid = (old * old, new * new) == (embedding.shape[1] - 1, tokens - 1)
+    layers.require(valid, f"vit: positions of {embedding.shape[1]} and {tokens} tokens are not those of square images")
+    width = embedding.shape[2]
+    grid = jnp.asarray(embedding[:, 1:], jnp.float32).reshape(1, old, old, width)
+    grid = jax.image.resize(grid, (1, new, new, width), "bicubic")
+    return jnp.concatenate([embedding[:, :1], grid.reshape(1, new * new, width)], axis=1)
 
 
 def dense(features: int, dtype: Any, name: str) -> nn.Dense:
@@ -57,7 +82,7 @@ class ViT(nn.Module):
 
     Dosovitskiy et al., An Image is Worth 16x16 Words, ICLR 2021, table 1: ViT-B/16 is the default; ViT-S/16 (Touvron et
     al., DeiT, ICML 2021) has width 384 and 6 heads. The features are the class token behind the last norm. The position
-    embedding belongs to one size of images; H and W are multiples of the patch.
+    embedding belongs to one size of images (`resize_positions` for others); H and W are multiples of the patch.
 
     Attributes:
       num_classes: K, how many classes the head tells apart.
@@ -124,5 +149,5 @@ class ViT(nn.Module):
         patches = patches.reshape(batch, -1, self.width)
         first = self.param("class_token", nn.initializers.zeros, (1, 1, self.width))
         tokens = jnp.concatenate([jnp.tile(first, (batch, 1, 1)).astype(patches.dtype), patches], axis=1)
-        position = self.param("position_embedding", POSITION, (1, *tokens.shape[1:]))
+        position = self.param(POSITION_EMBEDDING, POSITION, (1, *tokens.shape[1:]))
         return tokens + position.astype(tokens.dtype)

@@ -10,12 +10,14 @@ import contextlib
 import json
 import logging
 import pathlib
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax.traverse_util import unflatten_dict
 from orbax.checkpoint import v1 as ocp
 
 from jaxaug.core.atomic_io import write_text
@@ -216,10 +218,39 @@ class _DigestKeeper:
             return {}
 
 
+def is_checkpoint(path: pathlib.Path) -> bool:
+    """Whether a path is the folder of one complete checkpoint."""
+    return path.name.isdigit() and path.is_dir() and (path.parent / STRUCTURE).exists()
+
+
 def saved_steps(directory: pathlib.Path) -> list[int]:
     """The steps of the complete checkpoints in a folder, in order; nothing is opened, and none may be there."""
     found = directory.iterdir() if directory.is_dir() else ()
     return sorted(int(path.name) for path in found if path.name.isdigit())
+
+
+def saved_shapes(directory: pathlib.Path, field: str, sharding: jax.sharding.Sharding) -> dict[str, Any]:
+    """The arrays of a field of the saved states, a nested dict of shapes as `load_part` takes it; {} if there are none.
+
+    Args:
+      directory: of the checkpoints.
+      field: such as "params", or "task_state".
+      sharding: of all of them.
+
+    Raises:
+      UsageError: what says so is damaged.
+    """
+    found = {}
+    try:
+        for path, told in json.loads((directory / STRUCTURE).read_text())["arrays"].items():
+            dtype, _, shape = told.removesuffix("]").partition("[")
+            if re.fullmatch(rf"\.{field}(\['[^']*'\])+", path):
+                sizes = tuple(int(size) for size in shape.split(",") if size)
+                names = tuple(re.findall(r"\['([^']*)'\]", path))
+                found[names] = jax.ShapeDtypeStruct(sizes, jnp.dtype(dtype), sharding=sharding)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UsageError(f"{directory / STRUCTURE} cannot be read: {error!r}") from None
+    return unflatten_dict(found)
 
 
 def load_part(directory: pathlib.Path, step: int, part: Mapping[str, Any]) -> dict[str, Any]:

@@ -74,6 +74,11 @@ def default_config() -> ConfigDict:
                 "views_apart": False,  # BatchNorm takes its statistics of each view alone
             },
             "model": {"name": "convnet"},
+            "init_from": {  # weights that the network begins with; the path alone will do
+                "path": "",  # of a run, of one of its checkpoints, or of a file by `jaxaug convert`; "": random ones
+                "weights": "last",  # of a run: "last", "best" on validation, or "averaged", what its task keeps beside
+                "head": "auto",  # "auto": taken if its shapes are right; "keep": must be right; "new": begins anew
+            },
             "loss": (),  # slots of loss transforms, in order: targets, then logits, then weights
             "optim": {"name": "sgd", "schedule": {"name": "cosine"}},
             "search": {"name": NO_SEARCH},  # what learns beside the training ("autodo", "dada") or after it ("deepaa")
@@ -92,6 +97,8 @@ def complete(config: ConfigDict) -> ConfigDict:
     known, found = default_config().to_dict(), config.to_dict()
     _check_fields("config", found, known)
     _check_fields("config.augment", found["augment"], known["augment"])
+    _check_fields("config.init_from", found["init_from"], known["init_from"])
+    found["init_from"] = {**known["init_from"], **found["init_from"]}
     for field, (family, common) in SLOTS.items():
         found[field] = _complete_slot(f"config.{field}", family, found[field], common)
     for field, family in SEQUENCES.items():
@@ -111,7 +118,8 @@ def apply_override(config: ConfigDict, path: str, text: str) -> None:
     Raises:
       UsageError: nothing lies at the path, with what is close; or a value of another kind.
     """
-    words, mistakes, done = path.split("."), [], False
+    alone = path == "init_from" and not text.startswith("{")
+    words, mistakes, done = [*path.split("."), *["path"] * alone], list[UsageError](), False
     # A variant that brings the field itself would hide what is set here, so that it is set there too.
     for name, one in [
         ("", config),

@@ -25,13 +25,15 @@ from jaxaug.core.totals import Totals, empty_totals, totals_of
 from jaxaug.core.types import Batch, LossTransform, MetaParams, ModelOutput, Progress, TrainState, merge_meta_params
 from jaxaug.data.dataset import Dataset, class_counts_of
 from jaxaug.data.loader import check_placement
-from jaxaug.models.api import without_norms
+from jaxaug.models.api import init_model, without_norms
+from jaxaug.models.weights import Fitted
 from jaxaug.optim.schedules import Schedule
 from jaxaug.robustness.base import Protocol
 from jaxaug.search.base import SearchContext, SearchMethod
 from jaxaug.tasks.base import Task
 from jaxaug.train.config import NO_SEARCH, complete
 from jaxaug.train.contradictions import check_parts
+from jaxaug.train.initial_weights import initial_weights
 from jaxaug.train.objective import HEAD, Parts, make_bilevel_problem, make_objective, make_per_example_inputs
 from jaxaug.train.step import init_state, make_predict, make_train_step
 from jaxaug.train.streams import Streams, streams_of
@@ -43,7 +45,7 @@ class Experiment:
 
     config: with every option of every component. learned: the transform whose policy a search may change.
     search_totals: shapes of what a search step reports (None: the search takes no steps beside the training).
-    streams: which rows are in a step.
+    streams: which rows are in a step. initial: weights that the network begins with (None: random ones).
     """
 
     config: ConfigDict
@@ -53,13 +55,14 @@ class Experiment:
     chain: LossTransform
     streams: Streams
     schedule: Schedule
-    init: Callable[[jax.Array], TrainState]
+    init: Callable[..., TrainState]
     train_step: Callable
     predict: Callable[[TrainState, Batch], ModelOutput]
     protocols: Mapping[str, Protocol]
     search: SearchMethod | None = None
     learned: LearnedTransform | None = None
     search_totals: Any = None
+    initial: Fitted | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -73,7 +76,7 @@ class Experiment:
 
     @property
     def key(self) -> jax.Array:
-        """What `init` takes: an argument rather than a constant, so that all seeds share one compilation."""
+        """What `init` takes."""
         return jax.random.key(self.config.seed)
 
     @property
@@ -95,6 +98,12 @@ class Experiment:
             of_task = jax.tree.map(lambda x: spread, state.task_state["per_example"])
             whole = whole.replace(task_state={**whole.task_state, "per_example": of_task})
         return whole.replace(meta=whole.meta.replace(per_example=per_example))
+
+    def begin(self) -> TrainState:
+        """The state before the first step, on the devices."""
+        # Arguments rather than constants, so that all seeds share one compilation.
+        weights = None if self.initial is None else (self.initial.params, self.initial.model_state)
+        return jax.jit(self.init, out_shardings=self.shardings())(self.key, weights)
 
     def abstract_state(self) -> TrainState:
         """Shapes, dtypes and shardings of the state: what `Checkpointer.restore` is given. Computes nothing."""
@@ -119,6 +128,7 @@ def build_experiment(config: ConfigDict, load: Callable[[ConfigDict], Dataset] |
     parts, learned, meta = _parts(config, data, task, counts)
     with at("config.optim"):
         tx, schedule = optim.create(**config.optim.to_dict(), **counts)
+    initial = _initial(config, data, parts)
     with at("config.robustness"):
         protocols = robustness.create(config.robustness, data, directory=config.data.directory)
     if search is not None:
@@ -127,9 +137,10 @@ def build_experiment(config: ConfigDict, load: Callable[[ConfigDict], Dataset] |
     method = search or SearchMethod()
     class_counts = jnp.asarray(class_counts_of(data), jnp.float32)
 
-    def init(key: jax.Array) -> TrainState:
+    def init(key: jax.Array, weights: Any = None) -> TrainState:
         begun = method.init(meta, data.train.index, mesh.size)
-        return init_state(key, parts, tx, *begun, _model_shape(config, data), class_counts)
+        with at("config.optim"):  # where rates of parts that are not there show
+            return init_state(key, parts, tx, *begun, _model_shape(config, data), class_counts, weights)
 
     experiment = Experiment(
         config=config,
@@ -145,6 +156,7 @@ def build_experiment(config: ConfigDict, load: Callable[[ConfigDict], Dataset] |
         protocols=protocols,
         search=search,
         learned=learned,
+        initial=initial,
     )
     return dataclasses.replace(experiment, search_totals=_trace(experiment, parts))
 
@@ -167,6 +179,8 @@ def at(address: str) -> Iterator[None]:
     try:
         yield
     except UsageError as error:
+        if str(error).startswith("config."):  # the innermost address says most
+            raise
         raise UsageError(f"{address}: {error}") from error
 
 
@@ -214,7 +228,8 @@ def _parts(
     check_parts([*transforms["train"], *strong, *transforms["after"]], chain, task)
     groups = views if config.augment.views_apart else 1
     sizes: dict[str, Any] = {"groups": groups, "labelled": config.batch_size, "accumulate": config.accumulate}
-    parts = Parts(task, model, augment, chain, **counts, **sizes, strong=of_strong)
+    frozen = optim.frozen_by(config.optim.rates)
+    parts = Parts(task, model, augment, chain, **counts, **sizes, strong=of_strong, frozen=frozen)
     return parts, learned, merge_meta_params([learned_meta, meta])
 
 
@@ -245,6 +260,18 @@ def _context(parts: Parts, data: Dataset, mesh: jax.sharding.Mesh, seed: int, me
         train_inputs=make_per_example_inputs(parts, parts.chain),
         val_inputs=make_per_example_inputs(parts, None),
     )
+
+
+def _initial(config: ConfigDict, data: Dataset, parts: Parts) -> Fitted | None:
+    """The weights to begin with; what does not fit them shows here."""
+    with at("config.init_from"):
+        if not config.init_from.path:
+            return None
+        if getattr(config.search, "network", ""):
+            raise UsageError("the network is that of config.search.network: leave one of the two out")
+        shape = _model_shape(config, data)
+        expected = jax.eval_shape(lambda key: init_model(parts.model, key, shape), jax.random.key(0))
+        return initial_weights(**config.init_from.to_dict(), expected=expected)
 
 
 def _model_shape(config: ConfigDict, data: Dataset) -> tuple[int, ...]:

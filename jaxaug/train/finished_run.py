@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 
-import jax
 from ml_collections import ConfigDict
 
 from jaxaug.core.errors import UsageError
@@ -57,7 +56,7 @@ def load_network(folder: str | pathlib.Path, experiment: Experiment) -> TrainSta
       UsageError: its model is another, or what `load_state` refuses.
     """
     trained = load_state(folder, build_experiment(load_config(folder)))
-    begun = jax.jit(experiment.init, out_shardings=experiment.shardings())(experiment.key)
+    begun = experiment.begin()
     if tree_structure((trained.params, trained.model_state)) != tree_structure((begun.params, begun.model_state)):
         raise UsageError(f"config.search.network: the network of the run in {folder} is not the one of config.model")
     return begun.replace(params=trained.params, model_state=trained.model_state)

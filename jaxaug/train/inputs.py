@@ -11,11 +11,12 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from jaxaug import data as data_sets
-from jaxaug.core.digest import digest_of_file, facts_of
+from jaxaug.core.digest import digest_of_file, digest_of_folder, facts_of
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import defaults_of
 from jaxaug.data.contents import image_digests, row_arrays
 from jaxaug.data.dataset import Dataset, Split
+from jaxaug.runs.checkpoint import is_checkpoint
 from jaxaug.runs.inputs import Inputs
 from jaxaug.runs.workdir import CONFIG, RESULT
 from jaxaug.train.experiment import search_and_data
@@ -94,4 +95,6 @@ def _digest(path: pathlib.Path) -> str:
         return digest_of_file(path)
     if (path / RESULT).exists():  # a finished run, known by its figures; its checkpoints are large
         return digest_of_file(path / RESULT) + digest_of_file(path / CONFIG)
+    if is_checkpoint(path):
+        return digest_of_folder(path)
     return facts_of(path)

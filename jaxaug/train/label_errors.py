@@ -110,7 +110,7 @@ def _trained(experiment: Experiment, judged: Split, last: int, stop: StopSignal)
     loader, all_rows = (Loader(split, experiment.mesh, "device") for split in (experiment.data.train, judged))
     dispatch = jax.jit(make_train_dispatch(experiment.train_step), donate_argnums=(0, 1))
     look = jax.jit(_make_look(experiment), out_shardings=everywhere)
-    state = jax.jit(experiment.init, out_shardings=experiment.shardings())(experiment.key)
+    state = experiment.begin()
     empty = jax.jit(lambda: empty_training_totals(experiment), out_shardings=everywhere)
     totals, each, seen = empty(), experiment.steps_per_epoch, []
     bar = ProgressBar("label errors", experiment.total_steps, 0, visible=True)

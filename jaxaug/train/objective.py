@@ -43,6 +43,7 @@ class Parts:
     groups: int = 1
     strong: Callable[..., Batch] | None = None
     labelled: int = 0
+    frozen: Callable[[str], bool] | None = None
     accumulate: int = 1
 
     def progress(self, step: jax.Array) -> Progress:
@@ -81,7 +82,7 @@ class Parts:
         """As `trained`, of one micro-batch."""
 
         def apply(image: jax.Array, key: jax.Array) -> tuple[ModelOutput, Tree]:
-            return apply_model(self.model, params, model_state, image, train=True, key=key)
+            return apply_model(self.model, params, model_state, image, train=True, key=key, frozen=self.frozen)
 
         if self.groups == 1:
             return apply(image, key)

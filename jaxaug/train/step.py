@@ -8,15 +8,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from flax.traverse_util import flatten_dict
 
 from jaxaug.bilevel.per_example import SparseRule, gather_rows
 from jaxaug.core.random import DeviceStream
 from jaxaug.core.totals import Totals, totals_of
-from jaxaug.core.types import Batch, MetaParams, ModelOutput, TrainState
+from jaxaug.core.types import Batch, MetaParams, ModelOutput, TrainState, Tree
 from jaxaug.data.dataset import Split
 from jaxaug.data.loader import RowSource
 from jaxaug.data.sampler import take
-from jaxaug.models.api import AUXILIARY_HEAD, init_model
+from jaxaug.models.api import AUXILIARY_HEAD, init_model, replace_arrays
 from jaxaug.tasks.base import Task
 from jaxaug.train.objective import HEAD, Objective, Parts
 
@@ -29,17 +30,24 @@ def init_state(
     search_state: Any,
     image_shape: tuple[int, ...],
     class_counts: jax.Array,
+    weights: tuple[Tree, Tree] | None = None,
 ) -> TrainState:
-    """The state before the first step, a function of `key` alone.
+    """The state before the first step, a function of `key` and the weights.
 
     Args:
       meta, search_state: as `SearchMethod.init` gives them.
       image_shape: (H, W, C) that the model sees.
       class_counts: [K], the training rows of each class, for loss transforms that ask for them.
+      weights: (params, model_state), arrays in place of the random ones, not necessarily of all.
     """
     params, model_state = init_model(
         parts.model, jax.random.fold_in(key, int(DeviceStream.INITIALIZATION)), image_shape
     )
+    if weights is not None:
+        params, model_state = (
+            replace_arrays(tree, flatten_dict(given))
+            for tree, given in zip((params, model_state), weights, strict=True)
+        )
     num_features, num_classes = params[HEAD]["kernel"].shape
     extras = {"class_counts": class_counts}
     if AUXILIARY_HEAD in params:

@@ -197,8 +197,9 @@ class Trainer:
         self.experiment, self._folder, self._stop = experiment, folder, stop
         everywhere, shardings = replicated(experiment.mesh), experiment.shardings()
         restored = checkpointer.restore(experiment.abstract_state())
-        init = jax.jit(experiment.init, out_shardings=shardings)
-        self.state: TrainState = init(experiment.key) if restored is None else restored
+        if restored is None and experiment.initial is not None and is_main_process():
+            print(f"{title}: {experiment.initial.told}")
+        self.state: TrainState = experiment.begin() if restored is None else restored
         config = experiment.config
         self.loader = Loader(experiment.data.train, experiment.mesh, config.place, config.seed)
         self._dispatch = jax.jit(

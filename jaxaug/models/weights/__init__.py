@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jaxaug.models.weights.conversion import export, from_torch, load, read_torch, save, to_torch
+from jaxaug.models.weights.fitting import Fitted, fit
 
-__all__ = ["export", "from_torch", "load", "read_torch", "save", "to_torch"]
+__all__ = ["Fitted", "export", "fit", "from_torch", "load", "read_torch", "save", "to_torch"]
 
 
 def __dir__() -> Sequence[str]:

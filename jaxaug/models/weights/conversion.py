@@ -14,13 +14,13 @@ from jaxaug.core.atomic_io import write_bytes, write_npz
 from jaxaug.core.errors import UsageError
 from jaxaug.core.types import Tree
 from jaxaug.models.api import Model, init_model
+from jaxaug.models.vit import POSITION_EMBEDDING, resize_positions
 from jaxaug.models.weights.files import read_tensors, write_safetensors
+from jaxaug.models.weights.fitting import PARTS, of_other_images, some_names
 from jaxaug.models.weights.names import layouts_of, torch_name
 
-PARTS = ("params", "model_state")
 NESTED = ("state_dict", "model")  # where checkpoints of trainings keep the network
 UNUSED = re.compile(r"\.num_batches_tracked$")
-MOST_NAMED = 5
 
 
 def read_torch(path: str | pathlib.Path) -> dict[str, np.ndarray]:
@@ -60,7 +60,7 @@ def from_torch(model: Model, state: Mapping[str, np.ndarray], *, image_size: int
     Args:
       model: from `models.create`, one of ImageNet's.
       state: name -> array, from `read_torch`, in the layout of torchvision or timm, whichever fits better.
-      image_size: pixels of a side, on which ViT's position embedding depends.
+      image_size: pixels of a side, for which ViT's position embedding is resized if need be.
 
     Raises:
       UsageError: an array is missing, left over or of another shape, with the names.
@@ -71,16 +71,18 @@ def from_torch(model: Model, state: Mapping[str, np.ndarray], *, image_size: int
     names = max(tables, key=lambda table: len(set(table.values()) & set(given)))
     missing, left = sorted(set(names.values()) - set(given)), sorted(set(given) - set(names.values()))
     if missing or left:
-        told = [f"{what}: {_some(found)}" for what, found in (("missing", missing), ("left over", left)) if found]
+        told = [f"{what}: {some_names(found)}" for what, found in (("missing", missing), ("left over", left)) if found]
         raise UsageError(f"the file is not of this network; {'; '.join(told)}")
     wrong, found = [], {}
     for path, shape in shapes.items():
         array = _to_flax(path, np.asarray(given[names[path]]))
+        if path[-1] == POSITION_EMBEDDING and of_other_images(array.shape, shape):
+            array = np.asarray(resize_positions(array, shape[1]))
         if array.shape != shape:
             wrong.append(f"{names[path]} gives {array.shape}, {'/'.join(path[1:])} is {shape}")
         found[path] = array
     if wrong:
-        raise UsageError(f"the shapes differ: {_some(wrong)}")
+        raise UsageError(f"the shapes differ: {some_names(wrong)}")
     return _split(found)
 
 
@@ -118,11 +120,6 @@ def _to_torch(path: tuple[str, ...], array: np.ndarray) -> np.ndarray:
     if path[-1] == "kernel":
         return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
     return array.reshape(-1, 1, 1) if path[-1] == "layer_scale" else array
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + more
 
 
 def save(path: str | pathlib.Path, params: Tree, model_state: Tree) -> None:
