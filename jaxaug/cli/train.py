@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from ml_collections import ConfigDict
 
 from jaxaug.cli.arguments import add_output_arguments, print_json, settings_of, speaking
+from jaxaug.cli.next_steps import next_steps
 
 HELP = "train from a config, or go on with a run"
 SETTING = "--config."
@@ -61,6 +62,8 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
     on_change = "restart" if chosen.restart else "accept" if chosen.accept_inputs else "refuse"
     with speaking(chosen) as stdout:
         results = sweep.run(config, workdir, on_change=on_change)
+        if is_main_process():
+            print(next_steps(workdir, f"{workdir}/{list(results)[-1]}/seed_{config.seed}"))
     if chosen.json and is_main_process():
         print_json({"workdir": workdir, "results": results}, stdout)
 

@@ -64,7 +64,12 @@ def test_mistakes(file, settings, message):
 def begun(monkeypatch, tmp_path):
     """(config, workdir, what is to be done on a change) of runs that would have begun; how processes were joined."""
     runs, joined = [], []
-    monkeypatch.setattr(sweep, "run", lambda config, workdir, on_change: runs.append((config, workdir, on_change)))
+
+    def run(config, workdir, on_change):
+        runs.append((config, workdir, on_change))
+        return {"convnet": []}
+
+    monkeypatch.setattr(sweep, "run", run)
     monkeypatch.setattr(sharding, "initialize_distributed", lambda *arguments: joined.append(arguments))
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
     return runs, joined
