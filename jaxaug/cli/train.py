@@ -51,14 +51,14 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
     from jaxaug.core.sharding import enable_compilation_cache, initialize_distributed, is_main_process
     from jaxaug.runs.workdir import fingerprint
     from jaxaug.train import sweep
-    from jaxaug.train.config import complete
+    from jaxaug.train.config import LAYOUT, complete
 
     logging.set_verbosity(logging.WARNING)  # orbax reports every file it touches
     enable_compilation_cache()
     config = read_config(chosen.config, others)
     initialize_distributed(chosen.coordinator, chosen.num_processes, chosen.process_id)
     name = pathlib.Path(chosen.config.partition(":")[0]).stem
-    workdir = chosen.workdir or f"runs/{name}-{fingerprint(complete(config).to_dict())}"
+    workdir = chosen.workdir or f"runs/{name}-{fingerprint(complete(config).to_dict(), LAYOUT)}"
     on_change = "restart" if chosen.restart else "accept" if chosen.accept_inputs else "refuse"
     with speaking(chosen) as stdout:
         results = sweep.run(config, workdir, on_change=on_change)

@@ -8,7 +8,7 @@ import json
 import os
 import pathlib
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 from jaxaug.core.atomic_io import write_text
@@ -45,16 +45,17 @@ class Workdir:
     Args:
       path: the folder, made if need be.
       config: every field of the run, values of JSON or tuples.
+      may_differ: fields that say on what it is carried out, in which a run that goes on may differ.
 
     Raises:
       UsageError: on every process, if it cannot be written or another process works in it.
       CannotGoOnError: likewise, if it holds a run of another config.
     """
 
-    def __init__(self, path: str | pathlib.Path, config: Mapping[str, Any]):
+    def __init__(self, path: str | pathlib.Path, config: Mapping[str, Any], may_differ: Collection[str] = ()):
         self.path = pathlib.Path(path).resolve()
         self.checkpoints = self.path / CHECKPOINTS
-        self._text = _text(config)
+        self._text, self._may_differ = _text(config), may_differ
         self._board: Any = None
         self._lock: int | None = None
         self._inputs: tuple[Inputs, tuple[str, ...]] | None = None
@@ -72,7 +73,8 @@ class Workdir:
             raise UsageError(f"cannot write to the workdir {self.path}: {error}. Choose another --workdir.") from None
         saved = self.path / CONFIG
         if saved.exists():
-            _check_same(_read_json(saved), json.loads(self._text), self.path)
+            there, now = (_without(one, self._may_differ) for one in (_read_json(saved), json.loads(self._text)))
+            _check_same(there, now, self.path)
 
     def _on_main(self, function: Callable[[], _T], otherwise: _T) -> _T:
         """What the main process gets; a mistake stops all processes: one alone would leave the others waiting."""
@@ -210,12 +212,12 @@ def set_aside(path: str | pathlib.Path) -> pathlib.Path:
     return target
 
 
-def fingerprint(config: Mapping[str, Any]) -> str:
-    """Six letters that differ between configs.
+def fingerprint(config: Mapping[str, Any], may_differ: Collection[str] = ()) -> str:
+    """Six letters that differ between configs, but for the fields in which a run that goes on may differ.
 
     The default workdir carries them, so that a changed flag starts a run of its own and the same command resumes.
     """
-    return hashlib.sha256(_text(config).encode()).hexdigest()[:6]
+    return hashlib.sha256(_text(_without(config, may_differ)).encode()).hexdigest()[:6]
 
 
 def read_config(folder: pathlib.Path) -> dict[str, Any]:
@@ -291,6 +293,10 @@ def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
     if isinstance(tree, dict) and tree:
         return {k: v for key, value in tree.items() for k, v in _flat(value, f"{prefix}.{key}").items()}
     return {prefix.lstrip("."): tree}
+
+
+def _without(config: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in config.items() if name not in names}
 
 
 def _check_same(saved: dict[str, Any], current: dict[str, Any], path: pathlib.Path) -> None:

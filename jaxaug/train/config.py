@@ -45,6 +45,8 @@ NESTED: dict[tuple[str, str], tuple[str, Callable[..., Any] | None]] = {
     ("search", "optim"): ("meta_optimizer", create_meta_optimizer),
 }
 NO_SEARCH = "none"
+# Fields that say on what a run is carried out, not what it is: one that goes on may have others.
+LAYOUT = ("mesh", "sharding")
 
 
 def default_config() -> ConfigDict:
@@ -65,6 +67,8 @@ def default_config() -> ConfigDict:
             "task": {"name": "classification"},  # what the model is trained for
             "data": {"name": "digits"},  # a data set, with the options of `data.load` and its own
             "place": "device",  # where images are kept; "host" sends each batch: for sets larger than a device's memory
+            "mesh": {"data": -1, "fsdp": 1},  # devices along each axis; -1: what is left; large arrays lie along `fsdp`
+            "sharding": (),  # (regular expression for paths in the state, "fsdp" or an axis for each dimension), ...
             "augment": {
                 "train": (),  # slots of transforms, in order, on the 0..255 scale
                 "after": (),  # slots of transforms after normalisation
@@ -96,7 +100,8 @@ def complete(config: ConfigDict) -> ConfigDict:
     """
     known, found = default_config().to_dict(), config.to_dict()
     _check_fields("config", found, known)
-    _check_fields("config.augment", found["augment"], known["augment"])
+    for group in ("augment", "mesh"):
+        _check_fields(f"config.{group}", found[group], known[group])
     _check_fields("config.init_from", found["init_from"], known["init_from"])
     found["init_from"] = {**known["init_from"], **found["init_from"]}
     for field, (family, common) in SLOTS.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -20,7 +20,8 @@ from jaxaug.augment.transform import LearnedTransform
 from jaxaug.bilevel.per_example import gather_rows
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import instantiate
-from jaxaug.core.sharding import make_mesh, replicated, sharded_along
+from jaxaug.core.sharding import make_mesh, sharded_along, shardings_of
+from jaxaug.core.target import traced_for
 from jaxaug.core.totals import Totals, empty_totals, totals_of
 from jaxaug.core.types import Batch, LossTransform, MetaParams, ModelOutput, Progress, TrainState, merge_meta_params
 from jaxaug.data.dataset import Dataset, class_counts_of
@@ -85,10 +86,10 @@ class Experiment:
         return {"data": self.config.data.name, "model": self.config.model.name}
 
     def shardings(self) -> TrainState:
-        """Where the state lies: what belongs to training rows is spread over the devices, the rest is on all."""
-        everywhere, spread = replicated(self.mesh), sharded_along(self.mesh, 0)
-        state = jax.eval_shape(self.init, self.key)
-        whole = jax.tree.map(lambda x: everywhere, state)
+        """Where the state lies: what belongs to training rows is spread over the devices, the rest as rules say."""
+        spread, state = sharded_along(self.mesh, 0), jax.eval_shape(self.init, self.key)
+        with at("config.sharding"):
+            whole = shardings_of(state, self.mesh, self.config.sharding)
         per_example = jax.tree.map(lambda x: spread, state.meta.per_example)
         search = state.search_state
         if hasattr(search, "moments"):
@@ -114,12 +115,19 @@ class Experiment:
         return jax.tree.map(one, jax.eval_shape(self.init, self.key), self.shardings())
 
 
-def build_experiment(config: ConfigDict, load: Callable[[ConfigDict], Dataset] | None = None) -> Experiment:
+def build_experiment(
+    config: ConfigDict,
+    load: Callable[[ConfigDict], Dataset] | None = None,
+    devices: Sequence[jax.Device] | None = None,
+) -> Experiment:
     """Read the data and build every part. Raises UsageError for whatever is wrong with the config.
 
-    load: gives the data set of a config with every option (None: it is read).
+    load: gives the data set of a config with every option (None: it is read). devices: that the steps are for, which
+    need not be here (None: all of this run's).
     """
-    config, mesh = complete(config), make_mesh()
+    config = complete(config)
+    with at("config.mesh"):
+        mesh = make_mesh(config.mesh.to_dict(), devices)
     _check_sizes(config, mesh.size)
     search, data = search_and_data(config, load or _loaded)
     task = _task(config, data)

@@ -14,13 +14,17 @@ from jaxaug.data.photographs import Photographs
 from jaxaug.runs.checkpoint import Checkpointer, tree_structure
 from jaxaug.runs.signature import Signature
 from jaxaug.runs.workdir import RESULT, read_config
-from jaxaug.train.config import complete, default_config
+from jaxaug.train.config import LAYOUT, complete, default_config
 from jaxaug.train.experiment import Experiment, build_experiment
 
 
 def load_config(folder: str | pathlib.Path) -> ConfigDict:
-    """The config of a run by its folder; fields that came since have their defaults. UsageError if it has none."""
+    """The config of a run by its folder; fields that came since have their defaults. UsageError if it has none.
+
+    So have those that say on what devices it was carried out, which need not be those of today.
+    """
     saved, config = read_config(pathlib.Path(folder)), default_config()
+    saved = {name: value for name, value in saved.items() if name not in LAYOUT}
     try:
         config.update(saved)
         return complete(config)

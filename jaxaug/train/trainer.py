@@ -22,7 +22,7 @@ from jaxaug.runs.results import summarize_history
 from jaxaug.runs.signature import save_signature
 from jaxaug.runs.workdir import SIGNATURE, Workdir, set_aside
 from jaxaug.search.base import SearchRun
-from jaxaug.train.config import complete
+from jaxaug.train.config import LAYOUT, complete
 from jaxaug.train.experiment import Experiment, build_experiment, step_batches
 from jaxaug.train.exports import export_per_example
 from jaxaug.train.figures import save_evaluation_figures
@@ -86,7 +86,7 @@ def _gone_on(
     accept: bool,
     build: Callable[[ConfigDict], Experiment],
 ) -> dict[str, Any]:
-    folder = Workdir(workdir, config.to_dict())
+    folder = Workdir(workdir, config.to_dict(), LAYOUT)
     try:
         if folder.complete():
             return _returned_again(config, folder, title, accept)

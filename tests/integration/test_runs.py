@@ -101,7 +101,7 @@ def test_one_device_and_two_agree(tmp_path, monkeypatch):
     both = final_state(tmp_path / "two", config)
     with monkeypatch.context() as patch:
         one = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("data",))
-        patch.setattr(experiment, "make_mesh", lambda: one)
+        patch.setattr(experiment, "make_mesh", lambda *_: one)
         trainer.train_and_evaluate(config, tmp_path / "one")
         assert_same(final_state(tmp_path / "one", config), both, tolerance=1e-6)
 

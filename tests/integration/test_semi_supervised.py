@@ -53,7 +53,7 @@ def test_one_device_and_two_agree(name, monkeypatch):
     found = []
     for count in (1, 2):
         mesh = jax.sharding.Mesh(np.array(jax.devices()[:count]), ("data",))
-        monkeypatch.setattr(experiment, "make_mesh", lambda mesh=mesh: mesh)
+        monkeypatch.setattr(experiment, "make_mesh", lambda *_, mesh=mesh: mesh)
         one = build_experiment(config)
         state = jax.jit(one.init, out_shardings=one.shardings())(one.key)
         step = jax.jit(one.train_step, out_shardings=(one.shardings(), None))

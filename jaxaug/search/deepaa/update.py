@@ -114,7 +114,7 @@ def make_updates(
 
 def _spread(of_items: Callable, mesh: Mesh) -> Callable:
     """(net, upto, before, level, items, keys) -> ..., each device with its share of the items."""
-    whole, spread = PartitionSpec(), PartitionSpec("data")
+    whole, spread = PartitionSpec(), sharded_along(mesh, 0).spec
     places = (whole, whole, whole, whole, spread, spread)
     # Unchecked, because JAX would sum the gradients of parameters that all devices hold over the devices.
     return jax.shard_map(of_items, mesh=mesh, in_specs=places, out_specs=spread, check_vma=False)

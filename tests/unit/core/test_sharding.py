@@ -93,3 +93,76 @@ def test_one_process_is_the_main_one():
     assert sharding.is_main_process()
     assert sharding.any_process(True)
     assert not sharding.any_process(False)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        (None, {"data": 2}),
+        ({"data": -1, "fsdp": 1}, {"data": 2}),
+        ({"data": -1, "fsdp": 2}, {"data": 1, "fsdp": 2}),
+        ({"fsdp": -1, "data": 1}, {"data": 1, "fsdp": 2}),
+    ],
+)
+def test_meshes(sizes, expected):
+    mesh = sharding.make_mesh(sizes)
+    assert dict(mesh.shape) == expected
+    assert sharding.sharded_along(mesh, 0).shard_shape((8, 3)) == (4, 3)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"model": 2}, "axes data and fsdp, not 'model'"),
+        ({"fsdp": 0}, "fsdp must be -1 or at least 1, got 0"),
+        ({"fsdp": 3}, "data=-1, fsdp=3 does not fit 2 devices"),
+        ({"data": 1}, "data=1, fsdp=1 does not fit 2 devices"),
+        ({"fsdp": -1}, "data=-1, fsdp=-1 does not fit"),
+    ],
+)
+def test_meshes_that_cannot_be(sizes, message):
+    with pytest.raises(UsageError, match=message):
+        sharding.make_mesh(sizes)
+
+
+LARGE = np.zeros((sharding.LARGE // 2, 2), np.float32)
+STATE = {
+    "params": {"small": np.zeros((4, 6)), "odd": np.zeros((3, 5)), "large": LARGE, "number": np.zeros(())},
+    "meta": {"large": LARGE},
+}
+
+
+def specs(sizes, *rules):
+    found = sharding.shardings_of(STATE, sharding.make_mesh(sizes), rules)
+    return jax.tree.map(lambda one: tuple(one.spec), found)
+
+
+def test_large_arrays_are_spread():
+    """Along the largest axis that divides; what a search has learnt is never."""
+    nothing = {"small": (), "odd": (), "large": (), "number": ()}
+    assert specs({"fsdp": 2}) == {"params": {**nothing, "large": ("fsdp",)}, "meta": {"large": ()}}
+    assert specs(None) == {"params": nothing, "meta": {"large": ()}}
+
+
+def test_the_first_rule_that_matches_decides():
+    """Smaller arrays too, other axes, and none at all; without the axis, rules leave everything whole."""
+    rules = (("^params/small$", (None, "fsdp")), ("params/large", ()), (".", "fsdp"))
+    expected = {"small": (None, "fsdp"), "odd": (), "large": (), "number": ()}
+    assert specs({"fsdp": 2}, *rules) == {"params": expected, "meta": {"large": ("fsdp",)}}
+    assert specs(None, ("small", ("fsdp",)))["params"]["small"] == (None,)
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (("(", "fsdp"), "is no rule"),
+        (("small", "model"), "'model' is neither"),
+        (("small", ("model",)), "is neither"),
+        ("fsdp", "is no rule"),
+        (("number", ("fsdp",)), "more axes than params/number"),
+        (("odd", ("fsdp",)), r"cannot divide params/odd, \[3, 5\], among 2"),
+    ],
+)
+def test_rules_that_are_none(rule, message):
+    with pytest.raises(UsageError, match=message):
+        specs({"fsdp": 2}, rule)

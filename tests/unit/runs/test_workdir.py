@@ -40,6 +40,19 @@ def test_a_run_of_another_config_is_refused(tmp_path):
         Workdir(tmp_path / "file" / "run", CONFIG)
 
 
+def test_on_what_a_run_is_carried_out_may_differ(tmp_path):
+    """A run goes on with other devices: nothing is refused, and the folder keeps its name."""
+    one, other = ({**CONFIG, "mesh": {"fsdp": size}} for size in (1, 2))
+    for config in (one, other, CONFIG):
+        workdir = Workdir(tmp_path, config, may_differ=("mesh",))
+        workdir.begin()
+        workdir.close()
+    with pytest.raises(UsageError, match="mesh"):
+        Workdir(tmp_path, one)
+    assert fingerprint(one, ("mesh",)) == fingerprint(other, ("mesh",)) == fingerprint(CONFIG)
+    assert fingerprint(one) != fingerprint(other)
+
+
 def test_one_process_at_a_time(tmp_path):
     workdir = Workdir(tmp_path, CONFIG)
     with pytest.raises(

@@ -159,7 +159,7 @@ def test_two_devices_and_one_agree(stage, monkeypatch):
     built = build_experiment(config)
     search, key = built.search, jax.random.key(0)
     net, state, rows = untrained(built, key), search.begin(key), rows_of(search)
-    monkeypatch.setattr(experiment, "make_mesh", lambda: ONE_DEVICE)
+    monkeypatch.setattr(experiment, "make_mesh", lambda *_: ONE_DEVICE)
     alone = build_experiment(config).search.update_functions[stage]
     one, two = (update(state, jnp.asarray(1), net, *rows) for update in (alone, search.update_functions[stage]))
     of_one, of_two = (jax.tree.leaves(found[2])[0] for found in (one, two))
