@@ -1,5 +1,6 @@
 """Every file of configs/: its docstring, that its parts exist, and one step of each on tiny stand-ins of its data."""
 
+import functools
 import json
 
 import jax
@@ -85,15 +86,21 @@ def marked(name, row):
     return pytest.param(name, row, marks=[pytest.mark.slow] if row in DEEP else [])
 
 
+@functools.lru_cache
+def head_of(model, shape):
+    """Of the shapes of a network's parameters; many rows have one network."""
+    network = models.create(**json.loads(model), num_classes=10)
+    params, _ = jax.eval_shape(lambda: models.init_model(network, jax.random.key(0), shape))
+    return params["head"]
+
+
 @pytest.mark.parametrize(("name", "row"), [marked(name, row) for name in FILES for row in rows_of(name)])
 def test_every_part_exists(name, row):
     """Model, losses, augmentation, optimiser and schedule are built; the model's shapes are computed."""
     get_config = module_of(name).get_config
     config = complete(get_config() if row is None else get_config(row))
     shape = SHAPES[config.data.name]
-    model = models.create(**config.model.to_dict(), num_classes=10)
-    params, _ = jax.eval_shape(lambda: models.init_model(model, jax.random.key(0), shape))
-    assert params["head"]["kernel"].shape[1] == 10
+    assert head_of(config.model.to_json(sort_keys=True), shape)["kernel"].shape[1] == 10
     losses.create(config.loss)
     transforms = {stage: [instantiate("augment", one) for one in config.augment[stage]] for stage in ("train", "after")}
     half = (0.5,) * shape[2]
