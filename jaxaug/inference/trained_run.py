@@ -172,7 +172,8 @@ def load(folder: str | pathlib.Path, checkpoint: str = "last") -> TrainedRun:
 
 def _parts(config: ConfigDict, signature: Signature, task: Any) -> Parts:
     """What evaluations are made of; nothing of it trains."""
-    model = models.create(**config.model.to_dict(), num_classes=signature.num_classes)
+    options = {"num_classes": signature.num_classes, "precision": config.precision}
+    model = models.create(**config.model.to_dict(), **options)
     augment, _ = build_pipeline((), mean=signature.mean, std=signature.std, size=config.augment.size)
     return Parts(task, model, augment, losses.create(()), steps_per_epoch=1, epochs=1)
 

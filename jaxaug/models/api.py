@@ -24,24 +24,32 @@ from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import call, check_options, list_names, resolve
 from jaxaug.core.types import ModelOutput, Tree
 from jaxaug.models.nnx_model import NNXModel, takes
+from jaxaug.models.precision import InPrecision, check_precision, in_float32
 
-Model = nn.Module | NNXModel
-"""What `create` returns: a Linen module, or an NNX one behind pure functions."""
+Model = nn.Module | NNXModel | InPrecision
+"""What `create` returns: a Linen module, an NNX one behind pure functions, or either with parameters rounded."""
 HEAD, AUXILIARY_HEAD = "head", "auxiliary_head"
 
 
-def create(name: str, *, num_classes: int, **options: Any) -> Model:
+def create(name: str, *, num_classes: int, precision: str = "float32", **options: Any) -> Model:
     """The network of a name with these options; no parameter is drawn yet.
 
     Args:
       name: of a registered model (`models.list()`), or the dotted name of one's own: a Linen or NNX module that takes
         `num_classes`, or a function that returns one. An NNX module is given `rngs` if it takes them.
       num_classes: K, how many classes the head tells apart.
+      precision: "float32", or "bfloat16" to compute in it: an option `dtype` of the model says so to its layers, and
+        one without it is given rounded parameters and images. Parameters, statistics and logits are float32.
       **options: of the model.
 
     Raises:
       UsageError: an unknown name or option, with what is close; or an option out of range.
     """
+    check_precision(precision)
+    if precision != "float32":
+        if not takes(resolve("model", name), "dtype"):
+            return InPrecision(create(name, num_classes=num_classes, **options), precision, (HEAD, AUXILIARY_HEAD))
+        options["dtype"] = precision
     component, what = resolve("model", name), f"model {name!r}"
     if not takes(component, "num_classes"):
         raise UsageError(f"{what} must take num_classes, the number of classes")
@@ -82,6 +90,8 @@ def init_model(model: Model, key: jax.Array, image_shape: tuple[int, ...]) -> tu
     Raises:
       UsageError: the model has no head.
     """
+    if isinstance(model, InPrecision):
+        return init_model(model.model, key, image_shape)
     if isinstance(model, NNXModel):
         params, model_state = model.init(key)
     else:
@@ -135,6 +145,10 @@ def apply_model(
     Raises:
       UsageError: the model returns something else than features [B D] and logits [B K], or maps of them.
     """
+    if isinstance(model, InPrecision):
+        given = model.rounded(params), model_state, model.image(image)
+        output, after = apply_model(model.model, *given, train=train, key=key, frozen=frozen)
+        return in_float32(output, after, model_state)
     if isinstance(model, NNXModel):
         out, model_state = model.apply(params, model_state, image, train=train, key=key, frozen=frozen)
     else:

@@ -60,6 +60,7 @@ def default_config() -> ConfigDict:
             "batch_size": 64,  # of all devices and processes together
             "accumulate": 1,  # micro-batches of a step: so many times less memory for activations, a third more time
             "eval_batch_size": 512,
+            "precision": "float32",  # of the network; "bfloat16" keeps parameters, statistics and losses float32
             "steps_per_dispatch": 1,  # training steps per call of the device; more helps small models on a GPU
             "log_every": 50,  # steps between updates of the progress bar and checks for a non-finite loss
             "eval_every": 1,  # epochs between evaluations; the last epoch is always evaluated
@@ -110,6 +111,8 @@ def complete(config: ConfigDict) -> ConfigDict:
         parent, name = _parent(found, field)
         slots = as_slots(parent[name])
         parent[name] = tuple(_complete_slot(f"config.{field}", family, slot) for slot in slots)
+    if found["precision"] != "float32" and "dtype" in found["model"]:
+        found["model"]["dtype"] = found["precision"]
     return ConfigDict(found)
 
 

@@ -27,6 +27,7 @@ from jaxaug.core.types import Batch, LossTransform, MetaParams, ModelOutput, Pro
 from jaxaug.data.dataset import Dataset, class_counts_of
 from jaxaug.data.loader import check_placement
 from jaxaug.models.api import init_model, without_norms
+from jaxaug.models.precision import check_precision
 from jaxaug.models.weights import Fitted
 from jaxaug.optim.schedules import Schedule
 from jaxaug.robustness.base import Protocol
@@ -217,8 +218,10 @@ def _parts(
     config: ConfigDict, data: Dataset, task: Task, counts: dict[str, int]
 ) -> tuple[Parts, LearnedTransform | None, MetaParams]:
     """(what the training is made of, the learned transform, what may be learned as it begins)."""
+    with at("config.precision"):
+        check_precision(config.precision)
     with at("config.model"):
-        model = models.create(**config.model.to_dict(), num_classes=data.num_classes)
+        model = models.create(**config.model.to_dict(), num_classes=data.num_classes, precision=config.precision)
     transforms: dict[str, Any] = {}
     for stage in ("train", "after", "strong"):
         with at(f"config.augment.{stage}"):

@@ -357,6 +357,16 @@ def test_settings_that_cannot_be(path, text, message):
     assert config.to_dict() == before
 
 
+def test_precision_is_that_of_any_model():
+    """The option of the models that have one says it too; that of a model alone stays as it is."""
+    config = default_config()
+    apply_override(config, "precision", "bfloat16")
+    assert complete(config).model.dtype == "bfloat16"
+    config.precision = "float32"
+    apply_override(config, "model.dtype", "bfloat16")
+    assert complete(config).model.dtype == "bfloat16"
+
+
 def test_a_sequence_of_what_is_no_component():
     """What was set shows when the config is completed, before anything else is done."""
     config = default_config()
