@@ -16,7 +16,8 @@ HE_FAN_IN = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 # U(-1, 1) / sqrt(fan_in), PyTorch's default (kaiming_uniform with a = sqrt 5): layers no paper speaks about.
 TORCH_DEFAULT = nn.initializers.variance_scaling(1.0 / 3.0, "fan_in", "uniform")
 INITIALISERS = {"he_fan_out": HE_FAN_OUT, "he_fan_in": HE_FAN_IN, "pytorch": TORCH_DEFAULT}
-ACTIVATIONS = {"relu": nn.relu, "celu": nn.celu}
+# leaky_relu: with the slope 0.01, which the norms of ISDA's segmentation code have.
+ACTIVATIONS = {"relu": nn.relu, "celu": nn.celu, "leaky_relu": nn.leaky_relu}
 NORMS = ("batch", "group")
 STEMS = ("small", "imagenet")
 SE_REDUCTION = 16  # Hu et al. 2018, their default r
@@ -128,6 +129,11 @@ def dropout(maps: jax.Array, rate: float, train: bool) -> jax.Array:
     return nn.Dropout(rate, deterministic=not train)(maps)
 
 
+def channel_dropout(maps: jax.Array, rate: float, train: bool) -> jax.Array:
+    """Drop whole channels of an example with probability `rate` in training, [B H W C], as `dropout` does values."""
+    return nn.Dropout(rate, broadcast_dims=(1, 2), deterministic=not train)(maps)
+
+
 def drop_path(branch: jax.Array, rate: float, train: bool) -> jax.Array:
     """Leave out the whole branch of an example with probability `rate` in training, else divide it by 1 - rate.
 
@@ -155,9 +161,14 @@ def shortcut(maps: jax.Array, features: int, stride: int, style: Style, train: b
     return normalise(conv(features, 1, stride, init=style.init, dtype=style.dtype)(maps), style, train)
 
 
-def imagenet_stem(image: jax.Array, width: int, style: Style, train: bool) -> jax.Array:
-    """A 7x7 convolution of stride 2 and a max-pool, [B H W C] -> [B H/4 W/4 width]. He et al. 2016, table 1."""
-    maps = activate(conv(width, 7, 2, init=style.init, dtype=style.dtype)(image), style, train)
+def imagenet_stem(image: jax.Array, width: int, style: Style, train: bool, deep: bool = False) -> jax.Array:
+    """A 7x7 convolution of stride 2 and a max-pool, [B H W C] -> [B H/4 W/4 width]. He et al. 2016, table 1.
+
+    deep: three 3x3 ones instead, the first of stride 2, the last twice as wide, as Zhao et al., CVPR 2017, train it.
+    """
+    maps = image
+    for size, stride, features in ((3, 2, width), (3, 1, width), (3, 1, 2 * width)) if deep else ((7, 2, width),):
+        maps = activate(conv(features, size, stride, init=style.init, dtype=style.dtype)(maps), style, train)
     return nn.max_pool(maps, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
 
 
@@ -189,6 +200,7 @@ class Bottleneck(nn.Module):
     features: int
     stride: int = 1
     groups: int = 1
+    dilation: int = 1
     squeeze_excite: bool = False
     dropout_rate: float = 0.0
     style: Style = Style()
@@ -199,7 +211,7 @@ class Bottleneck(nn.Module):
         shared = {"init": style.init, "dtype": style.dtype}
         out = activate(conv(self.width, 1, **shared)(maps), style, train)
         out = dropout(out, self.dropout_rate, train)
-        out = conv(self.width, 3, self.stride, groups=self.groups, **shared)(out)
+        out = conv(self.width, 3, self.stride, groups=self.groups, dilation=self.dilation, **shared)(out)
         out = activate(out, style, train)
         out = normalise(conv(self.features, 1, **shared)(out), style, train)
         out = SqueezeExcite(style.dtype)(out) if self.squeeze_excite else out
