@@ -17,6 +17,7 @@ from jaxaug.models.vit import POSITION_EMBEDDING, resize_positions
 
 PARTS = ("params", "model_state")
 HEADS = ("auto", "keep", "new")
+BACKBONE = "backbone"  # of networks for label maps
 MOST_NAMED = 5
 Path = tuple[str, ...]
 
@@ -37,7 +38,8 @@ class Fitted(NamedTuple):
 def fit(params: Tree, model_state: Tree, expected: tuple[Tree, Tree], *, head: str = "auto") -> Fitted:
     """The weights of a network as another one of the same family takes them.
 
-    A position embedding of another size of images is resized.
+    A position embedding of another size of images is resized. A network for label maps takes those of a classifier for
+    its backbone, and the rest of it begins anew.
 
     Args:
       params, model_state: arrays, from `weights.load` or a checkpoint.
@@ -48,6 +50,8 @@ def fit(params: Tree, model_state: Tree, expected: tuple[Tree, Tree], *, head: s
       UsageError: arrays are missing, left over or of another shape, with the names.
     """
     pick("head", head, dict.fromkeys(HEADS))
+    if BACKBONE in expected[0] and BACKBONE not in params and head != "keep":
+        return _of_classifier(params, model_state, expected)
     found, wanted = _flat(params, model_state), _flat(*expected)
     heads = {path for path in {*found, *wanted} if path[1] in (HEAD, AUXILIARY_HEAD)}
     begun = heads if head == "new" or (head == "auto" and not _same(found, wanted, heads)) else set()
@@ -64,6 +68,15 @@ def fit(params: Tree, model_state: Tree, expected: tuple[Tree, Tree], *, head: s
     told += ["the position embedding was resized"] if resized else []
     tree = unflatten_dict({path: np.asarray(array, np.float32) for path, array in taken.items()})
     return Fitted(tree.get("params", {}), tree.get("model_state", {}), "; ".join(told))
+
+
+def _of_classifier(params: Tree, model_state: Tree, expected: tuple[Tree, Tree]) -> Fitted:
+    without = {name: part for name, part in params.items() if name != HEAD}
+    found = _flat({BACKBONE: without}, {BACKBONE: model_state})
+    _check(found, {path: shape for path, shape in _flat(*expected).items() if path[1] == BACKBONE})
+    tree = unflatten_dict({path: np.asarray(array, np.float32) for path, array in found.items()})
+    told = f"{len(found)} arrays of a classifier for the backbone; the rest begins anew"
+    return Fitted(tree.get("params", {}), tree.get("model_state", {}), told)
 
 
 def _flat(params: Tree, model_state: Tree) -> dict[Path, jax.Array]:

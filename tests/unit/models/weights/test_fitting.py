@@ -33,6 +33,19 @@ def test_head(expected, head, told):
     assert {leaf.dtype for leaf in jax.tree.leaves(found[:2])} == {np.dtype(np.float32)}
 
 
+def test_a_backbone_takes_a_classifier():
+    expected = {"backbone": {"Conv_0": TREE["Conv_0"]}, "Conv_0": {"kernel": np.ones(5)}, "head": of_classes(3)["head"]}
+    found = weights.fit(TREE, STATE, (expected, {"backbone": STATE}))
+    assert found.told == "2 arrays of a classifier for the backbone; the rest begins anew"
+    assert set(found.params) == set(found.model_state) == {"backbone"}
+    np.testing.assert_array_equal(found.params["backbone"]["Conv_0"]["kernel"], TREE["Conv_0"]["kernel"])
+    expected["backbone"] = {"Conv_0": {"kernel": np.ones((7, 7, 1, 4))}}
+    with pytest.raises(UsageError, match=r"of another shape: params/backbone/Conv_0/kernel \[3, 3, 1, 4\] instead of"):
+        weights.fit(TREE, STATE, (expected, {"backbone": STATE}))
+    with pytest.raises(UsageError, match=r"missing: .*params/backbone/Conv_0/kernel"):
+        weights.fit(TREE, STATE, (expected, {"backbone": STATE}), head="keep")
+
+
 def test_a_file_without_a_head():
     backbone = {"Conv_0": TREE["Conv_0"]}
     assert "none there" in weights.fit(backbone, STATE, (TREE, STATE)).told
