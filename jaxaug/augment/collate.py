@@ -14,8 +14,8 @@ from jaxaug.augment.compose import Augmented, Pipeline, compose
 from jaxaug.augment.functional import apply_policy
 from jaxaug.core.arguments import as_progress, check_seed
 from jaxaug.core.errors import UsageError
+from jaxaug.core.layout import CHANNELS
 from jaxaug.ops.arguments import check_images
-from jaxaug.ops.registry import CHANNELS
 from jaxaug.policies.policy import Policy
 
 LAYOUTS = ("NHWC", "NCHW")

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from jaxaug.core.errors import UsageError
+from jaxaug.core.layout import check_layout
 from jaxaug.data.lazy_images import LazyImages, LazyRows
 from jaxaug.data.lazy_label_maps import LazyLabelMaps
 from jaxaug.data.splits import check_sources, rows_to_cut, strata, stratified_split
@@ -113,6 +114,8 @@ def _check_arrays(name: str, title: str, split: Split) -> None:
         raise UsageError(f"{name}: images of {title} are {split.image.dtype}; they must be uint8, or float32 on 0..255")
     if split.image.ndim != 4:
         raise UsageError(f"{name}: images of {title} have shape {split.image.shape}; it must be [N H W C]")
+    if title == "train":  # the shape of which the other splits must have
+        check_layout(f"{name}: {title}", split.image.shape)
     for field in ("label", "index"):
         array = getattr(split, field)
         is_map = field == "label" and array.ndim > 1

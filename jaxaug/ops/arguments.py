@@ -10,7 +10,8 @@ import numpy as np
 
 from jaxaug.core.arguments import described, refuse_tensors
 from jaxaug.core.errors import UsageError
-from jaxaug.ops.registry import SHAPES, Op, check_layout
+from jaxaug.core.layout import SHAPES, check_layout
+from jaxaug.ops.registry import Op
 
 
 def check_images(name: str, images: Any, *, exact: bool = False, ranks: tuple[int, ...] = (4,)) -> None:

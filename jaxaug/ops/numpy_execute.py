@@ -8,12 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxaug.core.errors import UsageError
+from jaxaug.core.layout import check_layout
 from jaxaug.ops import numpy_uint8 as backend
 from jaxaug.ops.backend import Box, Six
 from jaxaug.ops.bicubic import bicubic_weights
 from jaxaug.ops.field import field_area
 from jaxaug.ops.fixed_point import ONE, fixed_point_of
-from jaxaug.ops.registry import OPS, VOID, Op, check_layout, check_op, find_op
+from jaxaug.ops.registry import OPS, VOID, Op, check_op, find_op
 
 MIDDLE = (0.5, 0.5, 0.5, 0.5)
 STILL: Six = (ONE, 0, ONE // 2, 0, ONE, ONE // 2)  # the coefficients that move nothing

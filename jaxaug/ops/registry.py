@@ -15,8 +15,6 @@ from jaxaug.core.registry import pick
 
 VOID = -1  # a label map's value where a displacement uncovers nothing
 IDENTITY = "Identity"  # the op that a policy means by "do nothing"
-CHANNELS = (1, 3, 4)  # gray, RGB, RGBA: what an axis of channels looks like
-SHAPES = {4: "[B H W C]", 3: "[H W C]"}
 Kind = Literal["geometric", "color", "erase", "crop_resize", "warp"]
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -207,16 +205,6 @@ def check_op(name: str, shape: tuple[int, ...]) -> None:
         wanted = f"{', '.join(most)} or {last}" if most else last
         remedy = ": leave the alpha out, images[..., :3]" if channels == 4 and 3 in op.channels else ""
         raise UsageError(f"operation {name!r} needs images with {wanted} channels, got {channels}{remedy}")
-
-
-def check_layout(name: str, shape: tuple[int, ...]) -> None:
-    """Raises UsageError for images of a shape [B H W C] or [H W C] whose channels seem to come first."""
-    if shape[-1] not in CHANNELS and shape[-3] in CHANNELS:
-        last = (0, 2, 3, 1) if len(shape) == 4 else (1, 2, 0)
-        raise UsageError(
-            f"{name}: images must have channels last, {SHAPES[len(shape)]}, got shape {shape}: use "
-            f"images.transpose{last}"
-        )
 
 
 def _register(kind: Kind, name: str, low: float, high: float, facts: OpFacts) -> Callable[[_Function], _Function]:

@@ -84,6 +84,7 @@ def test_clean_labels(tmp_path):
         ({"train_image": np.full((20, 6, 5, 3), 256, np.float32)}, "lies in 256..256"),
         ({"train_image": np.zeros((20, 6, 5, 1), np.uint8)}, "images of test are"),
         ({"train_image": np.zeros((20, 90), np.uint8)}, "must be"),
+        ({"train_image": np.zeros((20, 3, 6, 5), np.uint8)}, r"train: images must have channels last.*transpose"),
         ({"train_image": np.zeros((19, 6, 5, 3), np.uint8)}, "19 images need as many"),
     ],
 )
