@@ -7,7 +7,7 @@ import io
 import json
 import pathlib
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rich.markup import escape
@@ -22,6 +22,7 @@ from jaxaug.train.hooks.console import print_to_terminal
 
 MOST_NAMES = 10  # of runs that are left out
 ACCURACY = "test_top1"  # of which "test_error" is what it lacks to 1
+CLASS_IOU = "class_iou"  # of runs with label maps, by class
 
 
 class Column(NamedTuple):
@@ -35,7 +36,7 @@ class Column(NamedTuple):
 
 def show(
     folders: Sequence[str | pathlib.Path],
-    metric: str = ACCURACY,
+    metric: str = "",
     csv_file: str | pathlib.Path = "",
     json_file: str | pathlib.Path = "",
 ) -> None:
@@ -43,7 +44,7 @@ def show(
 
     Args:
       folders: runs are looked for in them and below.
-      metric: a figure of `result.json`.
+      metric: a figure of `result.json`; "" for the main one of the runs.
       csv_file: where to write the table as CSV; "" for nowhere.
       json_file: where to write it as JSON, with the figures of each run; "" for nowhere, "-" to print it instead.
 
@@ -56,6 +57,8 @@ def show(
         print(as_json(found, chosen))
         return
     print_to_terminal(table(found.groups, chosen))
+    for drawn in class_tables(found.groups):
+        print_to_terminal(drawn)
     if evaluated := evaluations(found.groups):
         print_to_terminal(evaluations_table(evaluated))
     for why, left_out in found.left_out.items():
@@ -70,7 +73,7 @@ def show(
                 raise UsageError(f"cannot write {path}: {error.strerror}") from None
 
 
-def columns(groups: Sequence[Group], metric: str = ACCURACY) -> tuple[Column, ...]:
+def columns(groups: Sequence[Group], metric: str = "") -> tuple[Column, ...]:
     """The columns of a table: the test error, and of a metric what there may be.
 
     That is of the final epoch, of the epoch chosen on validation, and the best on test.
@@ -79,6 +82,7 @@ def columns(groups: Sequence[Group], metric: str = ACCURACY) -> tuple[Column, ..
       UsageError: a metric that no run has.
     """
     valid = {key: key for group in groups for run in group.runs for key, value in run.result.items() if _number(value)}
+    metric = metric or _main_metric(groups, valid)
     pick("metric", metric, valid)
     known = {key: (title, scale, digits) for title, key, scale, digits in FIGURES}
     percent = (f"{metric.replace('_', ' ')} %", 100, 2) if metric.endswith("_error") else (metric, 1, 4)
@@ -92,6 +96,12 @@ def columns(groups: Sequence[Group], metric: str = ACCURACY) -> tuple[Column, ..
         best = Column(f"best_on_test_{name}", f"{title}\nbest on test:\nnot honest", scale, digits)
         found += [best] * (best.key in valid)
     return tuple(found)
+
+
+def _main_metric(groups: Sequence[Group], valid: Mapping[str, str]) -> str:
+    """The accuracy where a run has it, else by what the first group's runs are compared."""
+    best = (key for group in groups for key in group.runs[0].result if key.startswith("best_on_test_"))
+    return ACCURACY if ACCURACY in valid else next(best, f"best_on_{ACCURACY}").removeprefix("best_on_")
 
 
 def table(groups: Sequence[Group], columns: Sequence[Column]) -> Table:
@@ -128,6 +138,35 @@ def records(groups: Sequence[Group], columns: Sequence[Column]) -> list[dict[str
             about[f"{column.key}_mean"] = statistics.fmean(values) if values else None
             about[f"{column.key}_std"] = statistics.stdev(values) if len(values) > 1 else None
         found.append(about)
+    return found
+
+
+def class_tables(groups: Sequence[Group]) -> list[Table]:
+    """Of runs with label maps, for each data set and distortion: the IoU of each class, a column for each group."""
+    by_task: dict[Any, list[Group]] = {}
+    for group in groups:
+        if group.runs[0].result.get(CLASS_IOU):
+            by_task.setdefault(group.runs[0].task, []).append(group)
+    tables = []
+    for task, some in by_task.items():
+        drawn = Table(title=escape(f"IoU % of each class, {task[0]} {some[0].distortion}, test\nfinal"))
+        drawn.add_column("class")
+        for group in some:
+            drawn.add_column(escape(group.name), justify="right")
+        values = [class_values(group.runs) for group in some]
+        for name in dict.fromkeys(name for found in values for name in found):
+            cells = (format_mean_std([100 * x for x in found.get(name, ())], 2) for found in values)
+            drawn.add_row(escape(name), *cells)
+        tables.append(drawn)
+    return tables
+
+
+def class_values(runs: Sequence[Run]) -> dict[str, list[float]]:
+    """class -> its IoU in each run with label maps that has it."""
+    found: dict[str, list[float]] = {}
+    for run in runs:
+        for name, value in run.result.get(CLASS_IOU, {}).items():
+            found.setdefault(name, []).extend([value] if _number(value) else [])
     return found
 
 
@@ -211,6 +250,9 @@ def as_json(found: RunTable, columns: Sequence[Column]) -> str:
             {"folder": str(run.folder)} | {c.key: next(iter(values_of([run], c.key)), None) for c in columns}
             for run in group.runs
         ]
+        if classes := class_values(group.runs):
+            line[f"{CLASS_IOU}_mean"] = {name: statistics.fmean(x) if x else None for name, x in classes.items()}
+            line[f"{CLASS_IOU}_std"] = {n: statistics.stdev(x) if len(x) > 1 else None for n, x in classes.items()}
     left_out = {why: [str(folder) for folder in folders] for why, folders in found.left_out.items()}
     found_later = evaluations(found.groups)
     return json.dumps({"groups": lines, "evaluations": found_later, "not_counted": left_out}, indent=1)

@@ -1,7 +1,8 @@
 """The figures of one run, from its folder: what it learned about its rows, what its final state says of the test split.
 
 `weights.png`, `soft_labels.png`, `augmentation.png`: from `per_example.npz`. `learning.png`: from `metrics.jsonl`.
-`confusion.png`, `tsne.png`: from the last checkpoint, as `augmentation.png` is where all rows share one policy.
+`confusion.png`, `tsne.png`: from the last checkpoint, as `augmentation.png` is where all rows share one policy. Of
+label maps `confusion.png`, `class_iou.png` and `segmentation.png`, some test images beside what is said of them.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
 from jaxaug import viz
 from jaxaug.augment.compose import learned_transform_of
 from jaxaug.core.errors import UsageError
+from jaxaug.core.maps import resize_bilinear
 from jaxaug.core.registry import instantiate
 from jaxaug.core.sharding import replicated
 from jaxaug.core.types import TrainState
@@ -28,14 +31,18 @@ from jaxaug.policies.learnable import NAME, initial_offsets
 from jaxaug.policies.policy import Policy
 from jaxaug.runs.history import read_history
 from jaxaug.runs.workdir import PER_EXAMPLE
+from jaxaug.tasks.segmentation import class_iou, confusion_of
+from jaxaug.train.evaluator import Evaluator
 from jaxaug.train.experiment import Experiment, build_experiment
-from jaxaug.train.finished_run import load_config, load_state
+from jaxaug.train.finished_run import load_config
+from jaxaug.train.saved_network import load_network_state
 from jaxaug.train.step import batch_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TSNE_ROWS = 2000  # its time grows faster than their number
+EXAMPLES = 6  # images in segmentation.png
 
 
 def draw_run(
@@ -104,15 +111,27 @@ class RunFigures:
 
     @functools.cached_property
     def state(self) -> TrainState:
-        """The final state."""
-        return load_state(self.folder, self.experiment)
+        """What evaluations need of the newest checkpoint."""
+        return load_network_state(self.folder, self.experiment)
 
     @functools.cached_property
     def on_test(self) -> tuple[np.ndarray, np.ndarray]:
         """(class int32 [N], features float [N, D]) of the test rows."""
-        if self.experiment.data.test.label.ndim != 1:
+        if self.has_maps:
             raise UsageError("its labels are maps, not one class for each row")
         return predictions(self.experiment, self.state, self.experiment.data.test)
+
+    @property
+    def has_maps(self) -> bool:
+        """Whether labels are maps."""
+        return self.experiment.data.test.label.ndim != 1
+
+    @functools.cached_property
+    def pixels(self) -> np.ndarray:
+        """The confusion matrix int64 [K K] of the test pixels."""
+        if not self.has_maps:
+            raise UsageError("its labels are classes of whole images, not maps")
+        return confusion_of(Evaluator(self.experiment, self.experiment.data.test).totals(self.state))
 
     @functools.cached_property
     def found(self) -> dict[str, np.ndarray]:
@@ -165,8 +184,10 @@ class RunFigures:
         return viz.learning_curves(history, instantiate("task", self.config.task.to_dict()).metric)
 
     def confusion(self) -> Figure:
-        """The confusion matrix of the test rows."""
+        """The confusion matrix of the test rows, or of their pixels."""
         data = self.experiment.data
+        if self.has_maps:
+            return viz.pixel_confusion(self.pixels, data.class_names)
         return viz.confusion_matrix(data.test.label, self.on_test[0], data.class_names)
 
     def tsne(self) -> Figure:
@@ -174,6 +195,25 @@ class RunFigures:
         features, data = self.on_test[1], self.experiment.data
         rows = np.sort(np.random.default_rng(0).permutation(len(data.test))[: self._tsne_rows])
         return viz.embedding(viz.tsne(features[rows]), data.test.label[rows], data.class_names)
+
+    def class_iou(self) -> Figure:
+        """The IoU of each class on the test split, where labels are maps."""
+        names = self.experiment.data.class_names
+        found = {name: None if np.isnan(x) else float(x) for name, x in zip(names, class_iou(self.pixels), strict=True)}
+        return viz.class_iou({self.folder.resolve().parent.name: [found]})
+
+    def segmentation(self) -> Figure:
+        """Test images evenly from first to last, their label maps and what is said of them."""
+        if not self.has_maps:
+            raise UsageError("its labels are classes of whole images, not maps")
+        data = self.experiment.data
+        numbers = np.unique(np.linspace(0, len(data.test) - 1, EXAMPLES).round().astype(int))
+        rows = data.test.at(numbers)
+        said = said_of_pixels(self.experiment, self.state, rows)
+        known = rows.label >= 0
+        right = ((said == rows.label) & known).sum((1, 2)) / np.maximum(known.sum((1, 2)), 1)
+        titles = [f"test row {n}\n{share:.1%} right" for n, share in zip(numbers, right, strict=True)]
+        return viz.segmentation_examples(rows.image[:], rows.label, said, data.class_names, titles)
 
     def _learned(self, name: str, what: str) -> np.ndarray:
         if name not in self.found:
@@ -190,6 +230,8 @@ FIGURES: dict[str, Callable[[RunFigures], Figure]] = {
         RunFigures.augmentation,
         RunFigures.confusion,
         RunFigures.tsne,
+        RunFigures.class_iou,
+        RunFigures.segmentation,
     )
 }
 
@@ -228,3 +270,17 @@ def predictions(experiment: Experiment, state: TrainState, split: Split) -> tupl
     parts = [jax.device_get(jitted(state, rows)) for rows in loader.whole(experiment.config.eval_batch_size)]
     classes, features = (np.concatenate(some)[: len(split)] for some in zip(*parts, strict=True))
     return classes, features
+
+
+def said_of_pixels(experiment: Experiment, state: TrainState, rows: Split) -> np.ndarray:
+    """The class int [N H W] that a model says of each pixel of some rows with label maps, without augmentation."""
+
+    def step(state: TrainState, rows: RowSource) -> jax.Array:
+        batch = batch_of(*rows)
+        logits = resize_bilinear(experiment.predict(state, batch).logits, batch.label.shape[1:])
+        return jnp.argmax(logits, axis=-1)
+
+    jitted = jax.jit(step, out_shardings=replicated(experiment.mesh))
+    loader = Loader(rows, experiment.mesh, experiment.config.place)
+    parts = [jax.device_get(jitted(state, some)) for some in loader.whole(experiment.config.eval_batch_size)]
+    return np.concatenate(parts)[: len(rows)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import csv
 import functools
@@ -25,6 +24,7 @@ from jaxaug.augment.functional import apply_policy
 from jaxaug.core.atomic_io import write_bytes, write_text
 from jaxaug.core.digest import digest_of_array, facts_of
 from jaxaug.core.errors import UsageError
+from jaxaug.core.file_names import names_without_endings
 from jaxaug.core.random import numpy_generator
 from jaxaug.data.storage.image_reader import ENDINGS, find_images, in_threads, read_image, tell_passed_over
 from jaxaug.ops.registry import check_op
@@ -175,12 +175,9 @@ def _sources(folder: pathlib.Path) -> list[Source]:
     if not found.images:
         raise UsageError(f"no image in {folder} or its sub-folders: names must end in {', '.join(ENDINGS)}")
     whole = [path.relative_to(folder) for path in found.images]
-    bare = [path.with_suffix("") for path in whole]
-    often = collections.Counter([*whole, *bare])
-    targets = [short if often[short] == 1 else long for short, long in zip(bare, whole, strict=True)]
+    targets = names_without_endings(whole)
     return [
-        Source(path, name.as_posix(), target.as_posix())
-        for path, name, target in zip(found.images, whole, targets, strict=True)
+        Source(path, name.as_posix(), target) for path, name, target in zip(found.images, whole, targets, strict=True)
     ]
 
 

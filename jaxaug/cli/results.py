@@ -13,7 +13,7 @@ HELP = "one table of many runs"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Folders, the figure, files."""
     parser.add_argument("folders", nargs="+", metavar="FOLDER", help="runs are looked for in it and below")
-    parser.add_argument("--metric", default="test_top1", help="a figure of result.json (default: test_top1)")
+    parser.add_argument("--metric", default="", help="a figure of result.json (default: test_top1, or what runs have)")
     parser.add_argument("--csv", default="", metavar="FILE", help="write the table there too, unscaled")
     parser.add_argument(
         "--json", default="", metavar="FILE", help="the same with every run's figures; - prints it instead"

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from jaxaug.inference.calibration import calibrate, fit_temperature
     from jaxaug.inference.evaluation import evaluate, evaluate_run
     from jaxaug.inference.export import export_function, export_weights
+    from jaxaug.inference.label_map_pictures import predict_label_maps
     from jaxaug.inference.predictions import predict_files
     from jaxaug.inference.trained_run import Predictions, TrainedRun, load
 
@@ -26,6 +27,7 @@ _LAZY = {
     "fit_temperature": "calibration",
     "load": "trained_run",
     "predict_files": "predictions",
+    "predict_label_maps": "label_map_pictures",
 }
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "fit_temperature",
     "load",
     "predict_files",
+    "predict_label_maps",
 ]
 
 __getattr__ = lazy_names(__name__, _LAZY)

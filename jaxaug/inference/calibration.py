@@ -90,7 +90,8 @@ def _read(run: TrainedRun) -> float | None:
 
 
 def _validation_rows(run: TrainedRun) -> Split:
-    run.check_classes()
+    if run.has_maps:
+        raise UsageError(f"the run in {run.folder} says a class for each pixel; temperatures are of classes of images")
     rows = search_and_data(run.config)[1].validation
     if not len(rows):
         raise UsageError(

@@ -61,6 +61,8 @@ def predict_files(
     Raises:
       UsageError: what `Inputs` refuses, no image that can be read, or a file that cannot be written.
     """
+    if run.has_maps:
+        raise UsageError(f"the run in {run.folder} says a class for each pixel: predict_label_maps writes its pictures")
     if top < 1 or batch_size < 0:
         raise UsageError(f"predict: top must be at least 1 and batch_size at least 0, got {top} and {batch_size}")
     style = style or _style_of(out)
@@ -72,9 +74,8 @@ def predict_files(
         skipped.append(file)
         told(f"skipped: {why}")
 
-    run.check_classes()
     count = 0
-    with _stream_of(out) as stream, _features_file(features) as keep, _bar(len(found), bar) as drawn:
+    with stream_of(out) as stream, _features_file(features) as keep, progress_bar(len(found), bar) as drawn:
         write = _writer(stream, style, run.class_names, min(top, len(run.class_names)))
         for batch, said in _said(run, found.batches(size, skip), size, temperature):
             write(batch.names, said)
@@ -86,7 +87,8 @@ def predict_files(
     return Counts(count, len(skipped))
 
 
-def _bar(total: int, wanted: bool) -> tqdm:
+def progress_bar(total: int, wanted: bool) -> tqdm:
+    """A bar of images, where it is wanted and stderr is a terminal."""
     # None: only where stderr is a terminal.
     return tqdm(total=total, unit="image", delay=_PATIENCE, disable=None if wanted else True)
 
@@ -137,7 +139,7 @@ def _writer(
 
 
 @contextlib.contextmanager
-def _stream_of(out: IO[str] | str | pathlib.Path) -> Iterator[IO[str]]:
+def stream_of(out: IO[str] | str | pathlib.Path) -> Iterator[IO[str]]:
     """A stream as it is; of a file, which is there once it is complete. Raises UsageError if it cannot be written."""
     if not isinstance(out, str | pathlib.Path):
         yield out

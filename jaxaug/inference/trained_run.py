@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import pathlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,12 +15,14 @@ from ml_collections import ConfigDict
 from jaxaug import losses, models
 from jaxaug.augment.compose import build_pipeline
 from jaxaug.core.errors import UsageError
+from jaxaug.core.maps import resize_bilinear
 from jaxaug.core.registry import instantiate, pick
 from jaxaug.core.sharding import make_mesh, put_global, replicated, sharded_along
 from jaxaug.core.types import Batch, MetaParams, TrainState
+from jaxaug.inference.pictures import as_pictures, check_scale, resized, same_size
 from jaxaug.models.api import init_model
 from jaxaug.runs.checkpoint import load_part
-from jaxaug.runs.choice import CHECKPOINT_CHOICES, checkpoint_step, run_in
+from jaxaug.runs.choice import AVERAGED, CHECKPOINT_CHOICES, checkpoint_step, run_in
 from jaxaug.runs.signature import Signature, read_signature
 from jaxaug.runs.workdir import CHECKPOINTS, SIGNATURE
 from jaxaug.train.experiment import search_and_data
@@ -29,21 +31,22 @@ from jaxaug.train.objective import Parts
 from jaxaug.train.step import make_predict
 
 
-
 class Predictions(NamedTuple):
-    """What a network says of N images.
+    """What a network says of N images, or of each of their pixels.
+
+    Of a network of label maps each is a list of N arrays where the images differ in size.
 
     Attributes:
-      probabilities: [N K] float32.
-      labels: [N] int32, the likeliest class.
-      features: [N D] float32, what its head sees.
-      logits: [N K] float32, before any temperature.
+      probabilities: [N K] float32; of label maps [N H W K].
+      labels: [N] int32, the likeliest class; of label maps [N H W].
+      features: [N D] float32, what its head sees; of label maps [N h w D], as coarse as the network makes them.
+      logits: [N K] float32, before any temperature; of label maps [N H W K].
     """
 
-    probabilities: np.ndarray
-    labels: np.ndarray
-    features: np.ndarray
-    logits: np.ndarray
+    probabilities: Any
+    labels: Any
+    features: Any
+    logits: Any
 
 
 class TrainedRun:
@@ -53,7 +56,7 @@ class TrainedRun:
       folder: of the run.
       config: with every option.
       signature: what the network takes and says.
-      checkpoint: "last" or "best".
+      checkpoint: "last", "best" or "averaged".
       step: of the checkpoint.
       predict_batch: (state, raw Batch) -> ModelOutput, a pure function.
       state: with the network's parameters, and nothing of its optimiser or losses.
@@ -78,25 +81,56 @@ class TrainedRun:
         """(H, W, C) of the images that it takes."""
         return self.signature.image_shape
 
-    def predict(self, images: Any, *, batch_size: int = 0, temperature: float = 1.0) -> Predictions:
+    def predict(
+        self, images: Any, *, batch_size: int = 0, temperature: float = 1.0, resize: bool | None = None
+    ) -> Predictions:
         """What the network says of images, as the run's evaluation sees them.
 
         Args:
           images: [N H W C], or [N H W] for one channel, uint8 or float on the 0..255 scale, of the size that the run
-            was trained on.
+            was trained on; for label maps of any size, or a list of N images that differ in size.
           batch_size: most images at a time; 0 for that of the run's evaluations. Smaller batches are filled up to a
             power of two, so that few sizes are compiled.
           temperature: by which the logits are divided, see `calibrate`.
+          resize: whether a network of label maps sees images at the size that the run was trained on, or at their own,
+            each of which is compiled; None: as its data set does. The answer has their own size in any case.
 
         Raises:
-          UsageError: no images, another shape or type, floats on another scale, or labels that are maps.
+          UsageError: no images, another shape or type, or floats on another scale.
         """
-        images = _as_images(images, self.image_shape)
         most = batch_size or self.config.eval_batch_size
+        if self.has_maps:
+            pictures = as_pictures(images, self.image_shape[2])
+            return _joined(list(self.predict_maps(pictures, most, temperature=temperature, resize=resize)))
+        images = _as_images(images, self.image_shape)
         size = min(1 << (len(images) - 1).bit_length(), most)
         parts = [images[start : start + size] for start in range(0, len(images), size)]
         found = list(self.predict_batches(parts, size, temperature=temperature))
         return Predictions(*(np.concatenate(some) for some in zip(*found, strict=True)))
+
+    def predict_maps(
+        self, pictures: Sequence[np.ndarray], most: int, *, temperature: float = 1.0, resize: bool | None = None
+    ) -> Iterator[Predictions]:
+        """What a network of label maps says of each picture, at the picture's own size.
+
+        Args:
+          pictures: uint8 or float32 [H W C] of any sizes.
+          most: at a time.
+          temperature: as in `predict`.
+          resize: as in `predict`.
+        """
+        size = self.image_shape[:2]
+        seen = [resized(picture, size) for picture in pictures] if self.resizes(resize) else list(pictures)
+        for rows in same_size(seen, most):
+            filled = min(1 << (len(rows) - 1).bit_length(), most)
+            (said,) = self.predict_batches([np.stack([seen[row] for row in rows])], filled, temperature=temperature)
+            for place, row in enumerate(rows):
+                logits = resized(said.logits[place], pictures[row].shape[:2])
+                yield _said(logits, said.features[place], temperature)
+
+    def resizes(self, asked: bool | None) -> bool:
+        """Whether pictures are brought to the run's size, if that is asked, or not (None): then as the data are."""
+        return self.config.data.to_dict().get("fit") != "pad" if asked is None else asked
 
     def predict_batches(
         self, batches: Iterable[np.ndarray], batch_size: int, *, temperature: float = 1.0
@@ -104,14 +138,14 @@ class TrainedRun:
         """What the network says of each batch; the next one is read while the devices are at the last one.
 
         Args:
-          batches: of up to batch_size images [n H W C] each, all of one dtype.
+          batches: of up to batch_size images [n H W C] each, of one dtype and the run's size; for label maps of any.
           batch_size: to which they are filled up, so that one compilation serves all.
           temperature: by which the logits are divided.
         """
         size = -(-batch_size // self.mesh.size) * self.mesh.size
         sharding, waiting = sharded_along(self.mesh, 0), None
         for images in batches:
-            filled = np.zeros((size, *self.image_shape), images.dtype)
+            filled = np.zeros((size, *images.shape[1:]), images.dtype)
             filled[: len(images)] = images
             running = len(images), self._jitted(self.state, put_global(filled, sharding))
             if waiting is not None:
@@ -121,10 +155,14 @@ class TrainedRun:
             yield _finished(*waiting, temperature)
 
     def output_of(self, state: TrainState, images: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """(logits [B K], features [B D]) of raw images [B H W C], a pure function."""
+        """(logits [B K], features [B D]) of raw images [B H W C], a pure function.
+
+        Of label maps logits [B H W K] at the size of the images, and features [B h w D].
+        """
         none = jnp.zeros(images.shape[0], jnp.int32)
         output = self.predict_batch(state, Batch(images, none, none))
-        return output.logits, output.features
+        maps = output.logits.ndim == 4
+        return resize_bilinear(output.logits, images.shape[1:3]) if maps else output.logits, output.features
 
     @property
     def network(self) -> tuple[Any, Any]:
@@ -134,17 +172,13 @@ class TrainedRun:
 
     @functools.cached_property
     def _jitted(self) -> Callable[[TrainState, jax.Array], tuple[jax.Array, jax.Array]]:
-        self.check_classes()
         return jax.jit(self.output_of, out_shardings=replicated(self.mesh))
 
-    def check_classes(self) -> None:
-        """Raises UsageError where the network says more of an image than one class."""
+    @functools.cached_property
+    def has_maps(self) -> bool:
+        """Whether the network says a class for each pixel."""
         image = jax.ShapeDtypeStruct((1, *self.image_shape), jnp.uint8)
-        if jax.eval_shape(self.output_of, self.state, image)[0].ndim != 2:
-            raise UsageError(
-                f"the run in {self.folder} tells a class for each pixel; only runs that tell one class for an "
-                "image can predict: jaxaug evaluate takes it"
-            )
+        return jax.eval_shape(self.output_of, self.state, image)[0].ndim == 4
 
 
 def load(folder: str | pathlib.Path, checkpoint: str = "last") -> TrainedRun:
@@ -152,7 +186,8 @@ def load(folder: str | pathlib.Path, checkpoint: str = "last") -> TrainedRun:
 
     Args:
       folder: of the run, or one with a single run below it.
-      checkpoint: "last", or "best": of the epoch that was best on validation.
+      checkpoint: "last", or "best": of the epoch that was best on validation; "averaged": the averaged weights of the
+        last one, see `config.average_decay`.
 
     Returns:
       A `TrainedRun`: `run.predict(images)`.
@@ -188,6 +223,8 @@ def _state_of(run: TrainedRun) -> TrainState:
         return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere)
 
     params, model_state = jax.tree.map(placed, abstract)
+    if run.checkpoint == AVERAGED and run.config.average_decay:
+        return _averaged_state(run, {"params": params, "model_state": model_state})
     # Arrays that a network has not are not in its checkpoint either.
     trees = {"params": params, "model_state": model_state, "task_state": _kept_network(run.task, params, model_state)}
     part = {name: tree for name, tree in trees.items() if jax.tree.leaves(tree)}
@@ -195,7 +232,18 @@ def _state_of(run: TrainedRun) -> TrainState:
     step, key = jnp.asarray(run.step, jnp.int32), jax.random.key(0)
     state = TrainState(step, found["params"], found["model_state"], (), (), MetaParams(), (), key)
     kept = {**trees["task_state"], **found["task_state"]}
+    if run.checkpoint == AVERAGED and "params" not in kept:  # nor does the task evaluate a network of its own
+        raise UsageError(
+            f"the run in {run.folder} keeps no averaged weights, as config.average_decay would: use checkpoint=last"
+        )
     return state.replace(task_state=kept) if kept else state
+
+
+def _averaged_state(run: TrainedRun, trees: dict[str, Any]) -> TrainState:
+    part = {name: tree for name, tree in trees.items() if jax.tree.leaves(tree)}
+    found = {**trees, **load_part(run.folder / CHECKPOINTS, run.step, {"average": part})["average"]}
+    step, key = jnp.asarray(run.step, jnp.int32), jax.random.key(0)
+    return TrainState(step, found["params"], found["model_state"], (), (), MetaParams(), (), key)
 
 
 def _kept_network(task: Any, params: Any, model_state: Any) -> dict[str, Any]:
@@ -209,6 +257,10 @@ def _kept_network(task: Any, params: Any, model_state: Any) -> dict[str, Any]:
 def _finished(rows: int, output: tuple[jax.Array, jax.Array], temperature: float) -> Predictions:
     """The result of a batch, on the host, without what it was filled up with."""
     logits, features = (np.asarray(x)[:rows] for x in jax.device_get(output))
+    return _said(logits, features, temperature)
+
+
+def _said(logits: np.ndarray, features: np.ndarray, temperature: float) -> Predictions:
     odds = logits / np.float32(temperature)
     odds = np.exp(odds - odds.max(-1, keepdims=True))
     probabilities = odds / odds.sum(-1, keepdims=True)
@@ -225,11 +277,11 @@ def _as_images(images: Any, shape: tuple[int, int, int]) -> np.ndarray:
             f"predict: images have shape {list(images.shape)}; the run takes "
             f"[N {' '.join(map(str, shape))}], one or more"
         )
-    if images.dtype == np.uint8:
-        return images
-    if not np.issubdtype(images.dtype, np.floating):
-        raise UsageError(f"predict: images are {images.dtype}; they must be uint8, or float on the scale 0..255")
-    low, high = float(images.min()), float(images.max())
-    if not (low >= 0 and 1 < high <= 255):
-        raise UsageError(f"predict: images lie in {low:g}..{high:g}; floats must be on the scale 0..255")
-    return images.astype(np.float32)
+    return check_scale(images)
+
+
+def _joined(parts: Sequence[Predictions]) -> Predictions:
+    """Arrays where the pictures have one size, else lists."""
+    fields = [list(some) for some in zip(*parts, strict=True)]
+    one_size = len({array.shape for array in fields[1]}) == 1
+    return Predictions(*(np.stack(some) if one_size else some for some in fields))

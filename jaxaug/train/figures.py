@@ -12,14 +12,19 @@ DOTS = 120  # per inch
 
 
 def save_evaluation_figures(folder: pathlib.Path, results: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    """Write `reliability.png` and `robustness.png`, each if the results hold what it shows.
+    """Write `reliability.png`, `robustness.png` and `class_iou.png`, each if the results hold what it shows.
 
     Args:
       folder: where they go.
       results: name of a variant -> the results of its seeds, with "reliability" and "robustness" as
-        `evaluate_robustness` gives them, or without.
+        `evaluate_robustness` gives them, "class_iou" of a segmentation, or without.
     """
-    for key, draw in (("reliability", viz.reliability_diagram), ("robustness", viz.robustness_curves)):
+    drawings = (
+        ("reliability", viz.reliability_diagram),
+        ("robustness", viz.robustness_curves),
+        ("class_iou", viz.class_iou),
+    )
+    for key, draw in drawings:
         curves = {name: [run[key] for run in runs if key in run] for name, runs in results.items()}
         curves = {name: runs for name, runs in curves.items() if runs}
         if curves:

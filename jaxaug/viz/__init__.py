@@ -7,6 +7,14 @@ matplotlib is imported when the first figure is drawn.
 # A function may have the name of its module: bound here, it is what the name means from outside.
 from jaxaug.viz.embedding import embedding, tsne
 from jaxaug.viz.evaluation import reliability_diagram, robustness_curves
+from jaxaug.viz.label_maps import (
+    class_iou,
+    class_palette,
+    color_labels,
+    overlay,
+    pixel_confusion,
+    segmentation_examples,
+)
 from jaxaug.viz.labels import confusion_matrix, soft_label_flips, weight_histogram
 from jaxaug.viz.learning_curves import learning_curves
 from jaxaug.viz.policy import plot_batch, plot_policy
@@ -14,15 +22,21 @@ from jaxaug.viz.policy_usage import op_usage, policy_usage
 from jaxaug.viz.training_curves import training_curves
 
 __all__ = [
+    "class_iou",
+    "class_palette",
+    "color_labels",
     "confusion_matrix",
     "embedding",
     "learning_curves",
     "op_usage",
+    "overlay",
+    "pixel_confusion",
     "plot_batch",
     "plot_policy",
     "policy_usage",
     "reliability_diagram",
     "robustness_curves",
+    "segmentation_examples",
     "soft_label_flips",
     "training_curves",
     "tsne",

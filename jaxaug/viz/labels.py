@@ -55,6 +55,12 @@ def confusion_matrix(label: np.ndarray, predicted: np.ndarray, class_names: Sequ
       class_names: of the K classes.
     """
     counts = _counts(label, predicted, len(class_names))
+    right = 100 * np.mean(label == predicted)
+    return draw_confusion(counts, class_names, f"top-1 {right:.2f} % of {len(label)} rows")
+
+
+def draw_confusion(counts: np.ndarray, class_names: Sequence[str], title: str) -> Figure:
+    """A confusion matrix by its counts, int [K K], true classes in rows; a class without counts has a gray row."""
     of_class = counts.sum(1, keepdims=True)
     share = np.divide(counts, of_class, out=np.full(counts.shape, np.nan), where=of_class > 0)
     side = heatmap.cell_side(len(class_names)) * len(class_names)
@@ -64,7 +70,7 @@ def confusion_matrix(label: np.ndarray, predicted: np.ndarray, class_names: Sequ
     figure.colorbar(drawn, ax=axis, label="share of the true class")
     axis.set_xlabel("class that the model says")
     axis.set_ylabel("true class")
-    axis.set_title(f"top-1 {100 * np.mean(label == predicted):.2f} % of {len(label)} rows")
+    axis.set_title(title)
     return figure
 
 

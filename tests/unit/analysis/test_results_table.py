@@ -56,6 +56,26 @@ def test_runs_of_a_task_without_top1(tmp_path):
     assert [column.key for column in columns] == ["test_mean_iou", "chosen_mean_iou"]
 
 
+def test_label_maps(tmp_path, capsys):
+    """The IoU of each class below the table, and the main metric without asking for it."""
+    for seed, car in enumerate((0.5, 0.7)):
+        folder = write_run(tmp_path / "plain" / f"seed_{seed}", seed)
+        classes = {"car": car, "tree": 0.25 if seed else None}
+        result = {"test_pixel_accuracy": 0.9, "test_miou": car, "best_on_test_miou": car, "class_iou": classes}
+        (folder / "result.json").write_text(json.dumps(result))
+    results_table.show([tmp_path])
+    printed = capsys.readouterr().out
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed.splitlines() if "│" in line]
+    assert ["car", "60.00 ± 14.14"] in rows
+    assert ["tree", "25.00"] in rows
+    assert "60.00 ± 14.14" in rows[0][3]
+    assert "mIoU %" in printed
+    results_table.show([tmp_path], json_file="-")
+    (group,) = json.loads(capsys.readouterr().out)["groups"]
+    assert group["class_iou_mean"] == {"car": pytest.approx(0.6), "tree": 0.25}
+    assert group["class_iou_std"]["tree"] is None
+
+
 def test_a_figure_that_some_runs_lack(tmp_path):
     for seed in (0, 1):
         folder = write_run(tmp_path / "plain" / f"seed_{seed}", seed)

@@ -1,11 +1,10 @@
 """The figures of a run from its folder, or why there is none."""
 
-import dataclasses
 import json
-import types
 
 import numpy as np
 import pytest
+from helpers.pixel_run import train_pixels
 from PIL import Image
 
 from jaxaug.analysis.run_figures import FIGURES, RunFigures, draw_run, learned_policy_of
@@ -14,6 +13,8 @@ from jaxaug.core.errors import UsageError
 from jaxaug.runs.workdir import read_config
 from jaxaug.train import trainer
 from jaxaug.train.config import complete, default_config
+
+OF_MAPS = ("class_iou.png", "segmentation.png")
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +38,15 @@ def test_a_run(finished, tmp_path, capsys):
     assert np.mean(run.on_test[0] == run.experiment.data.test.label) == pytest.approx(result["test_top1"])
     assert run.on_test[1].shape == (450, 64)
     assert command.main(["plots", str(folder), "--out", str(tmp_path / "new"), "--tsne-rows=20"]) == 0
-    drawn = set(FIGURES) - {"augmentation.png"}
+    drawn = set(FIGURES) - {"augmentation.png", *OF_MAPS}
     assert {path.name for path in (tmp_path / "new").iterdir()} == drawn
     for name in drawn:
         assert Image.open(tmp_path / "new" / name).size[0] > 400
     printed = capsys.readouterr().out
     assert f"drawn in {tmp_path / 'new'}: learning.png, weights.png" in printed
     assert "not drawn, augmentation.png: no policy was learned" in printed
+    for name in OF_MAPS:
+        assert f"not drawn, {name}: its labels are classes of whole images" in printed
 
 
 def test_a_run_without_its_data(tmp_path):
@@ -62,14 +65,23 @@ def test_a_run_without_its_data(tmp_path):
     assert RunFigures(tmp_path).class_names() == tuple("01234")
 
 
-def test_label_maps_have_no_class_for_each_row(finished):
-    run = RunFigures(finished[0])
-    data = run.experiment.data
-    maps = dataclasses.replace(data.test, label=np.zeros((len(data.test.label), 8, 8), np.int32))
-    run._built = dataclasses.replace(run.experiment, data=types.SimpleNamespace(test=maps))
-    for draw in (run.confusion, run.tsne):
-        with pytest.raises(UsageError, match="labels are maps"):
-            draw()
+def test_a_run_with_label_maps(tmp_path):
+    """Its figures are of pixels, and say what the result says."""
+    run = RunFigures(train_pixels(tmp_path))
+    result = json.loads((run.folder / "result.json").read_text())
+    pixels = run.pixels
+    assert np.trace(pixels) / pixels.sum() == pytest.approx(result["test_pixel_accuracy"])
+    assert pixels.sum() == np.sum(run.experiment.data.test.label >= 0)
+    assert run.confusion().axes[0].get_title().startswith(f"{100 * result['test_pixel_accuracy']:.2f} % of")
+    bars = [bar.get_width() / 100 for bar in run.class_iou().axes[0].patches]
+    assert bars == pytest.approx(list(result["class_iou"].values()))
+    figure = run.segmentation()
+    assert len(figure.axes) == 5 * 6
+    assert figure.axes[0].get_ylabel().startswith("test row 0")
+    shares = [float(axis.get_ylabel().split("\n")[1].split("%")[0]) / 100 for axis in figure.axes[::5]]
+    assert np.mean(shares) == pytest.approx(result["test_pixel_accuracy"], abs=0.1)
+    with pytest.raises(UsageError, match="labels are maps"):
+        run.tsne()
 
 
 def test_learned_policy_of_a_config():

@@ -11,6 +11,11 @@ def test_results_that_hold_one_of_two(tmp_path):
     assert (tmp_path / "reliability.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_results_of_label_maps(tmp_path):
+    save_evaluation_figures(tmp_path, {"new": [{"class_iou": {"car": 0.5, "tree": None}}]})
+    assert [path.name for path in tmp_path.iterdir()] == ["class_iou.png"]
+
+
 def test_results_of_an_older_version(tmp_path):
     """They hold neither bins nor curves, and nothing is drawn of them."""
     save_evaluation_figures(tmp_path, {"old": [{"test_top1": 0.5}]})
