@@ -7,6 +7,8 @@ in the options that a config leaves out, so that a run knows each of them, and r
 from __future__ import annotations
 
 import ast
+import contextlib
+import importlib.metadata
 import importlib.util
 import pathlib
 import re
@@ -334,17 +336,30 @@ def _mistake_in(path: pathlib.Path, file: str, error: Exception) -> str:
     return f"{where} cannot be read: {type(error).__name__}: {error}"
 
 
+def own_configs() -> dict[str, pathlib.Path]:
+    """Name -> file of jaxaug's own configs: those of the checkout, else what was installed, wherever pip puts data."""
+    checkout = pathlib.Path(__file__).parents[2]
+    if (checkout / "pyproject.toml").is_file():
+        return {path.stem: path for path in sorted((checkout / "configs").glob("*.py"))}
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        files = importlib.metadata.files("jaxaug") or ()
+        return {
+            pathlib.PurePath(file).stem: pathlib.Path(str(file.locate())).resolve()
+            for file in files
+            if file.match("share/jaxaug/configs/*.py")
+        }
+    return {}
+
+
 def _config_path(file: str) -> pathlib.Path:
-    """The file itself, else one of jaxaug's own: beside the package in a checkout, below `share` where installed."""
-    own = [pathlib.Path(__file__).parents[2] / "configs", pathlib.Path(sys.prefix) / "share" / "jaxaug" / "configs"]
-    candidates = [pathlib.Path(file), *(folder / f"{file}.py" for folder in own)]
-    for path in candidates:
-        if path.is_file():
-            return path
-    names = sorted({path.stem for folder in own if folder.is_dir() for path in folder.glob("*.py")})
-    raise UsageError(
-        f"there is no config {file}: --config is a Python file with get_config(), or a name; {hint(file, names)}"
-    )
+    """The file itself, else one of jaxaug's own by its name."""
+    own = own_configs()
+    path = own.get(file) if not pathlib.Path(file).is_file() else pathlib.Path(file)
+    if path is None:
+        raise UsageError(
+            f"there is no config {file}: --config is a Python file with get_config(), or a name; {hint(file, list(own))}"
+        )
+    return path
 
 
 def _complete_slot(address: str, family: str, slot: Any, common: Callable[..., Any] | None = None) -> dict[str, Any]:
