@@ -224,10 +224,14 @@ def _load(family: str) -> None:
     package_name = FAMILIES[family][0]
     if package_name in _LOADED:
         return
-    _LOADED.add(package_name)
-    package = importlib.import_module(package_name)
-    for info in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package_name}.{info.name}")
+    _LOADED.add(package_name)  # first, since a module may ask for names while it is imported
+    try:
+        package = importlib.import_module(package_name)
+        for info in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{package_name}.{info.name}")
+    except BaseException:
+        _LOADED.discard(package_name)  # so that the next call tells the same, not that a name is unknown
+        raise
 
 
 def _from_module(family: str, name: str, module: str, attribute: str) -> Any:

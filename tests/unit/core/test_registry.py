@@ -98,6 +98,17 @@ def test_names_that_stand_for_nothing(name, message):
         resolve("loss", name)
 
 
+def test_a_package_that_cannot_be_imported_says_so_each_time(monkeypatch, tmp_path):
+    (tmp_path / "halved").mkdir()
+    (tmp_path / "halved" / "__init__.py").write_text("")
+    (tmp_path / "halved" / "part.py").write_text("import no_such_library")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(FAMILIES, "loss", ("halved", "a loss"))
+    for _ in range(2):
+        with pytest.raises(ModuleNotFoundError, match="no_such_library"):
+            registry.list_names("loss")
+
+
 def test_unknown_family():
     with pytest.raises(UsageError, match="unknown family 'losses': did you mean 'loss'"):
         resolve("losses", "isda")
