@@ -74,7 +74,8 @@ def read_config(file: str, settings: Sequence[str]) -> ConfigDict:
     Raises:
       UsageError: the file cannot be read, or a setting is none.
     """
-    from jaxaug.train.config import apply_override, load_config_file
+    from jaxaug.train.config import apply_override
+    from jaxaug.train.config_files import load_config_file
 
     working = str(pathlib.Path.cwd())
     if working not in sys.path:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from jaxaug.core.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from jaxaug.train.config import apply_override, complete, default_config, load_config_file
+    from jaxaug.train.config import apply_override, complete, default_config
+    from jaxaug.train.config_files import load_config_file
     from jaxaug.train.experiment import Experiment, build_experiment
     from jaxaug.train.finished_run import load_config, load_state
     from jaxaug.train.sweep import run
@@ -21,7 +22,7 @@ _LAZY = {
     "complete": "config",
     "default_config": "config",
     "load_config": "finished_run",
-    "load_config_file": "config",
+    "load_config_file": "config_files",
     "load_state": "finished_run",
     "run": "sweep",
     "train_and_evaluate": "trainer",

@@ -7,13 +7,6 @@ in the options that a config leaves out, so that a run knows each of them, and r
 from __future__ import annotations
 
 import ast
-import contextlib
-import importlib.metadata
-import importlib.util
-import pathlib
-import re
-import sys
-import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -198,10 +191,10 @@ def _check_kind(address: str, value: Any, old: Any) -> None:
     if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
         return
     if not (isinstance(old, tuple | list) and isinstance(value, tuple | list)):
-        raise UsageError(f"{address} must be {_kind(type(old).__name__)}, got {value!r}")
+        raise UsageError(f"{address} must be {kind_in_words(type(old).__name__)}, got {value!r}")
 
 
-def _kind(name: str) -> str:
+def kind_in_words(name: str) -> str:
     """What values of a type are, in words."""
     known = {
         "bool": "True or False",
@@ -272,7 +265,7 @@ def _parsed(address: str, text: str, default: Any, *, is_slot: bool, is_sequence
         return tuple(value)
     value = _like(default, value, text)
     if default is not None and type(value) is not type(default) and not (is_slot and isinstance(value, Mapping)):
-        raise UsageError(f"{address} must be {_kind(type(default).__name__)}, got {text!r}")
+        raise UsageError(f"{address} must be {kind_in_words(type(default).__name__)}, got {text!r}")
     return value
 
 
@@ -290,76 +283,6 @@ def _like(default: Any, value: Any, text: str) -> Any:
     if isinstance(default, int) and isinstance(value, float) and value == int(value):
         return int(value)
     return value
-
-
-def load_config_file(argument: str) -> ConfigDict:
-    """The config of a file, or of one of jaxaug's own by its name; what stands after a colon goes to its get_config.
-
-    The folder of the file becomes importable, so that a component of one's own may lie beside the config.
-
-    Args:
-      argument: for example "configs/isda_cifar.py:resnet-110", or "isda_cifar:resnet-110".
-
-    Raises:
-      UsageError: no such file, one without get_config, or a mistake in it.
-    """
-    file, _, word = argument.partition(":")
-    path = _config_path(file)
-    folder = str(path.resolve().parent)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    spec = importlib.util.spec_from_file_location(f"jaxaug_config_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-        return module.get_config(*([word] if word else []))
-    except UsageError:
-        raise
-    except Exception as error:
-        raise UsageError(_mistake_in(path, file, error)) from error
-
-
-def _mistake_in(path: pathlib.Path, file: str, error: Exception) -> str:
-    """What an exception says of a config file, with its line if it came from one."""
-    lines = [one.lineno for one in traceback.extract_tb(error.__traceback__) if one.filename == str(path)]
-    where = f"{file}, line {lines[-1]}" if lines else file
-    found = re.match(r"Could not override field '(.*?)' .*?\. (.*) is of .*'(?:.*\.)?(.*)'>$", str(error), re.DOTALL)
-    if isinstance(error, TypeError) and found:
-        value = found[2].strip().replace("\n", ", ")
-        return f"{where}: the config's field {found[1]!r} must be {_kind(found[3])}, got {value}"
-    if isinstance(error, AttributeError) and "has no attribute 'items'" in str(error):
-        return f"{where}: a part of the config is to be {_kind('ConfigDict')}: {error}"
-    if isinstance(error, ValueError):  # what a get_config refuses
-        return f"{file}: {error}"
-    return f"{where} cannot be read: {type(error).__name__}: {error}"
-
-
-def own_configs() -> dict[str, pathlib.Path]:
-    """Name -> file of jaxaug's own configs: those of the checkout, else what was installed, wherever pip puts data."""
-    checkout = pathlib.Path(__file__).parents[2]
-    if (checkout / "pyproject.toml").is_file():
-        return {path.stem: path for path in sorted((checkout / "configs").glob("*.py"))}
-    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-        files = importlib.metadata.files("jaxaug") or ()
-        return {
-            pathlib.PurePath(file).stem: pathlib.Path(str(file.locate())).resolve()
-            for file in files
-            if file.match("share/jaxaug/configs/*.py")
-        }
-    return {}
-
-
-def _config_path(file: str) -> pathlib.Path:
-    """The file itself, else one of jaxaug's own by its name."""
-    own = own_configs()
-    path = own.get(file) if not pathlib.Path(file).is_file() else pathlib.Path(file)
-    if path is None:
-        raise UsageError(
-            f"there is no config {file}: --config is a Python file with get_config(), or a name; {hint(file, list(own))}"
-        )
-    return path
 
 
 def _complete_slot(address: str, family: str, slot: Any, common: Callable[..., Any] | None = None) -> dict[str, Any]:

@@ -8,7 +8,9 @@ from helpers.settings import ROOT
 from ml_collections import ConfigDict
 
 from jaxaug.core.errors import UsageError
-from jaxaug.train.config import apply_override, complete, load_config_file
+from jaxaug.train import config_files
+from jaxaug.train.config import apply_override, complete
+from jaxaug.train.config_files import load_config_file
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +104,22 @@ def test_one_of_jaxaugs_own_by_its_name(tmp_path, monkeypatch):
         assert load_config_file(f"isda_cifar{word}").to_dict() == load_config_file(f"{path}{word}").to_dict()
     with pytest.raises(UsageError, match=r"there is no config isda_cfar: .* did you mean 'isda_cifar'"):
         load_config_file("isda_cfar")
+
+
+def test_configs_of_an_installed_jaxaug_wherever_pip_puts_data(tmp_path, monkeypatch):
+    """Beside another prefix than Python's, too, as on Debian and Colab; without jaxaug's list of files there are none."""
+    site, shared = tmp_path / "lib" / "python3" / "dist-packages", tmp_path / "share" / "jaxaug" / "configs"
+    record = site / "jaxaug-9.dist-info" / "RECORD"
+    for file in (record, site / "jaxaug" / "train" / "config_files.py", shared / "isda_x.py"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    record.write_text("../../../share/jaxaug/configs/isda_x.py,,\njaxaug/train/config_files.py,,\n")
+    record.with_name("METADATA").write_text("Metadata-Version: 2.1\nName: jaxaug\nVersion: 9\n")
+    monkeypatch.setattr(config_files, "__file__", str(site / "jaxaug" / "train" / "config_files.py"))
+    monkeypatch.setattr(sys, "path", [str(site)])
+    assert config_files.own_configs() == {"isda_x": shared / "isda_x.py"}
+    monkeypatch.setattr(sys, "path", [])
+    assert config_files.own_configs() == {}
 
 
 def test_no_such_file(tmp_path):
