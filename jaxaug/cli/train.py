@@ -41,6 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--coordinator", default="", metavar="HOST:PORT", help="of process 0 of a multi-process run")
     parser.add_argument("--num_processes", type=int, default=0, help="how many processes the run has")
     parser.add_argument("--process_id", type=int, default=-1, help="which of them this is")
+    parser.add_argument(
+        "--heartbeat_seconds",
+        type=int,
+        default=30,
+        help="of silence, after which a process is lost and the others stop",
+    )
     add_output_arguments(parser, "the results of each variant by seed")
 
 
@@ -48,7 +54,8 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
     """Train."""
     from absl import logging
 
-    from jaxaug.core.sharding import enable_compilation_cache, initialize_distributed, is_main_process
+    from jaxaug.core.cluster import initialize_distributed, together
+    from jaxaug.core.sharding import enable_compilation_cache, is_main_process
     from jaxaug.runs.workdir import fingerprint
     from jaxaug.train import sweep
     from jaxaug.train.config import LAYOUT, complete
@@ -56,11 +63,13 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
     logging.set_verbosity(logging.WARNING)  # orbax reports every file it touches
     enable_compilation_cache()
     config = read_config(chosen.config, others)
-    initialize_distributed(chosen.coordinator, chosen.num_processes, chosen.process_id)
+    initialize_distributed(
+        chosen.coordinator, chosen.num_processes, chosen.process_id, heartbeat=chosen.heartbeat_seconds
+    )
     name = pathlib.Path(chosen.config.partition(":")[0]).stem
     workdir = chosen.workdir or f"runs/{name}-{fingerprint(complete(config).to_dict(), LAYOUT)}"
     on_change = "restart" if chosen.restart else "accept" if chosen.accept_inputs else "refuse"
-    with speaking(chosen) as stdout:
+    with speaking(chosen) as stdout, together():
         results = sweep.run(config, workdir, on_change=on_change)
         if is_main_process():
             print(next_steps(workdir, f"{workdir}/{list(results)[-1]}/seed_{config.seed}"))

@@ -24,37 +24,7 @@ DATA, FSDP = AXES = ("data", "fsdp")
 # Numbers in an array from which on it is worth a message to spread it: 256 KiB in float32.
 LARGE = 2**16
 # Parts of a training's state whose large arrays are spread where no rule says otherwise.
-_SPREAD = ("params", "model_state", "opt_state", "loss_state", "task_state")
-
-
-def initialize_distributed(coordinator: str = "", processes: int = 0, process: int = -1) -> None:
-    """Join the other processes of a run, before any other use of JAX.
-
-    The address comes from the arguments, else from JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, else
-    from the cluster's own environment (Slurm, Open MPI, Cloud TPU), which JAX reads itself if
-    JAXAUG_DISTRIBUTED=1 asks for it. With none of these the run has one process.
-    """
-    coordinator = coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS", "")
-    try:
-        processes = processes or int(os.environ.get("JAX_NUM_PROCESSES", "0"))
-        process = process if process >= 0 else int(os.environ.get("JAX_PROCESS_ID", "-1"))
-    except ValueError as error:
-        raise UsageError(f"JAX_NUM_PROCESSES and JAX_PROCESS_ID must be whole numbers: {error}") from None
-    if coordinator and processes > 0 and process >= 0:
-        jax.distributed.initialize(coordinator, processes, process)
-    elif coordinator:
-        raise UsageError(
-            f"a coordinator ({coordinator}) needs the number of processes and this one's number: give --num_processes "
-            "and --process_id, or JAX_NUM_PROCESSES and JAX_PROCESS_ID"
-        )
-    elif os.environ.get("JAXAUG_DISTRIBUTED") == "1":
-        try:
-            jax.distributed.initialize()
-        except (RuntimeError, ValueError) as error:
-            raise UsageError(
-                f"JAXAUG_DISTRIBUTED=1 asks for the cluster's own environment; JAX finds none ({error}): start "
-                "under Slurm, Open MPI or on a Cloud TPU, or give --coordinator, --num_processes and --process_id"
-            ) from None
+_SPREAD = ("params", "model_state", "opt_state", "loss_state", "task_state", "average")
 
 
 def enable_compilation_cache() -> None:

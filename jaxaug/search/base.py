@@ -89,7 +89,7 @@ class SearchRun:
     """The run whose training has ended.
 
     state: at its end. path: its folder. about: what checkpoints must have been made with. place: where images are kept
-    (`Loader`). log_every: steps between records. stop() -> whether the run was asked to stop, on this process.
+    (`Loader`). log_every: steps between records. stop() -> whether to stop now; all processes ask together.
     progress(title, total, completed) -> a bar. learned: the transform whose policy a search may have changed.
     """
 

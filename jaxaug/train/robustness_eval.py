@@ -67,7 +67,7 @@ def measure(
     levels: list[dict[str, Any]] = []
     try:
         for level in protocol.levels:
-            if any_process(stop.stop):
+            if stop.asked():
                 raise Interrupted(f"stopped as asked in {title}; the training is complete and saved")
             if level.split is not None:
                 evaluator.use(level.split())

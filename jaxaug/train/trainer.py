@@ -182,7 +182,7 @@ def _finished(experiment: Experiment, state: TrainState, folder: Workdir, stop: 
         about=experiment.about,
         place=experiment.config.place,
         log_every=experiment.config.log_every,
-        stop=lambda: stop.stop,
+        stop=stop.asked,
         progress=functools.partial(ProgressBar, visible=is_main_process()),
         learned=experiment.learned,
     )
@@ -239,8 +239,7 @@ class Trainer:
         best = bool(record) and self.checkpointing.is_best(self.evaluation.history)
         if self._ends_epoch(step, config.save_every) or best:
             self.checkpointing.save(self.state, record)
-        # Several processes have to ask at the same step, and asking costs a synchronisation.
-        if (checked or jax.process_count() == 1) and any_process(self._stop.stop):
+        if self._stop.asked(checked):
             self._stop_after(step)
 
     def _search_before(self, step: int) -> None:
@@ -249,7 +248,7 @@ class Trainer:
             return
         for taken in self.search.steps_before(step):
             self.state = self.search.take(self.state)
-            if taken % self._log_every == 0 and any_process(self._stop.stop):
+            if self._stop.asked(taken % self._log_every == 0):
                 self._stop_after(step)
 
     @property

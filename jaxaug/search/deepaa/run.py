@@ -17,7 +17,7 @@ import numpy as np
 from jaxaug.core.atomic_io import write_text
 from jaxaug.core.errors import Interrupted, UsageError
 from jaxaug.core.random import DeviceStream
-from jaxaug.core.sharding import any_process, is_main_process, replicated
+from jaxaug.core.sharding import is_main_process, replicated
 from jaxaug.data.loader import Loader
 from jaxaug.policies.summary import branch_name, entropy, policy_figures, policy_summary
 from jaxaug.runs.checkpoint import Checkpointer
@@ -86,7 +86,7 @@ class _Search:
                 asked = jax.process_count() == 1 and self._run.stop()
                 if following != stage or len(self._cosines) == self._run.log_every or asked:
                     self._record(*stage)
-                    if any_process(self._run.stop()) and following is not None:
+                    if self._run.stop() and following is not None:
                         step, path = int(self._state.step), self._run.path
                         raise Interrupted(f"stopped as asked after update {step} of the policy; saved in {path}")
         finally:

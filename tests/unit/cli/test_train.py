@@ -8,7 +8,7 @@ import pytest
 
 from jaxaug.cli.main import main
 from jaxaug.cli.train import read_config
-from jaxaug.core import sharding
+from jaxaug.core import cluster
 from jaxaug.core.errors import UsageError
 from jaxaug.train import sweep
 
@@ -70,7 +70,7 @@ def begun(monkeypatch, tmp_path):
         return {"convnet": []}
 
     monkeypatch.setattr(sweep, "run", run)
-    monkeypatch.setattr(sharding, "initialize_distributed", lambda *arguments: joined.append(arguments))
+    monkeypatch.setattr(cluster, "initialize_distributed", lambda *arguments, heartbeat: joined.append(arguments))
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
     return runs, joined
 

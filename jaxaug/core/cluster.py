@@ -1,0 +1,146 @@
+"""The processes of a run: how they find each other, are stopped together, and end when one of them is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+from jax.experimental import multihost_utils
+
+from jaxaug.core.errors import UsageError
+from jaxaug.core.sharding import any_process
+
+HEARTBEAT = 30  # seconds without a sign of life after which a process counts as lost, and all others stop
+PATIENCE = 15  # seconds that a process with an error waits for the others before it ends without them
+TORCHRUN = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK")
+# What collectives say, on CPUs by gloo, when the process at the other end is no more.
+_LOST = ("gloo", "connection closed", "connection reset", "broken pipe", "heartbeat", "unavailable:", "coordination")
+# JAX agrees on a number of the question at which all processes are told; so it is counted over all runs of a process.
+_questions = itertools.count()
+
+
+def initialize_distributed(
+    coordinator: str = "", processes: int = 0, process: int = -1, *, heartbeat: int = HEARTBEAT
+) -> None:
+    """Join the other processes of a run, before any other use of JAX.
+
+    The address comes from the arguments, else from JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID. If
+    JAXAUG_DISTRIBUTED=1 asks for it, else from torchrun's variables (MASTER_ADDR, MASTER_PORT, WORLD_SIZE, RANK), else
+    from the cluster's own, which JAX reads itself (Slurm, Open MPI, Cloud TPU, Kubernetes). With none of these the run
+    has one process.
+
+    Args:
+      coordinator: host and port of process 0.
+      processes: how many there are.
+      process: which one this is.
+      heartbeat: seconds without a sign of life after which a process counts as lost.
+
+    Raises:
+      UsageError: a part is missing or is no number, or JAXAUG_DISTRIBUTED=1 outside of a cluster.
+    """
+    coordinator = coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS", "")
+    processes = processes or _number("JAX_NUM_PROCESSES", 0)
+    process = process if process >= 0 else _number("JAX_PROCESS_ID", -1)
+    asked = os.environ.get("JAXAUG_DISTRIBUTED", "")
+    if coordinator and processes > 0 and process >= 0:
+        _join(heartbeat, coordinator_address=coordinator, num_processes=processes, process_id=process)
+    elif coordinator:
+        raise UsageError(
+            f"a coordinator ({coordinator}) needs the number of processes and this one's number: give --num_processes "
+            "and --process_id, or JAX_NUM_PROCESSES and JAX_PROCESS_ID"
+        )
+    elif asked == "1":
+        _join(heartbeat, **_of_torchrun())
+    elif asked not in ("", "0"):
+        raise UsageError(f"JAXAUG_DISTRIBUTED must be 1, to join the other processes of a cluster, or 0; got {asked!r}")
+
+
+def _number(name: str, otherwise: int) -> int:
+    try:
+        return int(os.environ.get(name) or otherwise)
+    except ValueError:
+        raise UsageError(f"{name} must be a whole number, got {os.environ[name]!r}") from None
+
+
+def _of_torchrun() -> dict[str, Any]:
+    """What torchrun's variables say of this process; {} where they are not all there."""
+    if not all(os.environ.get(name) for name in TORCHRUN):
+        return {}
+    port = _number("MASTER_PORT", 0)
+    # torchrun itself listens at MASTER_PORT, and tells so.
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        port += 1
+    found: dict[str, Any] = {
+        "coordinator_address": f"{os.environ['MASTER_ADDR']}:{_number('JAX_COORDINATOR_PORT', port)}",
+        "num_processes": _number("WORLD_SIZE", 1),
+        "process_id": _number("RANK", 0),
+    }
+    if _number("LOCAL_WORLD_SIZE", 1) > 1:  # one device each, as torchrun is used
+        found["local_device_ids"] = [_number("LOCAL_RANK", 0)]
+    return found
+
+
+def _join(heartbeat: int, **address: Any) -> None:
+    try:
+        jax.distributed.initialize(**address, heartbeat_timeout_seconds=heartbeat)
+    except (RuntimeError, ValueError) as error:
+        why = str(error).partition("\n")[0]
+        if address:
+            raise UsageError(
+                f"cannot join the run at {address['coordinator_address']} as process {address['process_id']} of "
+                f"{address['num_processes']}: {why}"
+            ) from None
+        raise UsageError(
+            f"JAXAUG_DISTRIBUTED=1 asks for the cluster's own environment; there is none ({why}): start under Slurm, "
+            "Open MPI, torchrun, Kubernetes or on a Cloud TPU, or give --coordinator, --num_processes and --process_id"
+        ) from None
+
+
+def notices_of_preemption() -> bool:
+    """Whether JAX itself waits for SIGTERM, in order to tell all processes."""
+    return jax.process_count() > 1
+
+
+def all_told_to_stop() -> bool:
+    """Whether some process got SIGTERM: true once, on all processes at the same question; no collective is needed.
+
+    All of them must ask equally often.
+    """
+    return notices_of_preemption() and multihost_utils.reached_preemption_sync_point(next(_questions))
+
+
+@contextlib.contextmanager
+def together(patience: float = PATIENCE) -> Iterator[None]:
+    """Leave the block together with the other processes: a process with an error does not wait for them for long.
+
+    Args:
+      patience: seconds after an error until this process ends, even if the others have not.
+
+    Raises:
+      UsageError: another process was lost.
+    """
+    try:
+        yield
+        any_process(False)  # what process 0 still writes takes as long as it takes
+    except BaseException as error:
+        if jax.process_count() > 1:
+            end = threading.Timer(patience, os._exit, (1,))
+            end.daemon = True
+            end.start()
+        if jax.process_count() > 1 and isinstance(error, jax.errors.JaxRuntimeError) and _is_lost(error):
+            raise UsageError(
+                f"process {jax.process_index()}: another process of this run was lost or has stopped, see its own "
+                f"messages ({str(error).partition(chr(10))[0][:200]}). The same command goes on from the last "
+                "checkpoint, with any number of processes"
+            ) from None
+        raise
+
+
+def _is_lost(error: Exception) -> bool:
+    told = str(error).lower()
+    return any(word in told for word in _LOST)
