@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from jaxaug.train.config_files import load_config_file
     from jaxaug.train.experiment import Experiment, build_experiment
     from jaxaug.train.finished_run import load_config, load_state
+    from jaxaug.train.initial_weights import load_weights
     from jaxaug.train.sweep import run
     from jaxaug.train.trainer import train_and_evaluate
 
@@ -24,6 +25,7 @@ _LAZY = {
     "load_config": "finished_run",
     "load_config_file": "config_files",
     "load_state": "finished_run",
+    "load_weights": "initial_weights",
     "run": "sweep",
     "train_and_evaluate": "trainer",
 }
@@ -36,6 +38,7 @@ __all__ = [
     "load_config",
     "load_config_file",
     "load_state",
+    "load_weights",
     "run",
     "train_and_evaluate",
 ]

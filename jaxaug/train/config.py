@@ -39,6 +39,11 @@ NESTED: dict[tuple[str, str], tuple[str, Callable[..., Any] | None]] = {
     ("search", "solver"): ("solver", None),
     ("search", "optim"): ("meta_optimizer", create_meta_optimizer),
 }
+INIT_FROM = {
+    "path": "",  # of a run, of one of its checkpoints, or of a file by `jaxaug convert`; "": random weights
+    "weights": "last",  # of a run: "last", "best" on validation, or "averaged"
+    "head": "auto",  # "auto": taken if its shapes are right; "keep": they must be; "new": begins anew
+}
 NO_SEARCH = "none"
 # Fields that say on what a run is carried out, not what it is: one that goes on may have others.
 LAYOUT = ("mesh", "sharding")
@@ -74,11 +79,7 @@ def default_config() -> ConfigDict:
                 "views_apart": False,  # BatchNorm takes its statistics of each view alone
             },
             "model": {"name": "convnet"},
-            "init_from": {  # weights that the network begins with; the path alone will do
-                "path": "",  # of a run, of one of its checkpoints, or of a file by `jaxaug convert`; "": random ones
-                "weights": "last",  # of a run: "last", "best" on validation, or "averaged", what its task keeps beside
-                "head": "auto",  # "auto": taken if its shapes are right; "keep": must be right; "new": begins anew
-            },
+            "init_from": dict(INIT_FROM),  # weights that the network begins with; the path alone will do
             "loss": (),  # slots of loss transforms, in order: targets, then logits, then weights
             "optim": {"name": "sgd", "schedule": {"name": "cosine"}},
             "search": {"name": NO_SEARCH},  # what learns beside the training ("autodo", "dada") or after it ("deepaa")

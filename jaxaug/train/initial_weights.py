@@ -44,6 +44,8 @@ def load_weights(path: str | pathlib.Path, weights: str = "last") -> tuple[Tree,
         raise UsageError(f"{path}: convert it first: jaxaug convert {path} --model=NAME --out={path.stem}.npz")
     if is_checkpoint(path):
         return _of_checkpoint(path.parent, int(path.name), weights)
+    if not path.exists():
+        raise UsageError(f"{path}: there is no such file or folder; jaxaug convert makes a file of published weights")
     path = run_in(path)
     if not (path / CONFIG).exists():
         raise UsageError(f"{path} is neither a file of weights nor the folder of a run or of one of its checkpoints")

@@ -14,8 +14,10 @@ from ml_collections import ConfigDict
 from jaxaug import losses, models, optim
 from jaxaug.augment.compose import build_pipeline
 from jaxaug.core.registry import FAMILIES, defaults_of, instantiate, list_names, resolve
+from jaxaug.models import weights
 from jaxaug.train import trainer
 from jaxaug.train.config import complete, default_config, expand
+from jaxaug.train.initial_weights import load_weights
 
 FILES = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
 
@@ -27,6 +29,7 @@ WORDS = {
     "autodo_cifar": ["SEP_BOTH,cifar100", "RAND,grid"],
     "autodo_svhn": ["RAND,grid"],
     "autodo_imagenet": ["all,grid"],
+    "finetune_folder": ["resnet50,frozen"],
 }
 
 
@@ -120,6 +123,7 @@ def test_every_part_exists(name, row):
         ("isda_imagenet", "resnet-50", "unknown row 'resnet-50'"),
         ("softaug_imagenet", "soft", "unknown row 'soft'"),
         ("autodo_imagenet", "SEP,cifar", "unknown word 'cifar'"),
+        ("finetune_folder", "resnet50,slow", "unknown word 'slow'"),
     ],
 )
 def test_unknown_words(name, words, message):
@@ -215,6 +219,26 @@ def test_imagenet_config_trains_on_a_folder(tmp_path):
     assert "chosen_top1" not in result
     records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [record["unreadable_images"] for record in records] == [1, 1]
+
+
+def test_finetune_config_trains_on_a_folder(tmp_path):
+    """From a file of weights for other classes to a test accuracy; the head alone learns."""
+    write_photographs(tmp_path / "photos" / "train", ["cat", "dog"], 8)
+    write_photographs(tmp_path / "photos" / "val", ["cat", "dog"], 4, first=30)
+    options = {"name": "convnet", "widths": (8, 16)}
+    params, model_state = models.init_model(models.create(**options, num_classes=5), jax.random.key(1), (24, 24, 3))
+    weights.save(tmp_path / "convnet.npz", params, model_state)
+    config = module_of("finetune_folder").get_config("convnet,frozen")
+    assert config.init_from.path == "convnet.npz"
+    config.update({"batch_size": 8, "epochs": 2, "eval_batch_size": 8, "model": options})
+    config.data.update(path=str(tmp_path / "photos"), size=24)
+    config.init_from.path = str(tmp_path / "convnet.npz")
+    result = trainer.train_and_evaluate(config, tmp_path / "run")
+    assert 0 <= result["test_top1"] <= 1
+    after = load_weights(tmp_path / "run")
+    assert after[0]["head"]["kernel"].shape == (16, 2)
+    kept = [{**tree, "head": 0} for tree in (params, model_state)]
+    jax.tree.map(np.testing.assert_array_equal, [{**tree, "head": 0} for tree in after], kept)
 
 
 def test_isda_imagenet_recipe():

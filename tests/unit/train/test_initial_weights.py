@@ -91,6 +91,7 @@ def test_refused_before_anything_is_computed(run, trained, tmp_path):
             {"path": str(tmp_path / "one.pth")},
             r"convert it first: jaxaug convert .*one\.pth --model=NAME --out=one\.npz",
         ),
+        ({"path": "resnet50.npz"}, r"resnet50\.npz: there is no such file or folder"),
         ({"path": str(tmp_path)}, "neither a file of weights nor the folder of a run"),
         ({"path": str(run), "weights": "averaged"}, "keeps no averaged network"),
         ({"path": str(run), "weights": "lst"}, "unknown weights 'lst': did you mean 'last'"),
