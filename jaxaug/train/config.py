@@ -64,6 +64,7 @@ def default_config() -> ConfigDict:
             "steps_per_dispatch": 1,  # training steps per call of the device; more helps small models on a GPU
             "log_every": 50,  # steps between updates of the progress bar and checks for a non-finite loss
             "eval_every": 1,  # epochs between evaluations; the last epoch is always evaluated
+            "eval_train": False,  # evaluate the training rows too, without augmentation: unaugmented_train_top1 ...
             "save_every": 10,  # epochs between checkpoints; the last epoch is always saved
             "task": {"name": "classification"},  # what the model is trained for
             "data": {"name": "digits"},  # a data set, with the options of `data.load` and its own

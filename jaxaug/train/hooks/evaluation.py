@@ -40,6 +40,8 @@ class EvaluationHook:
             for name, split in (("test", data.test), ("validation", data.validation))
             if len(split.label) and (name == "test" or split is not data.test)
         }
+        if experiment.config.eval_train:
+            self.evaluators["unaugmented_train"] = Evaluator(experiment, data.train)
         self.history = workdir.history(until_step=step)
         self.begin_record()
 
