@@ -44,6 +44,8 @@ INIT_FROM = {
     "weights": "last",  # of a run: "last", "best" on validation, or "averaged"
     "head": "auto",  # "auto": taken if its shapes are right; "keep": they must be; "new": begins anew
 }
+# Options that are sequences of slots: (family of the component, option) -> family of the slots.
+NESTED_SEQUENCES = {("loss", "loss"): "loss"}
 NO_SEARCH = "none"
 # Fields that say on what a run is carried out, not what it is: one that goes on may have others.
 LAYOUT = ("mesh", "sharding")
@@ -216,13 +218,14 @@ def _set(given: Any, whole: Any, words: list[str], text: str, address: str) -> N
     here, field = f"{address}.{word}", ".".join([*address.split(".")[1:], word])
     value = whole.get(word)
     if not rest:
-        found = _parsed(here, text, value, is_slot=_is_slot(field, value), is_sequence=field in SEQUENCES)
-        if field in SEQUENCES:
+        is_sequence = _is_sequence(field, value)
+        found = _parsed(here, text, value, is_slot=_is_slot(field, value), is_sequence=is_sequence)
+        if is_sequence:
             # A component that stays keeps its options.
             there = {slot_name(slot): slot for slot in as_slots(given[word])}
             found = tuple(there.get(slot, slot) if isinstance(slot, str) else slot for slot in found)
         given[word] = found
-    elif field in SEQUENCES:
+    elif _is_sequence(field, value):
         slots = [dict(slot) if isinstance(slot, Mapping) else {"name": slot} for slot in as_slots(given[word])]
         at = _number_of(here, rest[0], [slot["name"] for slot in slots])
         if len(rest) == 1:
@@ -247,6 +250,12 @@ def _number_of(address: str, word: str, names: list[str]) -> int:
             return i
     told = f"it has {', '.join(names)}" if names else "it is empty"
     raise UsageError(f"{address} has no {word!r}: {told}; put it in with --{address}={','.join([*names, word])}")
+
+
+def _is_sequence(field: str, value: Any) -> bool:
+    """Whether a field or an option is a sequence of slots; of an option that is empty it cannot be told, or matter."""
+    of_slots = isinstance(value, tuple) and value and all(isinstance(one, Mapping) and "name" in one for one in value)
+    return field in SEQUENCES or bool(of_slots)
 
 
 def _is_slot(field: str, value: Any) -> bool:
@@ -306,6 +315,10 @@ def _complete_slot(address: str, family: str, slot: Any, common: Callable[..., A
     for (of_family, option), (nested, nested_common) in NESTED.items():
         if family == of_family and option in found:
             found[option] = _complete_slot(f"{address}.{option}", nested, found[option], nested_common)
+    for (of_family, option), nested in NESTED_SEQUENCES.items():
+        if family == of_family and option in found:
+            slots = as_slots(found[option])
+            found[option] = tuple(_complete_slot(f"{address}.{option}", nested, slot) for slot in slots)
     return found
 
 

@@ -11,7 +11,9 @@ from typing import Any
 
 from jaxaug.augment.compose import transforms_of
 from jaxaug.core.errors import UsageError
-from jaxaug.core.types import LossTransform
+from jaxaug.core.types import LossTransform, TrainState
+from jaxaug.data.dataset import Dataset
+from jaxaug.models.api import AUXILIARY_HEAD
 from jaxaug.tasks.base import Task
 
 
@@ -43,4 +45,24 @@ def check_parts(transforms: Iterable[Any], chain: LossTransform, task: Task) -> 
             "labels stay hard: add 'soft_targets' to config.loss, or set soften=False (softens=() of a policy) if that "
             "is meant",
             hiding[0],
+        )
+
+
+def check_state(state: TrainState, data: Dataset, groups: int) -> None:
+    """Raises UsageError for what label maps do not go with.
+
+    Args:
+      state: shapes of the state that training begins with.
+      data: the set.
+      groups: in how many parts a batch is given to the model.
+    """
+    if groups > 1 and AUXILIARY_HEAD in state.params:
+        raise UsageError(
+            "config.augment: views_apart is for networks with one head, this one has a second: set views_apart to "
+            "False, or auxiliary of the model to False"
+        )
+    if state.meta.per_example and data.train.label.ndim > 1:
+        raise UsageError(
+            f"config: {', '.join(sorted(state.meta.per_example))} would be learned for each row, {data.name} has "
+            "label maps, for which that is not written down: leave it out of config.loss and config.augment"
         )

@@ -34,7 +34,7 @@ from jaxaug.robustness.base import Protocol
 from jaxaug.search.base import SearchContext, SearchMethod
 from jaxaug.tasks.base import Task
 from jaxaug.train.config import NO_SEARCH, complete
-from jaxaug.train.contradictions import check_parts
+from jaxaug.train.contradictions import check_parts, check_state
 from jaxaug.train.initial_weights import initial_weights
 from jaxaug.train.objective import HEAD, Parts, make_bilevel_problem, make_objective, make_per_example_inputs
 from jaxaug.train.step import init_state, make_predict, make_train_step
@@ -310,6 +310,7 @@ def _trace(experiment: Experiment, parts: Parts) -> Any:
 
     with at("config.model"):
         state = experiment.abstract_state()  # a model that cannot take such images says so here
+    check_state(state, data, parts.groups)
     with at("config.augment"):
         jax.eval_shape(one_batch, state)
     if experiment.config.accumulate > 1:  # a task may give the model other numbers of rows

@@ -18,6 +18,7 @@ SHAPES = {
     "folder": (256, 256, 3),
     "imagenet": (224, 224, 3),
     "label_maps": (180, 240, 3),
+    "cityscapes": (1024, 2048, 3),
 }
 
 

@@ -8,15 +8,18 @@ import numpy as np
 import pytest
 from helpers.photographs import write_photographs
 from helpers.published_data import register, write_archives
+from helpers.road_scenes import write_cityscapes
 from helpers.settings import ROOT, SHAPES, module_of
 from ml_collections import ConfigDict
 
 from jaxaug import losses, models, optim
 from jaxaug.augment.compose import build_pipeline
 from jaxaug.core.registry import FAMILIES, defaults_of, instantiate, list_names, resolve
+from jaxaug.core.types import Batch
 from jaxaug.models import weights
 from jaxaug.train import trainer
 from jaxaug.train.config import complete, default_config, expand
+from jaxaug.train.experiment import build_experiment
 from jaxaug.train.initial_weights import load_weights
 
 FILES = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
@@ -29,6 +32,7 @@ WORDS = {
     "autodo_cifar": ["SEP_BOTH,cifar100", "RAND,grid"],
     "autodo_svhn": ["RAND,grid"],
     "autodo_imagenet": ["all,grid"],
+    "isda_cityscapes": ["pspnet,multi_scale", "deeplab_v3,torchvision"],
     "finetune_folder": ["resnet50,frozen"],
 }
 
@@ -123,6 +127,8 @@ def test_every_part_exists(name, row):
         ("isda_imagenet", "resnet-50", "unknown row 'resnet-50'"),
         ("softaug_imagenet", "soft", "unknown row 'soft'"),
         ("autodo_imagenet", "SEP,cifar", "unknown word 'cifar'"),
+        ("isda_cityscapes", "deeplab", "unknown row 'deeplab'"),
+        ("isda_cityscapes", "pspnet,flip", "unknown word 'flip'"),
         ("finetune_folder", "resnet50,slow", "unknown word 'slow'"),
     ],
 )
@@ -252,6 +258,60 @@ def test_isda_imagenet_recipe():
     np.testing.assert_allclose(rates, 0.1 * (1 + np.cos(np.pi * np.array([0, 1, 150, 299]) / 300)), atol=1e-8)
     assert (config.batch_size, config.epochs, config.optim.nesterov, config.optim.decay) == (512, 300, False, "all")
     assert (config.data.size, config.data.crop, config.data.interpolation) == (224, "random_resized", "bilinear")
+
+
+def test_isda_cityscapes_recipe():
+    """The released code's 40,000 steps, but for 68 more: rate, crop, scales, both heads' ISDA, the networks."""
+    module = module_of("isda_cityscapes")
+    config = module.get_config("deeplab_v3")
+    runs = {name: complete(one) for name, one in expand(config).items()}
+    found, steps_per_epoch = runs["isda"], 2975 // 8
+    assert steps_per_epoch * found.epochs == 40_068
+    rates = [float(schedule_of(found, steps_per_epoch)(jax.numpy.asarray(step))) for step in (0, 20_034, 40_067)]
+    np.testing.assert_allclose(rates, 0.01 * np.array([1, 0.5, 1 / 40_068]) ** 0.9, rtol=1e-3)
+    assert (found.batch_size, found.optim.weight_decay, found.optim.decay, found.optim.nesterov) == (8, 5e-4, "all", 0)
+    crop = slot_of(found.augment.train, "random_scale_and_crop")
+    assert (crop["size"], crop["scale"], crop["step"]) == ((769, 769), (0.7, 2.1), 0.1)
+    isda, second = slot_of(found.loss, "pixel_isda"), slot_of(found.loss, "auxiliary")
+    assert (isda["strength"], isda["resolution"], isda["power"]) == (7.5, "low", 1.0)
+    assert (second["weight"], second["loss"]) == (0.4, (isda,))
+    assert slot_of(runs["cross_entropy"].loss, "auxiliary")["loss"] == ()
+    assert (found.model.refine, found.model.depth, found.task.window) == (False, 101, (769, 769))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", ["pspnet", "deeplab_v3"])
+def test_isda_cityscapes_config_trains_on_scenes(tmp_path, row):
+    """From files laid out as Cityscapes to a mIoU of its 19 classes; a small network and window, two epochs."""
+    write_cityscapes(tmp_path / "tree", shape=(32, 64), train=8, val=3)
+    config = expand(module_of("isda_cityscapes").get_config(row))["isda"]
+    config.update({"epochs": 2, "batch_size": 4, "eval_every": 1, "eval_batch_size": 2})
+    config.data.update(path=str(tmp_path / "tree"), directory=str(tmp_path))
+    config.augment.train[0]["size"] = config.task.window = (33, 33)
+    config.model.update(depth=14, width=4, features=8, auxiliary_features=8)
+    result = trainer.train_and_evaluate(config, tmp_path / "run")
+    assert 0 <= result["test_miou"] <= 1
+    records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records] == [2, 4]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", ["pspnet", "deeplab_v3"])
+def test_isda_cityscapes_config_fits_its_images(tmp_path, row):
+    """At full size, shapes alone: 8 images of 2,048 x 1,024, the networks of 101 layers, one step and an evaluation."""
+    write_cityscapes(tmp_path / "tree", shape=(1024, 2048), train=8, val=1)
+    config = expand(module_of("isda_cityscapes").get_config(row))["isda"]
+    config.data.update(path=str(tmp_path / "tree"), directory=str(tmp_path))
+    found = build_experiment(config)
+    state, shape = found.abstract_state(), (8, 1024, 2048)
+    of = [((*shape, 3), "uint8"), (shape, "int32"), (shape[:1], "int32")]
+    batch = Batch(*(jax.ShapeDtypeStruct(*one) for one in of))
+    after, _ = jax.eval_shape(found.train_step, state, batch)
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(lambda x: (x.shape, x.dtype), state)
+    statistics = after.loss_state
+    assert statistics["pixel_isda"].covariance.shape == statistics["auxiliary"]["pixel_isda"].covariance.shape
+    assert statistics["pixel_isda"].covariance.shape == (19, 512)
+    assert jax.eval_shape(found.predict, state, batch).logits.shape == (*shape, 19)
 
 
 def test_cifar_config_trains_on_the_official_archive(tmp_path, monkeypatch):

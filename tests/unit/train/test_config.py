@@ -373,3 +373,21 @@ def test_a_sequence_of_what_is_no_component():
     apply_override(config, "loss", "3")
     with pytest.raises(UsageError, match=r"^config\.loss: a component is a name or .*, got 3$"):
         complete(config)
+
+
+def test_losses_within_a_loss():
+    """Their options are filled in, refused and set like those of any other."""
+    config = default_config()
+    config.loss = ("pixel_isda", {"name": "auxiliary", "loss": ("pixel_isda",)})
+    inner = complete(config).loss[1]["loss"]
+    assert inner == (complete(config).loss[0],)
+    assert inner[0]["strength"] == 7.5
+    apply_override(config, "loss.auxiliary.loss.pixel_isda.strength", "2")
+    assert complete(config).loss[1]["loss"][0]["strength"] == 2.0
+    assert complete(config).loss[0]["strength"] == 7.5
+    apply_override(config, "loss.auxiliary.loss", "pixel_isda,lovasz")
+    assert [slot["name"] for slot in complete(config).loss[1]["loss"]] == ["pixel_isda", "lovasz"]
+    assert complete(config).loss[1]["loss"][0]["strength"] == 2.0
+    config.loss = ({"name": "auxiliary", "loss": ({"name": "pixel_isda", "strenght": 1.0},)},)
+    with pytest.raises(UsageError, match=r"config\.loss\.loss: .*'strenght'.* did you mean 'strength'"):
+        complete(config)

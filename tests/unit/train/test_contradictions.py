@@ -3,12 +3,14 @@
 import logging
 
 import pytest
+from helpers.road_scenes import write_cityscapes
 from helpers.settings import tiny_config
 
 from jaxaug import augment, losses, policies
 from jaxaug.core.errors import UsageError
 from jaxaug.core.types import LossTransform
 from jaxaug.tasks.classification import Classification
+from jaxaug.train.config import default_config
 from jaxaug.train.contradictions import check_parts
 from jaxaug.train.experiment import build_experiment
 
@@ -80,3 +82,30 @@ def test_contradictions_inside_of_a_chain():
     config.loss = ("mixed_targets", "learned_targets")
     with pytest.raises(UsageError, match=r"config\.loss: chain: 'learned_targets' makes the targets anew"):
         build_experiment(config)
+
+
+@pytest.fixture
+def scenes(tmp_path):
+    """A config of small label maps."""
+    write_cityscapes(tmp_path / "tree", shape=(8, 16), train=4, val=1)
+    config = default_config()
+    config.update({"epochs": 1, "batch_size": 2, "eval_batch_size": 1})
+    config.task, config.model = {"name": "segmentation"}, {"name": "fcn", "widths": (2, 2, 2)}
+    config.data = {"name": "cityscapes", "path": str(tmp_path / "tree"), "directory": str(tmp_path)}
+    return config
+
+
+def test_views_apart_and_a_second_head(scenes):
+    scenes.augment.update(views=2, views_apart=True)
+    with pytest.raises(UsageError, match=r"config\.augment: views_apart is for networks with one head"):
+        build_experiment(scenes)
+    scenes.model.auxiliary = False
+    build_experiment(scenes)
+
+
+def test_what_is_learned_of_rows_with_label_maps(scenes):
+    scenes.loss = ("learned_weights",)
+    scenes.data.validation_size = 2
+    scenes.search = {"name": "autodo", "batch_size": 2, "validation_batch_size": 2, "start": 0}
+    with pytest.raises(UsageError, match="weight would be learned for each row, cityscapes has label maps"):
+        build_experiment(scenes)
