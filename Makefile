@@ -17,6 +17,10 @@ demo: $(INSTALLED)  ## set up, then compare cross-entropy and ISDA on real digit
 test: $(INSTALLED)  ## set up, then run the tests
 	$(RUN) -m pytest -q -n auto --dist loadfile --durations=10
 
+scale: $(INSTALLED)  ## compile for TPUs that are not here (installs their compiler, 0.7 GB, into a folder of its own)
+	$(RUN) -m pip install --disable-pip-version-check -q --target $(VENV)/tpu --upgrade --no-deps "$$($(RUN) -m jaxaug.planning.topology)"
+	PYTHONPATH=$(VENV)/tpu $(RUN) -m pytest -q -m scale
+
 slow: $(INSTALLED)  ## the tests that train for minutes
 	$(RUN) -m pytest -q -m slow
 
@@ -46,6 +50,7 @@ coverage: $(INSTALLED)  ## the tests, with the share of lines they run
 
 benchmark: $(INSTALLED)  ## what ISDA and the searches cost, how fast augmentation is; peers from PEERS=path/to/python
 	$(RUN) benchmarks/isda.py
+	$(RUN) benchmarks/pixel_isda.py
 	$(RUN) benchmarks/autodo.py
 	$(RUN) benchmarks/deepaa.py
 	$(RUN) benchmarks/augment.py $(if $(PEERS),--python $(PEERS))

@@ -94,6 +94,24 @@ def test_at_full_resolution_each_pixel_has_the_shift_of_its_own_label():
     assert np.abs(found[0] - inputs.logits).max() > 0.01
 
 
+@pytest.mark.parametrize("covariance", ["diagonal", "full"])
+def test_no_array_has_numbers_of_pixels_by_classes_by_features(covariance):
+    """What is held besides the inputs, by XLA's analysis, beside the [P C D] numbers of the papers' code."""
+    images, side, classes, depth = 2, 16, 40, 32
+    loss = losses.pixel_isda(2.0, covariance)
+
+    def value(features, kernel, state, label):
+        state, inputs = loss.apply(state, inputs_of(output_of(features, kernel, jnp.zeros(classes)), label))
+        return losses.mean_loss(inputs), state
+
+    shapes = (images, side, side, depth), (depth, classes)
+    arguments = [*(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes), loss.init(classes, depth)]
+    label = jax.ShapeDtypeStruct((images, side, side), jnp.int32)
+    step = jax.jit(jax.value_and_grad(value, argnums=(0, 1), has_aux=True))
+    held = step.lower(*arguments, label).compile().memory_analysis().temp_size_in_bytes
+    assert held < 4 * images * side**2 * classes * depth / 2
+
+
 def test_ohem_keeps_the_hard_pixels():
     inputs = pixels()
     known = np.asarray(inputs.batch.labelled)
