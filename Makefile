@@ -6,7 +6,7 @@ BUILD := $(shell nvidia-smi -L 2>/dev/null | grep -q GPU && echo cuda12,)test
 INSTALLED := $(VENV)/installed-$(subst $(comma),-,$(BUILD))
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test slow reliability mutate check docs format coverage benchmark clean
+.PHONY: help demo test slow reliability mutate check docs wheel format coverage benchmark clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -41,6 +41,11 @@ docs: $(INSTALLED)  ## build the documentation into site/, and check its links a
 	PYTHONPATH=docs $(RUN) -m zensical build --strict
 	$(RUN) -m pytest -q -m '' tests/unit/test_site.py
 
+wheel: $(INSTALLED)  ## build dist/jaxaug-*.whl, with the trainer and its configs
+	rm -rf build
+	$(RUN) -m pip wheel --disable-pip-version-check -q --no-deps -w dist .
+	rm -rf build
+
 format: $(INSTALLED)  ## mend what can be mended
 	$(RUN) -m ruff format .
 	$(RUN) -m ruff check --fix .
@@ -56,7 +61,7 @@ benchmark: $(INSTALLED)  ## what ISDA and the searches cost, how fast augmentati
 	$(RUN) benchmarks/augment.py $(if $(PEERS),--python $(PEERS))
 
 clean:  ## remove the environment and the caches
-	rm -rf $(VENV) site .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) site dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 $(INSTALLED): requirements-cpu.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jaxaug needs Python 3.11 or newer: make PYTHON=python3.12 ...")'

@@ -107,7 +107,7 @@ def test_one_of_jaxaugs_own_by_its_name(tmp_path, monkeypatch):
 
 
 def test_configs_of_an_installed_jaxaug_wherever_pip_puts_data(tmp_path, monkeypatch):
-    """Beside another prefix than Python's, too, as on Debian and Colab; without jaxaug's list of files there are none."""
+    """Beside another prefix than Python's, too, as on Debian and Colab; none without the list of what was installed."""
     site, shared = tmp_path / "lib" / "python3" / "dist-packages", tmp_path / "share" / "jaxaug" / "configs"
     record = site / "jaxaug-9.dist-info" / "RECORD"
     for file in (record, site / "jaxaug" / "train" / "config_files.py", shared / "isda_x.py"):
