@@ -165,7 +165,7 @@ def _read(folder: pathlib.Path) -> Run | str:
     if not (result.exists() or (folder / "environment.json").exists()):
         return ""
     try:
-        config = dict(_fields(json.loads((folder / "config.json").read_text(), parse_float=_shortest)))
+        config = dict(fields_of(json.loads((folder / "config.json").read_text(), parse_float=_shortest)))
         if not {"seed", "data.name"} <= config.keys():
             return ""
         if not result.exists():
@@ -231,18 +231,18 @@ def _choices(config: Mapping[str, Any], field: str) -> list[Any]:
     return [config.get(name) for prefix in above for name in (prefix, f"{prefix}.name") if name != field]
 
 
-def _fields(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def fields_of(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """(field, value) for all of a config."""
     if isinstance(tree, dict) and tree:
         for key, value in tree.items():
-            yield from _fields(value, f"{prefix}.{key}" if prefix else key)
+            yield from fields_of(value, f"{prefix}.{key}" if prefix else key)
     elif isinstance(tree, list) and tree and all(isinstance(slot, dict) and "name" in slot for slot in tree):
         names = [slot["name"] for slot in tree]
         yield prefix, "+".join(names)
         for i, (name, slot) in enumerate(zip(names, tree, strict=True)):
             options = {key: value for key, value in slot.items() if key != "name"}
             if options:
-                yield from _fields(options, f"{prefix}.{i if name in names[:i] else name}")
+                yield from fields_of(options, f"{prefix}.{i if name in names[:i] else name}")
     else:
         yield prefix, tree
 

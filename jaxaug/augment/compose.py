@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -213,12 +213,30 @@ def run_transforms(
     last: Sequence[BatchTransform],
 ) -> Batch:
     """`first`, then `finish`, then `last`; transform number i of them all with `fold_in(key, i)`."""
+    for _, after in pipeline_steps(key, batch, shared, progress, first=first, finish=finish, last=last):
+        batch = after
+    return batch
+
+
+def pipeline_steps(
+    key: jax.Array,
+    batch: Batch,
+    shared: Tree,
+    progress: Progress,
+    *,
+    first: Sequence[BatchTransform],
+    finish: Callable[[Batch], Batch],
+    last: Sequence[BatchTransform] = (),
+) -> Iterator[tuple[str, Batch]]:
+    """(name of a transform, the batch after it) of each that `run_transforms` runs; `finish` has the name ""."""
     for i, transform in enumerate(first):
         batch = transform(jax.random.fold_in(key, i), batch, shared, progress)
+        yield transform.name, batch
     batch = finish(batch)
+    yield "", batch
     for i, transform in enumerate(last, start=len(first)):
         batch = transform(jax.random.fold_in(key, i), batch, shared, progress)
-    return batch
+        yield transform.name, batch
 
 
 def transforms_of(transforms: Sequence[Any]) -> list[BatchTransform]:

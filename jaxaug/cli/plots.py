@@ -1,37 +1,78 @@
-"""Figures of what one run has learned, from its folder."""
+"""Figures of what one run has learned, from its folder; or of what a config does to images, before any training.
+
+jaxaug plots RUN                                   # curves, confusion, weights, soft labels, t-SNE ...
+jaxaug plots --config=configs/isda_cifar.py        # rows of images after each transform, with their targets
+"""
 
 from __future__ import annotations
 
 import argparse
+import pathlib
 from collections.abc import Sequence
 
-from jaxaug.cli.arguments import add_output_arguments, refuse, speaking
+from jaxaug.cli.arguments import add_output_arguments, print_json, refuse, speaking
+from jaxaug.core.errors import UsageError
 
-HELP = "figures of one run"
+HELP = "figures of one run, or of a config's augmentation"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The run's folder, and where to draw."""
-    parser.add_argument("folder", metavar="RUN_FOLDER", help="the folder of one run, with its config.json")
-    parser.add_argument("--out", default="", metavar="DIR", help="where to draw (default: the run's folder)")
+    """The run's folder or a config, and where to draw. Beside a config, settings: --config.<path>=<value>."""
+    parser.add_argument("folder", metavar="RUN", nargs="?", default="", help="the folder of one run")
+    parser.add_argument("--config", default="", metavar="FILE[:WORD]", help="a config whose augmentation is drawn")
+    parser.add_argument("--out", default="", metavar="DIR", help="where to draw (default: the run's folder, or here)")
     parser.add_argument("--tsne-rows", type=int, default=2000, help="test rows in tsne.png at most (default: 2000)")
-    add_output_arguments(parser)
+    parser.add_argument("--rows", type=int, default=8, help="images of a config's augmentation (default: 8)")
+    add_output_arguments(parser, "the names of the figures, and why others are not drawn,")
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
 
 
 def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
     """Draw what there is, and say why the rest is not drawn."""
     from absl import logging
 
-    from jaxaug.analysis.run_figures import draw_run
     from jaxaug.core.sharding import enable_compilation_cache
 
-    refuse(others)
+    if bool(chosen.folder) == bool(chosen.config):
+        raise UsageError("name the folder of a run, or a config with --config=FILE")
     logging.set_verbosity(logging.WARNING)  # orbax reports every file it touches
     enable_compilation_cache()
-    out = chosen.out or chosen.folder
-    with speaking(chosen):
-        told = draw_run(chosen.folder, out, chosen.tsne_rows)
+    out = chosen.out or chosen.folder or "."
+    with speaking(chosen) as stdout:
+        told = _of_config(chosen, others, out) if chosen.config else _of_run(chosen, others, out)
         print(f"drawn in {out}: {', '.join(name for name, why in told.items() if not why) or 'nothing'}")
         for name, why in told.items():
             if why:
                 print(f"not drawn, {name}: {why}")
+        if chosen.json:
+            drawn = [name for name, why in told.items() if not why]
+            print_json({"out": out, "drawn": drawn, "not_drawn": {n: why for n, why in told.items() if why}}, stdout)
+
+
+def _of_run(chosen: argparse.Namespace, others: Sequence[str], out: str) -> dict[str, str]:
+    """The name of each figure with "" if it was drawn, else why not."""
+    from jaxaug.analysis.run_figures import draw_run
+
+    refuse(others)
+    return draw_run(chosen.folder, out, chosen.tsne_rows)
+
+
+def _of_config(chosen: argparse.Namespace, others: Sequence[str], out: str) -> dict[str, str]:
+    """Likewise, a figure of each variant."""
+    from jaxaug.analysis.pipeline_figure import draw_pipeline
+    from jaxaug.cli.train import read_config
+    from jaxaug.train.config import expand
+    from jaxaug.train.experiment import build_experiment
+
+    config = read_config(chosen.config, others)
+    told = {}
+    for variant, one in expand(config).items():
+        figure = draw_pipeline(build_experiment(one), chosen.rows)
+        name = f"pipeline_{variant}.png" if config.variants else "pipeline.png"
+        try:
+            pathlib.Path(out).mkdir(parents=True, exist_ok=True)
+            figure.savefig(pathlib.Path(out) / name, dpi=120)
+        except OSError as error:
+            raise UsageError(f"cannot write {pathlib.Path(out) / name}: {error.strerror}") from None
+        told[name] = ""
+    return told

@@ -21,7 +21,7 @@ import numpy as np
 from jaxaug.bilevel.per_example import gather_rows
 from jaxaug.core.atomic_io import write_npz
 from jaxaug.core.sharding import is_main_process, replicated
-from jaxaug.core.types import Batch, MetaParams, TrainState, Tree
+from jaxaug.core.types import Batch, MetaParams, ModelOutput, TrainState, Tree
 from jaxaug.data.loader import Loader, RowSource
 from jaxaug.label_errors.report import write_report
 from jaxaug.runs.workdir import PER_EXAMPLE, Workdir
@@ -65,11 +65,7 @@ def per_example_results(
     def step(state: TrainState, rows: RowSource) -> tuple[dict[str, jax.Array], dict[str, Tree]]:
         batch = batch_of(*rows)
         meta = gather_rows(rule, state.meta, state.search_state, batch.index)[0]
-        probability = jax.nn.softmax(experiment.predict(state, batch).logits)
-        says = jnp.argmax(probability, axis=1).astype(jnp.int32)
-        of_given = jnp.take_along_axis(probability, jnp.maximum(batch.label, 0)[:, None], axis=1)[:, 0]
-        found = {"index": batch.index, "given": batch.label}
-        found |= {"says": says, "says_given": of_given, "says_share": jnp.max(probability, axis=1)}
+        found = judged(experiment.predict(state, batch), batch)
         return found | _learned(experiment, meta, batch), meta.per_example
 
     jitted = jax.jit(step, out_shardings=replicated(experiment.mesh))
@@ -77,6 +73,15 @@ def per_example_results(
     data = experiment.data
     found, own = jax.tree.map(lambda *x: np.concatenate(x)[: len(data.train)], *parts)
     return (found if data.clean_label is None else {**found, "clean": data.clean_label}), own
+
+
+def judged(output: ModelOutput, batch: Batch) -> dict[str, jax.Array]:
+    """What a network says of rows with one label each: index, given, says, says_given and says_share, see above."""
+    probability = jax.nn.softmax(output.logits)
+    says = jnp.argmax(probability, axis=1).astype(jnp.int32)
+    of_given = jnp.take_along_axis(probability, jnp.maximum(batch.label, 0)[:, None], axis=1)[:, 0]
+    found = {"index": batch.index, "given": batch.label}
+    return found | {"says": says, "says_given": of_given, "says_share": jnp.max(probability, axis=1)}
 
 
 def _learned(experiment: Experiment, meta: MetaParams, batch: Batch) -> dict[str, jax.Array]:

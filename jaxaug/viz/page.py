@@ -103,14 +103,20 @@ def preformatted(text: str) -> str:
     return f"<pre>{html.escape(text)}</pre>"
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table, the first column to the left, the others to the right; no head: ()."""
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]], *, words: bool = False) -> str:
+    """A table, the first column to the left, the others to the right.
+
+    Args:
+      head: titles of the columns; () for none.
+      rows: their cells.
+      words: whether all columns stand to the left.
+    """
 
     def line(cells: Sequence[Any], name: str) -> str:
         return "<tr>" + "".join(f"<{name}>{html.escape(str(cell))}</{name}>" for cell in cells) + "</tr>"
 
     lines = [line(head, "th")] * bool(head) + [line(row, "td") for row in rows]
-    return '<div class="wide"><table>' + "".join(lines) + "</table></div>"
+    return f'<div class="wide"><table{" class=words" if words else ""}>' + "".join(lines) + "</table></div>"
 
 
 def picture(figure: Figure, words: str) -> str:
@@ -125,6 +131,11 @@ def picture(figure: Figure, words: str) -> str:
 def cards(shown: Iterable[Card]) -> str:
     """Pictures side by side, each with its lines."""
     return '<div class="cards">' + "".join(map(_card, shown)) + "</div>"
+
+
+def beside(*parts: str) -> str:
+    """Parts side by side where there is room."""
+    return '<div class="beside">' + "".join(f"<div>{part}</div>" for part in parts if part) + "</div>"
 
 
 def folded(title: str, *parts: str) -> str:
