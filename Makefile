@@ -5,8 +5,9 @@ comma := ,
 BUILD := $(shell nvidia-smi -L 2>/dev/null | grep -q GPU && echo cuda12,)test
 INSTALLED := $(VENV)/installed-$(subst $(comma),-,$(BUILD))
 RUN := $(VENV)/bin/python
+LIBTPU := import importlib.metadata as m; print(next(r.split(";")[0] for r in m.requires("jax") if r.startswith("libtpu")))
 
-.PHONY: help demo test slow reliability mutate check docs wheel format coverage benchmark clean
+.PHONY: help demo test scale slow reliability mutate check docs wheel format coverage benchmark clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -18,7 +19,7 @@ test: $(INSTALLED)  ## set up, then run the tests
 	$(RUN) -m pytest -q -n auto --dist loadfile --durations=10
 
 scale: $(INSTALLED)  ## compile for TPUs that are not here (installs their compiler, 0.7 GB, into a folder of its own)
-	$(RUN) -m pip install --disable-pip-version-check -q --target $(VENV)/tpu --upgrade --no-deps "$$($(RUN) -m jaxaug.planning.topology)"
+	test -d $(VENV)/tpu/libtpu || $(RUN) -m pip install --disable-pip-version-check -q --no-deps --target $(VENV)/tpu "$$($(RUN) -c '$(LIBTPU)')"
 	PYTHONPATH=$(VENV)/tpu $(RUN) -m pytest -q -m scale
 
 slow: $(INSTALLED)  ## the tests that train for minutes

@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxaug.augment.policy_transform import execution_settings
 from jaxaug.core.arguments import as_key
+from jaxaug.core.target import target
 from jaxaug.ops.arguments import check_images, check_scale_of
 from jaxaug.ops.execute import execute
 from jaxaug.ops.records import ExecutionSettings, SampledOps, begin_sample
@@ -54,7 +55,7 @@ def apply_policy(key: jax.Array, images: Array, policy: Policy, *, exact: bool =
     # Arrays that are traced or spread over devices stay what they are.
     traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((drawn, images)))
     spread = not traced and isinstance(images, jax.Array) and len(images.devices()) > 1
-    on_cpu = jax.default_backend() == "cpu" and not spread
+    on_cpu = target().platform == "cpu" and not spread
     settings = execution_settings(policy, exact, "map" if on_cpu else "fused")
     return _execute(settings, drawn, images) if traced or not on_cpu else _on_every_core(settings, drawn, images)
 

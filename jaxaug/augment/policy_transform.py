@@ -86,8 +86,6 @@ def execution_settings(policy: Policy, exact: bool, scheduler: str, border: str 
         raise UsageError(f"policy: border must be one of {BORDERS}, got {border!r}")
     if border == "edge" and exact:
         raise UsageError('policy: border "edge" needs exact=False: PIL fills what a move uncovers')
-    if scheduler == "auto":
-        scheduler = "map" if jax.default_backend() == "cpu" and jax.device_count() == 1 else "fused"
     return ExecutionSettings(policy.names, policy.cover, exact, scheduler, border)
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from jaxaug.cli import augment, convert, evaluate, export, label_errors, options, plots, predict, results, train
+from jaxaug.cli import augment, convert, evaluate, export, label_errors, options, plan, plots, predict, results, train
 from jaxaug.core.errors import Interrupted, UsageError
 
 # Each module has HELP, add_arguments(parser) and run(chosen, others), others being arguments that the parser left over.
@@ -17,6 +17,7 @@ COMMANDS = {
     "predict": predict,
     "export": export,
     "results": results,
+    "plan": plan,
     "plots": plots,
     "augment": augment,
     "convert": convert,

@@ -31,6 +31,11 @@ class RowSource(NamedTuple):
     chosen: jax.Array | Split
 
 
+def is_sent(split: Split, place: str) -> bool:
+    """Whether the rows of a split are sent batch by batch; else the whole split lies on the devices."""
+    return place == "host" or isinstance(split.image, LazyImages)
+
+
 class Loader:
     """`loader(rows)` gives rows of one split for a compiled function, spread over the devices.
 
@@ -45,8 +50,7 @@ class Loader:
 
     def __init__(self, split: Split, mesh: jax.sharding.Mesh, place: str = "device", seed: int = 0):
         self._split, self._mesh, self._seed = split, mesh, seed
-        lies_there = place == "device" and not isinstance(split.image, LazyImages)
-        self._source = put_global(flattened(split), replicated(mesh)) if lies_there else None
+        self._source = None if is_sent(split, place) else put_global(flattened(split), replicated(mesh))
 
     @property
     def sends(self) -> bool:

@@ -6,6 +6,7 @@ the device.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterator
 
@@ -19,6 +20,27 @@ from jaxaug.data.dataset import Split
 
 # Registered here, so that importing `jaxaug.data` needs no jax.
 jax.tree_util.register_dataclass(Split, data_fields=["image", "label", "index"], meta_fields=[])
+
+
+@dataclasses.dataclass(frozen=True)
+class FlatImages:
+    """Images as they lie on devices: pixels [N H*W*C], and the shape (H, W, C) of each.
+
+    A row of numbers for each image is what a gather of rows wants: TPUs copy [N H W C] into another layout before, the
+    whole set in every step.
+    """
+
+    pixels: jax.Array
+    shape: tuple[int, int, int]
+
+
+jax.tree_util.register_dataclass(FlatImages, data_fields=["pixels"], meta_fields=["shape"])
+
+
+def flattened(split: Split) -> Split:
+    """The split as it is laid on devices, for `take`."""
+    rows, *shape = split.image.shape
+    return dataclasses.replace(split, image=FlatImages(split.image.reshape(rows, -1), tuple(shape)))
 
 
 def epoch_order(seed: int, epoch: int, size: int) -> np.ndarray:
@@ -120,7 +142,7 @@ def take(split: Split | None, rows: jax.Array | Split) -> Split:
     """Gathers rows; pure, to be called inside jit.
 
     Args:
-      split: a `Split` of N > 0 rows; None if `rows` is the rows themselves, which are returned.
+      split: a `Split` of N > 0 rows, perhaps `flattened`; None if `rows` is the rows themselves, which are returned.
       rows: int [B], 0..N-1, or -1 for padding; of any shape.
 
     Returns:
@@ -132,5 +154,8 @@ def take(split: Split | None, rows: jax.Array | Split) -> Split:
     rows = jnp.asarray(rows)
     safe = jnp.maximum(rows, 0)
     gathered = jax.tree.map(lambda array: jnp.take(array, safe, axis=0, mode="clip"), split)
+    image = gathered.image
+    if isinstance(image, FlatImages):
+        image = image.pixels.reshape(*rows.shape, *image.shape)
     none = jnp.reshape(rows < 0, rows.shape + (1,) * (gathered.label.ndim - rows.ndim))
-    return Split(gathered.image, jnp.where(none, -1, gathered.label.astype(jnp.int32)), gathered.index)
+    return Split(image, jnp.where(none, -1, gathered.label.astype(jnp.int32)), gathered.index)

@@ -18,6 +18,8 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from jaxaug.core.target import target
+
 # Rows of one class are multiplied in blocks of this many: the smallest block that keeps a matrix product efficient.
 ROWS_PER_BLOCK = 16
 
@@ -173,7 +175,7 @@ def _tile(depth: int) -> int:
     On a CPU a tile that stays in the second-level cache saves two thirds of the time (measured at D = 640); an
     accelerator wants one large product.
     """
-    if jax.default_backend() != "cpu":
+    if target().platform != "cpu":
         return depth
     divisors = [d for d in range(16, 97) if depth % d == 0]
     return max(divisors, default=depth)

@@ -13,6 +13,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from jaxaug.core.target import target
 from jaxaug.ops.apply import apply_one, erased, gated, moved
 from jaxaug.ops.backend import Six
 from jaxaug.ops.records import ExecutionSettings, Sample, SampledOps
@@ -32,15 +33,23 @@ def execute(settings: ExecutionSettings, draw: SampledOps, sample: Sample) -> Sa
       The sample after it, in the same dtype.
     """
     score, draw = draw.score, draw.replace(score=None)
-    carry_out = _folded if folds(settings, draw) else {"map": _by_image, "fused": _fused}[settings.scheduler]
-    after = carry_out(settings, draw, sample)
+    scheduler = settings.scheduler if settings.scheduler != "auto" else _scheduler()
+    if folds(settings, draw):
+        after = _folded(settings, draw, sample, scheduler)
+    else:
+        after = {"map": _by_image, "fused": _fused}[scheduler](settings, draw, sample)
     if score is None:
         return after
     # Of all layers at once: layer by layer, what two of them do together would count twice.
     return after.replace(image=after.image + score[:, None, None, None] * (after.image - sample.image))
 
 
-def _folded(settings: ExecutionSettings, draw: SampledOps, sample: Sample) -> Sample:
+def _scheduler() -> str:
+    """For what is being traced for: a single CPU device, or others."""
+    return "map" if target() == ("cpu", 1) and jax.device_count() == 1 else "fused"
+
+
+def _folded(settings: ExecutionSettings, draw: SampledOps, sample: Sample, scheduler: str) -> Sample:
     """One gather for all layers: nothing is blurred twice, and nothing is lost between two of them."""
     shape = sample.image.shape[1:]
     fill = fill_of(settings, next(op for op in settings.ops if op.name != IDENTITY), shape[0])
@@ -51,7 +60,7 @@ def _folded(settings: ExecutionSettings, draw: SampledOps, sample: Sample) -> Sa
         return after.replace(image=after.image.astype(before.image.dtype))
 
     pairs = jax.vmap(lambda drawn: composed(settings, drawn, shape))(draw), sample
-    return jax.lax.map(one, pairs) if settings.scheduler == "map" else jax.vmap(one)(pairs)
+    return jax.lax.map(one, pairs) if scheduler == "map" else jax.vmap(one)(pairs)
 
 
 def _by_image(settings: ExecutionSettings, draw: SampledOps, sample: Sample) -> Sample:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxaug.core.arguments import as_key
+from jaxaug.core.target import target
 from jaxaug.ops.arguments import check_images, check_scale_of, values_of
 from jaxaug.ops.execute import execute
 from jaxaug.ops.fixed_point import fixed_point_of
@@ -52,7 +53,7 @@ def apply_op(
     random = jnp.full((*single.shape, 4), 0.5)
     random = random if key is None else jax.random.uniform(as_key(name, key), random.shape, jnp.float32)
     drawn = SampledOps(jnp.zeros(single.shape, jnp.int32), single, random, fixed)
-    scheduler = "map" if jax.default_backend() == "cpu" else "fused"
+    scheduler = "map" if target().platform == "cpu" else "fused"
     after = _execute(ExecutionSettings((name,), exact=exact, scheduler=scheduler), drawn, batch)
     return after[0] if images.ndim == 3 else after
 

@@ -57,7 +57,7 @@ class ExecutionSettings:
       cover: the color, one number per channel or one for all, of what is erased and of what a crop uncovers; other
         displacements uncover black.
       exact: PIL's uint8 backend, else differentiable float32.
-      scheduler: "map" or "fused", see `execute`.
+      scheduler: "map" or "fused", see `execute`; or "auto", by `core.target`.
       border: "fill", or "edge" where what a displacement uncovers repeats the nearest pixel instead (not if exact).
       ops: of the names, as they were registered when the settings were made.
     """

@@ -37,6 +37,21 @@ class Evaluable(Protocol):
         """What the network says of a raw batch."""
 
 
+def evaluation_program(experiment: Evaluable, perturb: Perturb | None = None, seed: int = 0) -> Any:
+    """Jitted (state, rows [B], strength) -> `Totals`; see `Evaluator`."""
+
+    def step(state: TrainState, rows: RowSource, strength: Tree) -> Totals:
+        batch = batch_of(*rows)
+        if perturb is not None:
+            # The generator is named, so that no setting of JAX moves the patches.
+            key = jax.random.key(seed, impl="threefry2x32")
+            keys = jax.vmap(jax.random.fold_in, (None, 0))(key, batch.index)
+            batch = batch.replace(image=jax.vmap(perturb, (0, 0, None))(keys, batch.image, strength))
+        return totals_of(experiment.task.eval_sums(experiment.predict(state, batch), batch))
+
+    return jax.jit(step, out_shardings=replicated(experiment.mesh))
+
+
 class Evaluator:
     """evaluator(state) -> figures: every row of the split counts once, the padding never, on any number of devices.
 
@@ -51,16 +66,7 @@ class Evaluator:
         self._batch_size, self._place = experiment.config.eval_batch_size, experiment.config.place
         self.use(split)
 
-        def step(state: TrainState, rows: RowSource, strength: Tree) -> Totals:
-            batch = batch_of(*rows)
-            if perturb is not None:
-                # The generator is named, so that no setting of JAX moves the patches.
-                key = jax.random.key(seed, impl="threefry2x32")
-                keys = jax.vmap(jax.random.fold_in, (None, 0))(key, batch.index)
-                batch = batch.replace(image=jax.vmap(perturb, (0, 0, None))(keys, batch.image, strength))
-            return totals_of(experiment.task.eval_sums(experiment.predict(state, batch), batch))
-
-        self._step = jax.jit(step, out_shardings=replicated(experiment.mesh))
+        self._step = evaluation_program(experiment, perturb, seed)
 
     def use(self, split: Split) -> None:
         """Evaluate these rows from now on; nothing is compiled again if they are as many as before."""

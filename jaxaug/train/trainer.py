@@ -8,13 +8,12 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
 from ml_collections import ConfigDict
 
 from jaxaug.core.errors import CannotGoOnError, Interrupted, UsageError
 from jaxaug.core.registry import pick
-from jaxaug.core.sharding import any_process, is_main_process, replicated
+from jaxaug.core.sharding import is_main_process
 from jaxaug.core.types import TrainState
 from jaxaug.data.loader import Loader
 from jaxaug.runs.checkpoint import Checkpointer
@@ -33,8 +32,8 @@ from jaxaug.train.hooks.evaluation import EvaluationHook, Record
 from jaxaug.train.hooks.preemption import StopSignal
 from jaxaug.train.hooks.search import BilevelHook
 from jaxaug.train.inputs import facts_of_inputs, inputs_of, read_inputs_of
+from jaxaug.train.programs import train_program
 from jaxaug.train.robustness_eval import evaluate_robustness
-from jaxaug.train.step import make_train_dispatch
 from jaxaug.viz.training_curves import training_curves
 
 ON_CHANGE = ("refuse", "restart", "accept")
@@ -195,16 +194,13 @@ class Trainer:
         self, experiment: Experiment, folder: Workdir, checkpointer: Checkpointer, stop: StopSignal, title: str
     ):
         self.experiment, self._folder, self._stop = experiment, folder, stop
-        everywhere, shardings = replicated(experiment.mesh), experiment.shardings()
         restored = checkpointer.restore(experiment.abstract_state())
         if restored is None and experiment.initial is not None and is_main_process():
             print(f"{title}: {experiment.initial.told}")
         self.state: TrainState = experiment.begin() if restored is None else restored
         config = experiment.config
         self.loader = Loader(experiment.data.train, experiment.mesh, config.place, config.seed)
-        self._dispatch = jax.jit(
-            make_train_dispatch(experiment.train_step), donate_argnums=(0, 1), out_shardings=(shardings, everywhere)
-        )
+        self._dispatch = train_program(experiment)
         begun = int(self.state.step)
         self.evaluation = EvaluationHook(experiment, folder, checkpointer, begun)
         self.checkpointing = CheckpointHook(checkpointer, f"validation_{experiment.task.metric}")

@@ -22,7 +22,7 @@ LEVELS = (
     ("augment", "viz"),
     ("search", "tasks", "label_errors"),
     ("train",),
-    ("analysis", "inference"),
+    ("analysis", "inference", "planning"),
     ("cli",),
 )
 LEVEL_OF = {package: i for i, packages in enumerate(LEVELS) for package in packages}

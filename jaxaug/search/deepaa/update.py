@@ -13,6 +13,7 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxaug.bilevel.gradient_matching import cosine_direction
 from jaxaug.bilevel.hypergradient import IHVPSolver
 from jaxaug.core.sharding import replicated, sharded_along
+from jaxaug.core.target import platform_of, traced_for
 from jaxaug.core.types import TrainState, Tree
 from jaxaug.data.dataset import Split
 from jaxaug.data.sampler import take
@@ -75,7 +76,7 @@ def make_updates(
     [N L R].
     Items are spread over the mesh.
     """
-    one_by_one = mesh.size == 1 and jax.default_backend() == "cpu"
+    one_by_one = mesh.size == 1 and platform_of(mesh) == "cpu"
     loops = CALLED if one_by_one else SCANNED
     of_item = ItemUpdate(pieces, options, solver, fisher, loops)
     gather = loops.compiled(partial(_gathered, pieces.images.space))
@@ -88,7 +89,7 @@ def make_updates(
                 lambda part: derive(ItemContext(net, part[0], upto, before, level), part[1]), (items, keys)
             )
 
-        run = of_items if one_by_one else _spread(of_items, mesh)
+        run = of_items if one_by_one else _spread(traced_for(mesh, of_items), mesh)
         learned = loops.compiled(partial(learn, options))
 
         def update(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 import jax
@@ -13,7 +14,7 @@ from jaxaug.core.totals import NEVER, Totals, empty_totals
 from jaxaug.core.types import TrainState
 from jaxaug.data.loader import Loader, RowSource
 from jaxaug.train.experiment import Experiment
-from jaxaug.train.step import make_search_dispatch
+from jaxaug.train.programs import search_program
 
 
 class BilevelHook:
@@ -32,11 +33,9 @@ class BilevelHook:
         self._search, self._taken = experiment.search, taken
         validation = Loader(experiment.data.validation, experiment.mesh, experiment.config.place)
         self._loaders = (loader, validation)
-        everywhere, shardings = replicated(experiment.mesh), experiment.shardings()
-        self._dispatch = jax.jit(
-            make_search_dispatch(self._search.step), donate_argnums=(0, 1), out_shardings=(shardings, everywhere)
-        )
-        self._zeros = jax.jit(lambda: empty_totals(experiment.search_totals), out_shardings=everywhere)
+        self._dispatch = search_program(experiment)
+        zeros = functools.partial(empty_totals, experiment.search_totals)
+        self._zeros = jax.jit(zeros, out_shardings=replicated(experiment.mesh))
         self.begin_record()
 
     def steps_before(self, step: int) -> Iterator[int]:

@@ -85,7 +85,7 @@ def test_devices_hold_the_split_once():
     """Placed whole on each device, and nothing of it if it is sent."""
     mesh = make_mesh()
     held, sent = both(mesh)
-    assert held(np.zeros(2, np.int32)).source.image.sharding.is_fully_replicated
+    assert held(np.zeros(2, np.int32)).source.image.pixels.sharding.is_fully_replicated
     assert sent(np.zeros(2, np.int32)).source is None
     assert sent.sends
     assert not held.sends

@@ -1,0 +1,145 @@
+"""A config's steps compiled for devices that are not here: what each costs, the least time, the largest batch."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from jaxaug.core.errors import UsageError
+from jaxaug.planning.compiled import Cost, cost_of
+from jaxaug.planning.programs import STEPS, Program, programs_of
+from jaxaug.planning.stand_ins import load_stand_in
+from jaxaug.planning.topology import Devices, devices_of
+from jaxaug.train.config import complete, expand
+from jaxaug.train.experiment import build_experiment
+
+_TRIES = 3  # of batches at the estimate and a little below it
+_LESS = 0.95
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What the steps of a config cost.
+
+    Attributes:
+      devices: that they were compiled for.
+      steps: name -> what a call costs each device.
+      rows: name -> rows of data in a call, of all devices together.
+      largest_batch: rows of all devices together that a training step has memory for; None where that was not asked
+        for or is not known.
+    """
+
+    devices: Devices
+    steps: Mapping[str, Cost]
+    rows: Mapping[str, int]
+    largest_batch: int | None = None
+
+    def seconds(self, step: str) -> float | None:
+        """The least time of a call: of the slowest of products, memory and links, as if they overlapped wholly."""
+        if self.devices.chip is None or not self.steps[step].fits:
+            return None
+        return max(self.steps[step].seconds(self.devices.chip).values())
+
+    def images_per_host(self, step: str) -> float | None:
+        """Images/s that each host must read and send to keep its devices busy at that time."""
+        seconds = self.seconds(step)
+        return None if not seconds else self.rows[step] / seconds / self.devices.hosts
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as plain numbers."""
+        found = {}
+        for name, cost in self.steps.items():
+            one = dataclasses.asdict(cost)
+            one["collectives"] = {kind: dataclasses.asdict(each) for kind, each in cost.collectives.items()}
+            one |= {"rows": self.rows[name], "least_seconds": self.seconds(name)}
+            found[name] = one | {"images_per_second_per_host": self.images_per_host(name)}
+        about = {"topology": self.devices.name, "devices": len(self.devices.devices), "hosts": self.devices.hosts}
+        return {**about, "steps": found, "largest_batch": self.largest_batch}
+
+
+def plan(config: ConfigDict, topology: str, *, steps: Sequence[str] = STEPS, largest: bool = True) -> Plan:
+    """Compile the steps of a config for a topology.
+
+    Args:
+      config: as for a training; of variants, the first. Data sets whose size is known need not be here.
+      topology: such as "v5e:2x4", "h100:8" or "cpu:8", see `devices_of`.
+      steps: of `STEPS`, those that are wanted.
+      largest: whether to look for the largest batch, which compiles the training step two to four times more.
+
+    Raises:
+      UsageError: whatever is wrong with the config; another topology; a compiler that is missing, with how to get it.
+    """
+    unknown = set(steps) - set(STEPS)
+    if unknown:
+        raise UsageError(f"steps must be of {', '.join(STEPS)}, not {', '.join(sorted(unknown))}")
+    devices = devices_of(topology)
+    config = complete(next(iter(expand(config).values())))
+    # What is done after the training is not planned, and its protocols may want files.
+    config.robustness = ()
+    experiment = build_experiment(config, load_stand_in, devices.devices)
+    programs = programs_of(experiment, tuple(steps))
+    costs = {name: _cost(program, devices) for name, program in programs.items()}
+    found = None
+    if largest and "train" in costs and devices.chip is not None:
+        found = largest_batch(
+            lambda rows: _cost_of_batch(config, devices, rows),
+            costs["train"],
+            config.batch_size,
+            unit=len(devices.devices) * config.accumulate,
+            most=len(experiment.data.train),
+            room=devices.chip.memory,
+        )
+    return Plan(devices, costs, {name: program.rows for name, program in programs.items()}, found)
+
+
+def largest_batch(
+    cost_of_batch: Callable[[int], Cost], cost: Cost, rows: int, *, unit: int, most: int, room: float
+) -> int | None:
+    """The largest batch whose step has memory, by a line through two sizes, and then tried.
+
+    Args:
+      cost_of_batch: compiles a training step of so many rows.
+      cost: of `rows`, which is known already.
+      unit: batches are multiples of it.
+      most: rows that there are.
+      room: bytes of memory.
+
+    Returns:
+      Rows, a multiple of `unit`; None if not even one unit fits.
+    """
+    while not (cost.fits and cost.memory <= room):
+        if rows <= unit:
+            return None
+        rows = max(rows // 2 // unit, 1) * unit
+        cost = cost_of_batch(rows)
+    other = 2 * rows if 2 * rows <= most else max(rows // 2 // unit, 1) * unit
+    if other == rows:
+        return rows
+    slope = (cost_of_batch(other).memory - cost.memory) / (other - rows)
+    if slope <= 0:
+        return rows
+    guess = min(rows + (room - cost.memory) / slope, most)
+    for _ in range(_TRIES):
+        found = int(guess) // unit * unit
+        if found <= rows:
+            break
+        tried = cost_of_batch(found)
+        if tried.fits and tried.memory <= room:
+            return found
+        guess *= _LESS
+    return rows
+
+
+def _cost(program: Program, devices: Devices) -> Cost:
+    platform = devices.platform if devices.platform != "gpu" else "cuda"
+    return cost_of(program.jitted, *program.arguments, platform=platform, devices=len(devices.devices))
+
+
+def _cost_of_batch(config: ConfigDict, devices: Devices, rows: int) -> Cost:
+    other = copy.deepcopy(config)
+    other.batch_size = rows
+    return _cost(programs_of(build_experiment(other, load_stand_in, devices.devices), ("train",))["train"], devices)

@@ -1,0 +1,120 @@
+"""Plans of small configs for two virtual devices of this machine, and of eight TPU chips where their compiler is."""
+
+import json
+
+import pytest
+from helpers.settings import module_of
+
+from jaxaug.core.errors import UsageError
+from jaxaug.planning.chips import CHIPS
+from jaxaug.planning.collectives import Collectives
+from jaxaug.planning.compiled import Cost
+from jaxaug.planning.plan import Plan, largest_batch, plan
+from jaxaug.planning.report import report
+from jaxaug.planning.stand_ins import load_stand_in
+from jaxaug.planning.topology import Devices, has_compiler
+from jaxaug.train.config import complete
+
+UNIT, ROOM = 8, 1000.0
+
+
+def tiny():
+    config = module_of("smoke").get_config()
+    config.batch_size, config.eval_batch_size = 16, 100
+    config.model.widths = (4,)
+    return config
+
+
+@pytest.fixture(scope="module")
+def found():
+    return plan(tiny(), "cpu:2")
+
+
+def test_the_steps_of_a_config_and_what_they_tell_each_other(found):
+    assert set(found.steps) == {"train", "evaluate"}
+    assert found.rows == {"train": 16, "evaluate": 100}
+    train = found.steps["train"]
+    images = 1247 * 64  # validation rows are cut off
+    assert images < train.arguments < train.memory < 2**22
+    # The gradients of all parameters, at least.
+    assert train.collectives["all-reduce"].bytes > 4 * (9 * 4 + 40)
+    assert min(train.flops, found.steps["evaluate"].flops) > 50 * 16 * 36  # of the first convolution
+    assert found.steps["evaluate"].arguments < train.arguments
+    assert found.seconds("train") is None
+    assert found.largest_batch is None
+
+
+def test_a_plan_is_told_and_written(found):
+    told = report(found)
+    assert told.startswith("cpu:2: 2 x virtual devices")
+    assert "train, 16 rows in all, 8 on each device" in told
+    assert "all-reduce" in told
+    assert json.loads(json.dumps(found.as_json()))["steps"]["train"]["collectives"]["all-reduce"]["count"] > 0
+
+
+def test_an_unknown_step():
+    with pytest.raises(UsageError, match="steps must be of train"):
+        plan(tiny(), "cpu:2", steps=("training",))
+
+
+def test_the_least_time_is_that_of_the_slowest_part():
+    chip = CHIPS["v5e"]
+    links = {"all-reduce": Collectives(1, 1, chip.link * 3.0)}
+    cost = Cost(1e9, flops=chip.flops * 2.0, bytes_accessed=chip.bandwidth, collectives=links)
+    whole = Plan(Devices("v5e:4x4", [None] * 16, chip), {"train": cost}, {"train": 64})
+    assert cost.seconds(chip) == pytest.approx({"products": 2.0, "memory": 1.0, "links": 3.0})
+    assert whole.seconds("train") == pytest.approx(3.0)
+    assert whole.images_per_host("train") == pytest.approx(64 / 3.0 / 2)  # 16 chips are two hosts
+    assert "at least 3000.00 ms, of links" in report(whole)
+    none = Plan(whole.devices, {"train": Cost(41 * 2.0**30, fits=False)}, {"train": 64})
+    assert none.seconds("train") is None
+    assert "does not fit: 41.00 GiB of 14.9 GiB" in report(none)
+
+
+@pytest.mark.parametrize(
+    ("each", "most", "expected"),
+    [
+        (10.0, 10_000, 88),  # 100 + 10 b <= 1000, in units of 8
+        (10.0, 50, 48),  # no more rows than there are
+        (120.0, 10_000, None),  # not even eight
+        (0.01, 10_000, 10_000),
+    ],
+)
+def test_the_largest_batch(each, most, expected):
+    asked = []
+
+    def cost_of_batch(rows):
+        asked.append(rows)
+        return Cost(100 + each * rows, fits=100 + each * rows <= 1.2 * ROOM)
+
+    assert largest_batch(cost_of_batch, cost_of_batch(32), 32, unit=UNIT, most=most, room=ROOM) == expected
+    assert len(asked) <= 5
+
+
+def test_a_stand_in_has_the_rows_of_the_config_and_no_images():
+    config = module_of("deepaa_eval_imagenet").get_config()
+    config.data.validation_size = 1000
+    data = load_stand_in(complete(config))
+    assert (len(data.train), len(data.validation), len(data.test)) == (1_281_167 - 1000, 1000, 50_000)
+    assert (data.name, data.image_shape, data.num_classes) == ("imagenet", (256, 256, 3), 1000)
+    config.data = {"name": "folder", "path": "/nowhere"}
+    with pytest.raises(UsageError, match="A plan needs the rows of this set"):
+        load_stand_in(complete(config))
+
+
+@pytest.mark.slow
+@pytest.mark.scale
+@pytest.mark.skipif(not has_compiler("v5e:2x4"), reason="the TPU compiler is not installed")
+def test_a_step_for_eight_chips():
+    """Digits with ISDA on 8 chips of v5e: parameters' gradients are summed, the images lie there once, all fits."""
+    config = tiny()
+    config.batch_size, config.data.validation_size = 64, 0
+    planned = plan(config, "v5e:2x4", steps=("train",))
+    train = planned.steps["train"]
+    assert planned.devices.platform == "tpu"
+    assert train.fits
+    assert train.memory < 2**23
+    assert 1 <= train.collectives["all-reduce"].count <= 12
+    assert min(train.flops, train.bytes_accessed) > 0
+    assert planned.seconds("train") > 0
+    assert planned.largest_batch == 1344  # all rows
