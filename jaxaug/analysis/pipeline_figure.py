@@ -51,9 +51,7 @@ def draw_pipeline(experiment: Experiment, count: int = ROWS) -> Figure:
     half = jnp.asarray(0.5)
     progress, key = Progress(half, half, experiment.config.epochs), jax.random.key(experiment.config.seed)
     names = experiment.data.class_names
-    shown = [
-        Stage("as it is read", _pixels(experiment, batch), [_first(names, one) for one in np.asarray(batch.label)])
-    ]
+    shown = [Stage("as it is read", _pixels(experiment, batch), _class_names(names, np.asarray(batch.label)))]
     before = batch
     titles, steps = _stages(experiment)
     for (title, before_finish), batch in zip(titles, jax.jit(steps)(key, before, meta.shared, progress), strict=True):
@@ -135,7 +133,8 @@ def _targets(experiment: Experiment, batch: Batch, meta: MetaParams, progress: P
         return []
     features, classes = experiment.abstract_state().params[HEAD]["kernel"].shape
     count = len(batch.label)
-    zeros = ModelOutput(*map(jnp.zeros, ((count, features), (count, classes), (features, classes), (classes,))))
+    logits, kernel = jnp.zeros((count, classes)), jnp.zeros((features, classes))
+    zeros = ModelOutput(jnp.zeros((count, features)), logits, kernel, jnp.zeros(classes))
 
     @jax.jit
     def softened(batch: Batch, shared: Tree, progress: Progress) -> tuple[jax.Array, jax.Array]:
@@ -160,8 +159,9 @@ def _words(names: Sequence[str], target: np.ndarray, weight: float, label: int) 
     return "\n".join([*lines, *([f"weight {weight:.2f}"] if abs(weight - 1) > LEAST_SHARE else [])])
 
 
-def _first(names: Sequence[str], label: np.ndarray) -> str:
-    return _short(names[label]) if label.ndim == 0 and label >= 0 else "no label" if label.ndim == 0 else ""
+def _class_names(names: Sequence[str], label: np.ndarray) -> list[str]:
+    """What rows [B] are labelled; [] where labels are maps."""
+    return [_short(names[k]) if k >= 0 else "no label" for k in label.tolist()] if label.ndim == 1 else []
 
 
 def _short(name: str) -> str:

@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 from helpers.pixel_run import train_pixels
+from helpers.weighted_run import train_weights
 from PIL import Image
 
 from jaxaug.analysis.run_figures import FIGURES, RunFigures, draw_run, learned_policy_of
 from jaxaug.cli import main as command
 from jaxaug.core.errors import UsageError
 from jaxaug.runs.workdir import read_config
-from jaxaug.train import trainer
 from jaxaug.train.config import complete, default_config
 
 OF_MAPS = ("class_iou.png", "segmentation.png")
@@ -19,15 +19,8 @@ OF_MAPS = ("class_iou.png", "segmentation.png")
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """Weights and soft labels learned on 96 digits in two epochs."""
-    config = default_config()
-    config.update({"epochs": 2, "batch_size": 32, "save_every": 1, "eval_batch_size": 128})
-    config.data = {"name": "digits", "validation_size": 32, "train_size": 96, "noise": 0.5}
-    config.model = {"name": "linear"}
-    config.loss = ("learned_targets", "learned_weights")
-    config.search = {"name": "autodo", "start": 1, "batch_size": 32, "validation_batch_size": 32, "solver": "identity"}
     folder = tmp_path_factory.mktemp("finished")
-    return folder, config, trainer.train_and_evaluate(config, folder)
+    return folder, *train_weights(folder)
 
 
 def test_a_run(finished, tmp_path, capsys):

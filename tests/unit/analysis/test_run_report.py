@@ -1,0 +1,147 @@
+"""The page of a run: what it shows of finished, interrupted, searched and segmented ones, and of a sweep."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from helpers.pixel_run import train_pixels
+from helpers.weighted_run import train_weights
+
+from jaxaug import policies
+from jaxaug.analysis import run_report
+from jaxaug.analysis.report_sections import SECTIONS, _most_confused
+from jaxaug.analysis.reported_run import ReportedRun
+from jaxaug.analysis.run_report import PAGE, write_report
+from jaxaug.cli import main as command
+from jaxaug.core.errors import UsageError
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sweep") / "weighted" / "seed_0"
+    return folder, train_weights(folder)[1]
+
+
+def titles_of(text, level=2):
+    return re.findall(rf"<h{level}[^>]*>(.*?)</h{level}>", text)
+
+
+def missing_of(text):
+    """The sections at the page's end that are not shown, with the reasons."""
+    return dict(line.split(": ", 1) for line in re.findall(r"<li>(.*?)</li>", text.partition("Not shown (")[2]))
+
+
+def test_a_run_with_a_search(finished, tmp_path, capsys):
+    """Everything but what it lacks; the network is judged as the run's own evaluation has judged it."""
+    folder, result = finished
+    assert command.main(["report", str(folder), f"--out={tmp_path / PAGE}", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == {"report": str(tmp_path / PAGE)}
+    text = (tmp_path / PAGE).read_text()
+    shown = [title for title in SECTIONS if title not in ("Robustness", "Classes", "Policy", "Augmentation")]
+    assert titles_of(text) == shown
+    assert set(missing_of(text)) == {"Robustness", "Classes", "Policy", "Augmentation"}
+    assert missing_of(text)["Augmentation"] == "its images are not augmented"
+    assert f"<td>{100 * result['test_top1']:.2f}</td>" in text
+    run = ReportedRun(folder)
+    right = np.mean(run.judged["says"] == run.judged["given"])
+    assert right == pytest.approx(result["test_top1"])
+    assert f"{round(450 * (1 - right))} of 450 test rows are wrong" in text
+    assert text.count("training row ") == 2 * 12, "the rows of least weight, in the picture's words and below it"
+    assert "loss</td><td>&quot;learned_targets+learned_weights&quot;" in text
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', text), "nothing is fetched"
+
+
+def interrupted(finished, folder):
+    """A copy of the run as it was after its first epoch, with nothing that only a complete one has."""
+    shutil.copytree(finished[0], folder)
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    (folder / "metrics.jsonl").write_text(lines[0] + "\n")
+    for name in ("result.json", "per_example.npz", "learned.npz"):
+        (folder / name).unlink()
+    return folder
+
+
+def test_an_interrupted_run(finished, tmp_path):
+    """Its figures are of the newest epoch and checkpoint, and it says that it is not complete."""
+    folder = interrupted(finished, tmp_path / "weighted" / "seed_0")
+    text = write_report(folder).read_text()
+    assert "not complete: evaluated until epoch 1 of 2." in text
+    assert "test set, epoch 1 of 2 unless said" in text
+    assert {"Figures", "Curves", "Calibration", "Confusion", "Most wrong"} <= set(titles_of(text))
+    run = ReportedRun(folder)
+    shares = np.array(run.diagrams["reliability"]["share"])
+    assert shares.sum() == pytest.approx(1)
+    for name, expected in ReportedRun(finished[0]).result["reliability"].items():
+        assert run.diagrams["reliability"][name] == pytest.approx(expected, abs=1e-6)
+    shutil.rmtree(folder / "checkpoints")
+    (folder / "metrics.jsonl").unlink()
+    text = write_report(folder).read_text()
+    assert "no epoch of 2 has been evaluated yet" in text
+    assert titles_of(text) == ["Learned", "Environment", "Configuration"]
+    assert "has no checkpoint yet" in missing_of(text)["Most wrong"]
+
+
+@pytest.fixture
+def only(monkeypatch):
+    """Called with titles: only these sections are made, which saves drawing the others again."""
+
+    def choose(*titles):
+        monkeypatch.setattr(run_report, "SECTIONS", {title: SECTIONS[title] for title in titles})
+
+    return choose
+
+
+def test_a_searched_policy(finished, tmp_path, only):
+    only("Policy")
+    folder = interrupted(finished, tmp_path / "run")
+    policies.randaugment(num_layers=1, magnitude=3).save(folder / "policy.json")
+    (folder / "policy.md").write_text("# The policy of <b>\n")
+    text = write_report(folder).read_text()
+    assert "Policy" in titles_of(text)
+    assert "# The policy of &lt;b&gt;" in text
+
+
+def test_a_sweep(finished, tmp_path, only):
+    """All runs in one table, also those that are not complete; of each variant one in full."""
+    only("Figures", "Environment")
+    shutil.copytree(finished[0], tmp_path / "weighted" / "seed_0")
+    for variant, seed in (("weighted", 1), ("other", 0)):
+        folder = interrupted(finished, tmp_path / variant / f"seed_{seed}")
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, "seed": seed}))
+    shutil.copytree(finished[0], tmp_path / "replaced" / "seed_0")
+    text = write_report(tmp_path).read_text()
+    assert "weighted (n=2)" in text
+    assert "other (n=1)" in text
+    assert titles_of(text) == ["All runs", "other, seed 0", "weighted, seed 0"]
+    assert titles_of(text, 3).count("Environment") == 2
+    assert "Not complete, counted as far as they are: other, seed 0, weighted, seed 1." in text
+    anchors = re.findall(r'id="([^"]+)"', text)
+    assert len(anchors) == len(set(anchors))
+    assert set(re.findall(r'href="#([^"]+)"', text)) <= set(anchors)
+
+
+def test_label_maps(tmp_path, only):
+    only("Calibration", "Classes", "Confusion", "Most wrong", "Augmentation")
+    text = write_report(train_pixels(tmp_path)).read_text()
+    assert {"Classes", "Confusion"} <= set(titles_of(text))
+    assert "images, labels and predictions" in text
+    assert {"Calibration", "Most wrong"} <= set(missing_of(text))
+
+
+def test_most_confused_pairs():
+    counts = np.array([[8, 2, 0], [0, 5, 5], [0, 0, 0]])
+    text = _most_confused(counts, ("ape", "bat", "cat"), "rows")
+    assert re.findall("<td>(.*?)</td>", text) == ["bat → cat", "5", "50.0%", "ape → bat", "2", "20.0%"]
+    assert _most_confused(np.eye(3, dtype=int), ("ape", "bat", "cat"), "rows") == ""
+
+
+def test_mistakes(finished, tmp_path, only):
+    only("Environment")
+    with pytest.raises(UsageError, match="neither the folder of a run, nor one with runs"):
+        write_report(tmp_path)
+    with pytest.raises(UsageError, match="cannot write"):
+        write_report(interrupted(finished, tmp_path / "run"), tmp_path / "none" / PAGE)
