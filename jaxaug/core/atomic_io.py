@@ -24,10 +24,11 @@ def write_bytes(path: pathlib.Path, content: bytes) -> None:
         part.write_bytes(content)
 
 
-def write_npz(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write the arrays as a compressed .npz, whole or not at all."""
+def write_npz(path: pathlib.Path, arrays: Mapping[str, np.ndarray], *, compressed: bool = True) -> None:
+    """Write the arrays as an .npz, whole or not at all; compressing weights takes long and saves little."""
+    save = np.savez_compressed if compressed else np.savez
     with _replacing(path) as part, part.open("wb") as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+        save(file, **arrays)  # type: ignore[arg-type]
 
 
 @contextlib.contextmanager

@@ -125,7 +125,7 @@ def _to_torch(path: tuple[str, ...], array: np.ndarray) -> np.ndarray:
 def save(path: str | pathlib.Path, params: Tree, model_state: Tree) -> None:
     """Write parameters and statistics as one `.npz`, whose names are "params/..." and "model_state/..."."""
     flat = flatten_dict({"params": params, "model_state": model_state}, sep="/")
-    write_npz(pathlib.Path(path), {name: np.asarray(array) for name, array in flat.items()})
+    write_npz(pathlib.Path(path), {name: np.asarray(array) for name, array in flat.items()}, compressed=False)
 
 
 def load(path: str | pathlib.Path) -> tuple[Tree, Tree]:

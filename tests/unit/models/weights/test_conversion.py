@@ -10,6 +10,7 @@ from flax.traverse_util import flatten_dict
 from jaxaug import models
 from jaxaug.core.errors import UsageError
 from jaxaug.models import weights
+from jaxaug.models.vit import resize_positions
 
 # A network, and names with what they must be: [out in H W], [out in] or [features] in PyTorch.
 FACTS = {
@@ -131,6 +132,30 @@ def test_files_of_ours(tmp_path):
             weights.load(tmp_path / file)
 
 
+def test_positions_for_other_images():
+    """At 64 pixels a ViT has 1 + 4 x 4 tokens."""
+    model = models.create("vit", num_classes=3, depth=1, width=4, num_heads=1)
+    shapes = jax.eval_shape(lambda key: models.init_model(model, key, (224, 224, 3)), jax.random.key(0))
+    params, model_state = jax.tree.map(lambda leaf: np.full(leaf.shape, 2.0), shapes)
+    params["position_embedding"][0, 0] = 5.0
+    found, _ = weights.from_torch(model, weights.to_torch(model, params, model_state), image_size=64)
+    position = found["position_embedding"]
+    assert position.shape == (1, 17, 4)
+    np.testing.assert_array_equal(position[0, 0], 5.0)
+    np.testing.assert_allclose(position[0, 1:], 2.0, rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_positions_are_resized_as_timm_does():
+    torch = pytest.importorskip("torch")
+    embedding = np.random.default_rng(0).normal(size=(1, 1 + 14 * 14, 8)).astype(np.float32)
+    grid = torch.tensor(embedding[:, 1:].reshape(1, 14, 14, 8)).permute(0, 3, 1, 2)
+    for side in (7, 16, 24):
+        resized = torch.nn.functional.interpolate(grid, (side, side), mode="bicubic", antialias=True)
+        expected = resized.permute(0, 2, 3, 1).reshape(1, side * side, 8).numpy()
+        np.testing.assert_allclose(resize_positions(embedding, 1 + side * side)[:, 1:], expected, atol=1e-5)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
@@ -154,6 +179,7 @@ def test_logits_are_those_of_torchvision(name, tmp_path):
     with torch.no_grad():
         expected = theirs(image).numpy()
     output, _ = models.apply_model(model, params, model_state, image.numpy().transpose(0, 2, 3, 1), train=False)
+    print(f"{name}: {np.abs(output.logits - expected).max():.1e} of {np.abs(expected).max():.1e}")
     np.testing.assert_allclose(output.logits, expected, atol=1e-4 * max(1, np.abs(expected).max()))
     back = {name: torch.tensor(array) for name, array in weights.to_torch(model, params, model_state).items()}
     assert theirs.load_state_dict(back, strict=False).unexpected_keys == []
