@@ -7,7 +7,20 @@ import os
 import sys
 from collections.abc import Sequence
 
-from jaxaug.cli import augment, convert, evaluate, export, label_errors, options, plan, plots, predict, results, train
+from jaxaug.cli import (
+    augment,
+    convert,
+    evaluate,
+    export,
+    label_errors,
+    options,
+    plan,
+    plots,
+    predict,
+    report,
+    results,
+    train,
+)
 from jaxaug.core.errors import Interrupted, UsageError
 
 # Each module has HELP, add_arguments(parser) and run(chosen, others), others being arguments that the parser left over.
@@ -19,6 +32,7 @@ COMMANDS = {
     "results": results,
     "plan": plan,
     "plots": plots,
+    "report": report,
     "augment": augment,
     "convert": convert,
     "label-errors": label_errors,
