@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Beside these, settings of what is evaluated: --data.<option>=<value>, --robustness=<name>,<name>."""
     parser.add_argument("folder", metavar="RUN", help="the folder of a run, or one with a single run below it")
     parser.add_argument("--split", default="test", help="test (the default), validation or train")
-    parser.add_argument("--checkpoint", default="last", help="last (the default), or best on validation")
+    parser.add_argument("--checkpoint", default="last", help="last (the default), best on validation, or averaged")
     parser.add_argument("--name", default="", help="of the evaluation (default: one that tells what it is of)")
     add_output_arguments(parser, "the figures")
 

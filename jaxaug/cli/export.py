@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", default="", metavar="FILE", help="parameters and statistics, as .safetensors")
     parser.add_argument("--policy", default="", metavar="FILE", help="the policy that was searched, or is trained with")
     parser.add_argument("--style", default="json", help="of the policy: json (the default), torchvision or timm")
-    parser.add_argument("--checkpoint", default="last", help="last (the default), or best on validation")
+    parser.add_argument("--checkpoint", default="last", help="last (the default), best on validation, or averaged")
     add_output_arguments(parser, "what was written")
 
 

@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="for label maps, how large the network sees an image: run, as large as the run's; own, as it is, which is "
         "compiled for each size; data, as the run's data set does (the default)",
     )
-    parser.add_argument("--checkpoint", default="last", help="last (the default), or best on validation")
+    parser.add_argument("--checkpoint", default="last", help="last (the default), best on validation, or averaged")
     parser.add_argument(
         "--calibrate",
         action="store_true",

@@ -146,7 +146,8 @@ class TrainState(flax.struct.PyTreeNode):
     as BatchNorm statistics. opt_state: of optax. loss_state: of the loss transforms. meta: what a search may change,
     search_state: what the search keeps besides.
     key: typed PRNG key of the run; step t uses `fold_in(key, t)`, which is what makes a resumed run exact.
-    task_state: what the task keeps, such as a teacher.
+    task_state: what the task keeps, such as a teacher. average: {"params", "model_state"}, an average of both that is
+        kept beside them, () where there is none.
     """
 
     step: jax.Array
@@ -158,3 +159,4 @@ class TrainState(flax.struct.PyTreeNode):
     search_state: Tree
     key: jax.Array
     task_state: Tree = ()
+    average: Tree = ()

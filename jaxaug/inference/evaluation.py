@@ -127,7 +127,7 @@ def evaluate_run(
 def _name(run: TrainedRun, config: ConfigDict, split: str, own: bool) -> str:
     """Words that differ between evaluations."""
     words = [] if own else [config.data.name.replace(".", "_"), fingerprint(config.data.to_dict())]
-    words += [split, *(["best"] if run.checkpoint == "best" else [])]
+    words += [split, *([] if run.checkpoint == "last" else [run.checkpoint])]
     protocols = [slot["name"].split(".")[-1] for slot in config.robustness]
     options = [fingerprint({"slots": list(config.robustness)})] if protocols else []
     return "-".join([*words, *protocols, *options])

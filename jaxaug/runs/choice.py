@@ -9,7 +9,8 @@ from jaxaug.runs.checkpoint import saved_steps
 from jaxaug.runs.history import read_history
 from jaxaug.runs.workdir import CHECKPOINTS, CONFIG, METRICS, REPLACED
 
-CHECKPOINT_CHOICES = ("last", "best")
+AVERAGED = "averaged"
+CHECKPOINT_CHOICES = ("last", "best", AVERAGED)
 _SHOWN = 3  # runs below a folder
 
 
@@ -32,7 +33,7 @@ def checkpoint_step(folder: pathlib.Path, checkpoint: str, metric: str) -> int:
 
     Args:
       folder: of the run.
-      checkpoint: "last", or "best" of the epoch that was best on validation.
+      checkpoint: "last", or "best" of the epoch that was best on validation; "averaged" weights are those of the last.
       metric: by which epochs are compared, such as "top1".
 
     Raises:
@@ -41,7 +42,7 @@ def checkpoint_step(folder: pathlib.Path, checkpoint: str, metric: str) -> int:
     steps, figure = saved_steps(folder / CHECKPOINTS), f"validation_{metric}"
     if not steps:
         raise UsageError(f"the run in {folder} has no checkpoint yet, or they are gone")
-    if checkpoint == "last":
+    if checkpoint != "best":
         return steps[-1]
     file = folder / METRICS
     scored = [one for one in (read_history(file) if file.exists() else []) if figure in one]

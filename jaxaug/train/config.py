@@ -63,6 +63,7 @@ def default_config() -> ConfigDict:
             "accumulate": 1,  # micro-batches of a step: so many times less memory for activations, a third more time
             "eval_batch_size": 512,
             "precision": "float32",  # of the network; "bfloat16" keeps parameters, statistics and losses float32
+            "average_decay": 0.0,  # of an average of the weights, kept and evaluated beside them; 0: none
             "steps_per_dispatch": 1,  # training steps per call of the device; more helps small models on a GPU
             "log_every": 50,  # steps between updates of the progress bar and checks for a non-finite loss
             "eval_every": 1,  # epochs between evaluations; the last epoch is always evaluated

@@ -66,3 +66,21 @@ def check_state(state: TrainState, data: Dataset, groups: int) -> None:
             f"config: {', '.join(sorted(state.meta.per_example))} would be learned for each row, {data.name} has "
             "label maps, for which that is not written down: leave it out of config.loss and config.augment"
         )
+
+
+def check_average(decay: float, task: Task, state: TrainState) -> None:
+    """Refuse a decay outside 0..1, and an average of what is evaluated as one already.
+
+    Args:
+      decay: of the average of the weights, 0 for none.
+      task: of the training.
+      state: as the training begins, or its shapes.
+
+    Raises:
+      UsageError: with what to do.
+    """
+    if not 0 <= decay < 1:
+        raise UsageError(f"it must be in [0, 1), got {decay}")
+    network = getattr(task, "network", None)
+    if decay and network is not None and network(state)[0] is not state.params:
+        raise UsageError("the task evaluates a network of its own, which is an average already: leave it out")

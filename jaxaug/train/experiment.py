@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from ml_collections import ConfigDict
 
 from jaxaug import data as data_sets
@@ -34,7 +35,7 @@ from jaxaug.robustness.base import Protocol
 from jaxaug.search.base import SearchContext, SearchMethod
 from jaxaug.tasks.base import Task
 from jaxaug.train.config import NO_SEARCH, complete
-from jaxaug.train.contradictions import check_parts, check_state
+from jaxaug.train.contradictions import check_average, check_parts, check_state
 from jaxaug.train.initial_weights import initial_weights
 from jaxaug.train.objective import HEAD, Parts, make_bilevel_problem, make_objective, make_per_example_inputs
 from jaxaug.train.step import init_state, make_predict, make_train_step
@@ -149,8 +150,10 @@ def build_experiment(
     def init(key: jax.Array, weights: Any = None) -> TrainState:
         begun = method.init(meta, data.train.index, mesh.size)
         with at("config.optim"):  # where rates of parts that are not there show
-            return init_state(key, parts, tx, *begun, _model_shape(config, data), class_counts, weights)
+            shape, decay = _model_shape(config, data), config.average_decay
+            return init_state(key, parts, tx, *begun, shape, class_counts, weights, decay)
 
+    step = make_train_step(make_objective(parts), tx, method.rule, parts.task, config.average_decay)
     experiment = Experiment(
         config=config,
         data=data,
@@ -158,14 +161,14 @@ def build_experiment(
         task=parts.task,
         chain=parts.chain,
         schedule=schedule,
-        init=init,
+        init=_initializer(config, data, parts, tx, lambda: method.init(meta, data.train.index, mesh.size)),
         train_step=traced_for(mesh, make_train_step(make_objective(parts), tx, method.rule, parts.task)),
         streams=streams,
         predict=traced_for(mesh, make_predict(parts)),
         protocols=protocols,
         search=search,
         learned=learned,
-        initial=initial,
+        initial=_initial(config, data, parts),
     )
     return dataclasses.replace(experiment, search_totals=_trace(experiment, parts))
 
@@ -285,6 +288,23 @@ def _initial(config: ConfigDict, data: Dataset, parts: Parts) -> Fitted | None:
         return initial_weights(**config.init_from.to_dict(), expected=expected)
 
 
+def _initializer(
+    config: ConfigDict,
+    data: Dataset,
+    parts: Parts,
+    tx: optax.GradientTransformation,
+    begin: Callable[[], tuple[MetaParams, Any]],
+) -> Callable[..., TrainState]:
+    """init(key, weights=None) -> the state before the first step. begin: gives what a search begins with."""
+    shape, class_counts = _model_shape(config, data), jnp.asarray(class_counts_of(data), jnp.float32)
+
+    def init(key: jax.Array, weights: Any = None) -> TrainState:
+        with at("config.optim"):  # where rates of parts that are not there show
+            return init_state(key, parts, tx, *begin(), shape, class_counts, weights, config.average_decay)
+
+    return init
+
+
 def _model_shape(config: ConfigDict, data: Dataset) -> tuple[int, ...]:
     side = config.augment.size
     return (side, side, data.image_shape[2]) if side else data.image_shape
@@ -313,6 +333,8 @@ def _trace(experiment: Experiment, parts: Parts) -> Any:
     check_state(state, data, parts.groups)
     with at("config.augment"):
         jax.eval_shape(one_batch, state)
+    with at("config.average_decay"):
+        check_average(experiment.config.average_decay, parts.task, state)
     if experiment.config.accumulate > 1:  # a task may give the model other numbers of rows
         rows = experiment.config.batch_size + experiment.streams.unlabelled_batch_size
         jax.eval_shape(experiment.train_step, state, batch_of(rows))

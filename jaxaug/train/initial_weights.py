@@ -14,10 +14,9 @@ from jaxaug.core.types import Tree
 from jaxaug.models import weights as files
 from jaxaug.models.weights import Fitted
 from jaxaug.runs.checkpoint import is_checkpoint, load_part, saved_shapes
-from jaxaug.runs.choice import CHECKPOINT_CHOICES, checkpoint_step, run_in
+from jaxaug.runs.choice import AVERAGED, CHECKPOINT_CHOICES, checkpoint_step, run_in
 from jaxaug.runs.workdir import CHECKPOINTS, CONFIG, read_config
 
-AVERAGED = "averaged"
 PARTS = ("params", "model_state")
 
 
@@ -28,7 +27,7 @@ def load_weights(path: str | pathlib.Path, weights: str = "last") -> tuple[Tree,
       path: the folder of a run, finished or not, or one with a single run below it; the folder of one of its
         checkpoints; or an .npz that `jaxaug convert` or `models.weights.save` has written.
       weights: of a run, "last" or "best", of the epoch that was best on validation; of a run or a checkpoint
-        "averaged", those of the network that its task keeps beside the trained one, such as a teacher.
+        "averaged", those of the average, or of the network that its task keeps beside the trained one, a teacher.
 
     Returns:
       (params, model_state), nested dicts of arrays.
@@ -36,7 +35,7 @@ def load_weights(path: str | pathlib.Path, weights: str = "last") -> tuple[Tree,
     Raises:
       UsageError: there is nothing of the kind, or it is damaged.
     """
-    pick("weights", weights, dict.fromkeys((*CHECKPOINT_CHOICES, AVERAGED)))
+    pick("weights", weights, dict.fromkeys(CHECKPOINT_CHOICES))
     path = pathlib.Path(path).expanduser()
     if path.is_file() and path.suffix == ".npz":
         return files.load(path)
@@ -50,7 +49,7 @@ def load_weights(path: str | pathlib.Path, weights: str = "last") -> tuple[Tree,
     if not (path / CONFIG).exists():
         raise UsageError(f"{path} is neither a file of weights nor the folder of a run or of one of its checkpoints")
     task = instantiate("task", read_config(path)["task"])
-    step = checkpoint_step(path, "best" if weights == "best" else "last", task.metric)
+    step = checkpoint_step(path, weights, task.metric)
     return _of_checkpoint(path / CHECKPOINTS, step, weights)
 
 
@@ -59,11 +58,15 @@ def _of_checkpoint(directory: pathlib.Path, step: int, weights: str) -> tuple[Tr
     if weights != AVERAGED:
         part = {name: saved_shapes(directory, name, everywhere) for name in PARTS}
         found = load_part(directory, step, {name: tree for name, tree in part.items() if tree})
+    elif average := saved_shapes(directory, "average", everywhere):
+        found = load_part(directory, step, {"average": average})["average"]
     else:
         kept = saved_shapes(directory, "task_state", everywhere)
         chosen = {name: kept[name] for name in PARTS if name in kept}
         if PARTS[0] not in chosen:
-            raise UsageError(f"the run of {directory} keeps no averaged network: use its last weights")
+            raise UsageError(
+                f"the run of {directory} keeps no averaged weights, as config.average_decay would: use its last ones"
+            )
         # A task that averages parameters alone evaluates them with the statistics of the trained network.
         rest = {} if PARTS[1] in chosen else saved_shapes(directory, PARTS[1], everywhere)
         found = load_part(directory, step, {"task_state": chosen, **({PARTS[1]: rest} if rest else {})})

@@ -18,6 +18,7 @@ from jaxaug.data.dataset import Split
 from jaxaug.data.loader import RowSource
 from jaxaug.data.sampler import take
 from jaxaug.models.api import AUXILIARY_HEAD, init_model, replace_arrays
+from jaxaug.optim.averaging import average, copied
 from jaxaug.tasks.base import Task
 from jaxaug.train.objective import HEAD, Objective, Parts
 
@@ -31,6 +32,7 @@ def init_state(
     image_shape: tuple[int, ...],
     class_counts: jax.Array,
     weights: tuple[Tree, Tree] | None = None,
+    average_decay: float = 0.0,
 ) -> TrainState:
     """The state before the first step, a function of `key` and the weights.
 
@@ -39,6 +41,7 @@ def init_state(
       image_shape: (H, W, C) that the model sees.
       class_counts: [K], the training rows of each class, for loss transforms that ask for them.
       weights: (params, model_state), arrays in place of the random ones, not necessarily of all.
+      average_decay: of the average of the weights; 0 for none.
     """
     params, model_state = init_model(
         parts.model, jax.random.fold_in(key, int(DeviceStream.INITIALIZATION)), image_shape
@@ -56,15 +59,31 @@ def init_state(
     step = jnp.zeros((), jnp.int32)
     begin = getattr(parts.task, "init_state", None)
     task_state = () if begin is None else begin(params, model_state)
-    return TrainState(step, params, model_state, tx.init(params), loss_state, meta, search_state, key, task_state)
+    kept = _weights_of(copied(params), copied(model_state)) if average_decay else ()
+    opt_state = tx.init(params)
+    return TrainState(step, params, model_state, opt_state, loss_state, meta, search_state, key, task_state, kept)
+
+
+def _weights_of(params: Tree, model_state: Tree) -> dict[str, Tree]:
+    return {"params": params, "model_state": model_state}
+
+
+def averaged(state: TrainState) -> TrainState:
+    """The state whose network is the averaged one; of the same structure, so that nothing is compiled again for it."""
+    return state.replace(**state.average, average=_weights_of(state.params, state.model_state))
 
 
 def make_train_step(
-    objective: Objective, tx: optax.GradientTransformation, rule: SparseRule | None = None, task: Task | None = None
+    objective: Objective,
+    tx: optax.GradientTransformation,
+    rule: SparseRule | None = None,
+    task: Task | None = None,
+    average_decay: float = 0.0,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Totals]]:
     """train_step(state, batch) -> (state, totals): one optimiser step.
 
-    rule: that of the search, if there is one. task: which may change its own state after the step.
+    rule: that of the search, if there is one. task: which may change its own state after the step. average_decay: of
+    the average of parameters and BatchNorm statistics.
     """
     after_step = getattr(task, "after_step", lambda state: state)
 
@@ -83,6 +102,9 @@ def make_train_step(
             loss_state=aux.loss_state,
             task_state=aux.task_state,
         )
+        if average_decay:
+            new = _weights_of(state.params, state.model_state)
+            state = state.replace(average=average(state.average, new, state.step, average_decay))
         return after_step(state), totals
 
     return train_step

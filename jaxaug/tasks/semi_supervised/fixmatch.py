@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from jaxaug.core.registry import register
 from jaxaug.core.types import TrainState, Tree
-from jaxaug.tasks.semi_supervised.averages import average, copied
+from jaxaug.optim.averaging import average, copied
 from jaxaug.tasks.semi_supervised.base import (
     SemiSupervised,
     Terms,

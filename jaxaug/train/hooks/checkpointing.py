@@ -30,7 +30,7 @@ class CheckpointHook:
 
     def save(self, state: TrainState, record: Mapping[str, float]) -> None:
         """Begin to write the state. Raises UsageError if it is not finite."""
-        if not bool(all_finite((state.params, state.model_state, state.loss_state, state.meta))):
+        if not bool(all_finite((state.params, state.model_state, state.loss_state, state.meta, state.average))):
             raise UsageError(
                 f"parameters or statistics are not finite at step {int(state.step)}; nothing was saved over the "
                 f"last good checkpoint (step {self._checkpointer.latest}). Lower config.optim.learning_rate or set "

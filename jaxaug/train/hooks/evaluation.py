@@ -17,6 +17,7 @@ from jaxaug.runs.workdir import Workdir
 from jaxaug.train.evaluator import Evaluator
 from jaxaug.train.experiment import Experiment, empty_training_totals
 from jaxaug.train.hooks.search import BilevelHook
+from jaxaug.train.step import averaged
 
 Record = dict[str, float]
 
@@ -77,6 +78,8 @@ class EvaluationHook:
         record |= search.figures() if search is not None else {}
         for name, evaluator in self.evaluators.items():
             record |= {f"{name}_{metric}": value for metric, value in evaluator(state).items()}
+            if state.average:
+                record |= {f"averaged_{name}_{metric}": value for metric, value in evaluator(averaged(state)).items()}
         unreadable = count_unreadable(split.image for split in experiment.data.splits().values())
         record |= {} if unreadable is None else {"unreadable_images": unreadable}
         record["seconds"] = time.perf_counter() - self._began

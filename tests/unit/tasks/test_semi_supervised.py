@@ -11,7 +11,7 @@ from jaxaug import data, losses
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import instantiate
 from jaxaug.core.types import Batch, MetaParams, ModelOutput, Progress, TrainState
-from jaxaug.tasks.semi_supervised.averages import average
+from jaxaug.optim.averaging import average
 from jaxaug.tasks.semi_supervised.base import joined, ramp_up
 
 LABELLED, ROWS, SIDE, CLASSES = 3, 7, 2, 4

@@ -93,7 +93,7 @@ def test_refused_before_anything_is_computed(run, trained, tmp_path):
         ),
         ({"path": "resnet50.npz"}, r"resnet50\.npz: there is no such file or folder"),
         ({"path": str(tmp_path)}, "neither a file of weights nor the folder of a run"),
-        ({"path": str(run), "weights": "averaged"}, "keeps no averaged network"),
+        ({"path": str(run), "weights": "averaged"}, "keeps no averaged weights"),
         ({"path": str(run), "weights": "lst"}, "unknown weights 'lst': did you mean 'last'"),
         ({"path": str(run), "head": "kept"}, "unknown head 'kept'"),
     ]:
