@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 import pathlib
+import shlex
 import shutil
 import sys
 
 
 def command() -> str:
-    """How this program is called: `jaxaug` where that is this environment's, else its Python with -m jaxaug."""
+    """How this program is called: `jaxaug` where that is this environment's, else by its path, or by Python's."""
     found, own = shutil.which("jaxaug"), pathlib.Path(sys.executable).parent
     if found and pathlib.Path(found).parent == own:
         return "jaxaug"
-    return f"{_short(pathlib.Path(sys.executable))} -m jaxaug"
+    if not (own / "jaxaug").exists():
+        return f"{_short(pathlib.Path(sys.executable))} -m jaxaug"
+    short = _short(own / "jaxaug")
+    return short if "/" in short else f"./{short}"
 
 
 def next_steps(workdir: str | pathlib.Path, run: str | pathlib.Path) -> str:
-    """The commands for a finished run, one a line.
+    """The commands for a finished run, one a line, as a shell takes them.
 
     Args:
       workdir: the folder of all runs of the training.
       run: the folder of one of them.
     """
-    call, one = command(), _short(pathlib.Path(run))
     steps = {
-        f"plots {one}": "curves, confusion, reliability, learned weights",
-        f"evaluate {one} --robustness=occlusion,translation": "on disturbed test images",
-        f"predict {one} FOLDER --out=predictions.csv": "class names of your own images",
-        f"export {one} --out=model.stablehlo": "the network, to be used without jaxaug",
-        f"results {_short(pathlib.Path(workdir).parent)}": "one table of all runs",
+        "plots $RUN": "curves, confusion, reliability, what was learned",
+        "evaluate $RUN --robustness=occlusion,translation": "on disturbed test images",
+        "predict $RUN FOLDER --out=predictions.csv": "class names of your own images",
+        "export $RUN --out=model.stablehlo": "the network, to be used without jaxaug",
+        f"results {shlex.quote(_short(pathlib.Path(workdir).parent))}": "one table of all runs",
     }
     widest = max(map(len, steps))
-    return "\n".join(["next:", *(f"  {call} {step:<{widest}}  # {what}" for step, what in steps.items())])
+    lines = [f"{command()} {step:<{widest}}  # {what}" for step, what in steps.items()]
+    return "\n  ".join(["next:", f"RUN={shlex.quote(_short(pathlib.Path(run)))}", *lines])
 
 
 def _short(path: pathlib.Path) -> str:
