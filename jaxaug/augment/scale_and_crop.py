@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxaug.augment.transform import MOVES, VISIBILITY, BatchTransform, moved_label
 from jaxaug.core.errors import UsageError
@@ -16,6 +17,8 @@ from jaxaug.ops.registry import VOID
 
 # The mean of ImageNet's pixels, red green blue, which is what zeros after its subtraction are (ISDA's Cityscapes code).
 IMAGENET_MEAN = (123, 117, 104)
+FACTOR_STEPS = 2**16  # of factors between one and two
+ONE = 2**11  # a pixel, in the whole numbers that OpenCV's weights are
 
 
 @register("augment")
@@ -55,8 +58,10 @@ def random_scale_and_crop(
         for side_key, whole, side in ((row_key, height, size[0]), (column_key, width, size[1])):
             room = jnp.maximum(jnp.round(whole * factor) - side, 0.0)
             start = jnp.floor(jax.random.uniform(side_key, (count,)) * (room + 1.0))
-            # The place in the old image of each new pixel's centre, in pixels from the first one's.
-            places.append((start[:, None] + jnp.arange(side) + 0.5) / factor[:, None] - 0.5)
+            # The place in the old image of each new pixel's centre, from the first one's. Rounded, so that ties between
+            # two pixels, which steps of a tenth have many of, fall alike whatever a compiler makes of the division.
+            place = (start[:, None] + jnp.arange(side) + 0.5) / factor[:, None] - 0.5
+            places.append(jnp.round(ONE * place).astype(jnp.int32))
         rows, columns = places
         inside = _inside(rows, height)[:, :, None, None] & _inside(columns, width)[:, None, :, None]
         color = _color(fill, channels)
@@ -74,10 +79,13 @@ def random_scale_and_crop(
 
 
 def _factors(key: jax.Array, count: int, low: float, high: float, step: float) -> jax.Array:
+    """[B], without sums of products, which a compiler rounds once or twice."""
     if not step:
-        return jax.random.uniform(key, (count,), jnp.float32, low, high)
+        first, last = (round(x * FACTOR_STEPS) for x in (low, high))
+        return jax.random.randint(key, (count,), first, last + 1) / FACTOR_STEPS
     # A step may not go into the range exactly in floating point.
-    return low + step * jax.random.randint(key, (count,), 0, int((high - low) / step + 1e-6) + 1)
+    known = low + step * np.arange(int((high - low) / step + 1e-6) + 1)
+    return jnp.asarray(known, jnp.float32)[jax.random.randint(key, (count,), 0, len(known))]
 
 
 def _color(fill: Sequence[float], channels: int) -> jax.Array:
@@ -89,32 +97,37 @@ def _color(fill: Sequence[float], channels: int) -> jax.Array:
 
 def _inside(place: jax.Array, side: int) -> jax.Array:
     """[B n] bool: whether a pixel's centre lies in the old image."""
-    return (place >= -0.5) & (place < side - 0.5)
+    return (place >= -ONE // 2) & (place < side * ONE - ONE // 2)
 
 
 def _bilinear(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
-    """[B h w C] float32: images [B H W C] at rows [B h] and columns [B w], beyond the edge what is on it."""
+    """[B h w C]: images [B H W C] at rows [B h] and columns [B w], beyond the edge what is on it.
+
+    Float32 of float images; of uint8 int32 gray levels, exactly.
+    """
 
     def one(image: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
         return _between(_between(image, rows, 0), columns, 1)
 
-    return jax.vmap(one)(images, rows, columns)
+    found = jax.vmap(one)(images, rows, columns)
+    return found if found.dtype == jnp.float32 else (found + ONE**2 // 2) // ONE**2
 
 
 def _between(image: jax.Array, place: jax.Array, axis: int) -> jax.Array:
-    place = jnp.clip(place, 0, image.shape[axis] - 1)
-    first = jnp.floor(place).astype(jnp.int32)
+    """[.. n ..] of an image at n places along an axis; of integers `ONE` times of it."""
+    place = jnp.clip(place, 0, (image.shape[axis] - 1) * ONE)
+    first = place // ONE
     second = jnp.minimum(first + 1, image.shape[axis] - 1)
-    share = (place - first)[(slice(None), *(None,) * (image.ndim - 1 - axis))]
-    before, after = (jnp.take(image, at, axis=axis).astype(jnp.float32) for at in (first, second))
-    return before + share * (after - before)
+    share = (place % ONE)[(slice(None), *(None,) * (image.ndim - 1 - axis))]
+    dtype = jnp.int32 if jnp.issubdtype(image.dtype, jnp.integer) else jnp.float32
+    before, after = (jnp.take(image, at, axis=axis).astype(dtype) for at in (first, second))
+    if dtype == jnp.int32:
+        return ONE * before + share * (after - before)
+    return before + share / ONE * (after - before)
 
 
 def _nearest(maps: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
     """[B h w 1]: maps [B H W 1] at the nearest pixels."""
-
-    def index(place: jax.Array, side: int) -> jax.Array:
-        return jnp.clip(jnp.floor(place + 0.5), 0, side - 1).astype(jnp.int32)
-
-    at = index(rows, maps.shape[1]), index(columns, maps.shape[2])
+    sides = zip((rows, columns), maps.shape[1:3], strict=True)
+    at = [jnp.clip((place + ONE // 2) // ONE, 0, side - 1) for place, side in sides]
     return jax.vmap(lambda image, i, j: image[i[:, None], j])(maps, *at)
