@@ -12,10 +12,15 @@ from jax.sharding import Mesh
 
 
 class Target(NamedTuple):
-    """The platform, such as "cpu" or "tpu", and over how many devices rows are spread, 1 where that is unknown."""
+    """The platform, such as "cpu" or "tpu", and the mesh over whose devices rows are spread, None where unknown."""
 
     platform: str
-    devices: int
+    mesh: Mesh | None = None
+
+    @property
+    def devices(self) -> int:
+        """How many devices the rows are spread over."""
+        return 1 if self.mesh is None else self.mesh.size
 
 
 _TARGET: contextvars.ContextVar[Target | None] = contextvars.ContextVar("target", default=None)
@@ -28,7 +33,7 @@ def platform_of(mesh: Mesh) -> str:
 
 def traced_for(mesh: Mesh, function: Callable) -> Callable:
     """`function`, which while it is traced finds the mesh's devices in `target`, whatever this process has itself."""
-    found = Target(platform_of(mesh), mesh.size)
+    found = Target(platform_of(mesh), mesh)
 
     @functools.wraps(function)
     def traced(*arguments: Any, **keywords: Any) -> Any:
@@ -46,4 +51,4 @@ def target() -> Target:
 
     Code that depends on the platform asks here, because what is compiled may be for other devices than those here.
     """
-    return _TARGET.get() or Target(jax.default_backend(), 1)
+    return _TARGET.get() or Target(jax.default_backend())

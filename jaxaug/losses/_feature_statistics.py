@@ -22,6 +22,10 @@ from jaxaug.core.target import target
 
 # Rows of one class are multiplied in blocks of this many: the smallest block that keeps a matrix product efficient.
 ROWS_PER_BLOCK = 16
+# Rows of a batch to a class from which on devices exchange sums [K D D] instead of all features [B D]. Every device
+# otherwise adds all rows itself, and for each block reads and writes D^2 numbers: with the published 819 GB/s of memory
+# and 200 GB/s of links of a TPU v5e that takes as long as the sums' way from 65 rows to a class on.
+ROWS_PER_CLASS = 64
 
 
 class FeatureStatistics(flax.struct.PyTreeNode):
@@ -85,7 +89,10 @@ def update_statistics(
     variance, drift = (jnp.where(good[:, None], x, 0.0) for x in (variance, drift))
     before = keep * statistics.count
     new = (rows / jnp.maximum(rows + before[classes], 1.0))[:, None]
-    if statistics.covariance.ndim == 3:
+    if statistics.covariance.ndim == 3 and target().devices > 1 and len(labels) >= ROWS_PER_CLASS * num_classes:
+        place = jnp.argsort(classes)  # of each class among the groups, which are all classes here
+        covariance = _by_sums(statistics.covariance, centred, labels, rows[place], new[place], drift[place])
+    elif statistics.covariance.ndim == 3:
         covariance = _full(statistics.covariance, centred, _Groups(group, classes, rows, new, drift))
     else:
         old = statistics.covariance[classes]
@@ -167,6 +174,23 @@ def _full(covariance: jax.Array, centred: jax.Array, groups: _Groups) -> jax.Arr
         return jax.lax.fori_loop(0, depth // tile, one_tile, covariance)
 
     return jax.lax.fori_loop(0, jnp.sum(sizes > 0), one_class, covariance)
+
+
+def _by_sums(
+    covariance: jax.Array, centred: jax.Array, labels: jax.Array, rows: jax.Array, new: jax.Array, drift: jax.Array
+) -> jax.Array:
+    """`_full` for a batch that is spread over devices, which then exchange K D^2 numbers, however many rows there are.
+
+    It costs 2 K D^2 operations for each row that a device has. rows [K], new [K 1], drift [K D] of each class.
+    """
+    own = (labels == jnp.arange(len(rows))[:, None]) & (rows > 0)[:, None]
+    # Selected on both sides, because what is not finite would not vanish in a product.
+    left = jnp.where(own[:, :, None], centred, 0.0)
+    right = jnp.where(jnp.any(own, axis=0)[:, None], centred, 0.0)
+    sums = jnp.einsum("kbd,be->kde", left, right, precision=jax.lax.Precision.HIGHEST)
+    w, n = new[:, :, None], jnp.maximum(rows, 1.0)[:, None, None]
+    moved = drift[:, :, None] * drift[:, None, :]
+    return (1.0 - w) * covariance + w / n * sums + w * (1.0 - w) * moved
 
 
 def _tile(depth: int) -> int:

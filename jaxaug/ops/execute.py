@@ -46,7 +46,8 @@ def execute(settings: ExecutionSettings, draw: SampledOps, sample: Sample) -> Sa
 
 def _scheduler() -> str:
     """For what is being traced for: a single CPU device, or others."""
-    return "map" if target() == ("cpu", 1) and jax.device_count() == 1 else "fused"
+    found = target()
+    return "map" if found.platform == "cpu" and found.devices == 1 == jax.device_count() else "fused"
 
 
 def _folded(settings: ExecutionSettings, draw: SampledOps, sample: Sample, scheduler: str) -> Sample:

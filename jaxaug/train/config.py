@@ -61,6 +61,7 @@ def default_config() -> ConfigDict:
             "epochs": 30,
             "batch_size": 64,  # of all devices and processes together
             "accumulate": 1,  # micro-batches of a step: so many times less memory for activations, a third more time
+            "batch_norm_groups": 1,  # parts of a batch with statistics apart; as many as devices: none exchanged
             "eval_batch_size": 512,
             "precision": "float32",  # of the network; "bfloat16" keeps parameters, statistics and losses float32
             "average_decay": 0.0,  # of an average of the weights, kept and evaluated beside them; 0: none

@@ -240,7 +240,7 @@ def _parts(
         chain = losses.create(config.loss)
         meta = chain.meta(data.num_classes) if chain.meta else MetaParams()
     check_parts([*transforms["train"], *strong, *transforms["after"]], chain, task)
-    groups = views if config.augment.views_apart else 1
+    groups = (views if config.augment.views_apart else 1) * config.batch_norm_groups
     sizes: dict[str, Any] = {"groups": groups, "labelled": config.batch_size, "accumulate": config.accumulate}
     frozen = optim.frozen_by(config.optim.rates)
     parts = Parts(task, model, augment, chain, **counts, **sizes, strong=of_strong, frozen=frozen)
@@ -351,10 +351,12 @@ def _trace(experiment: Experiment, parts: Parts) -> Any:
 def _check_sizes(config: ConfigDict, size: int) -> None:
     if config.seed >= 2**32:
         raise UsageError(f"config.seed must be below 2**32, got {config.seed}")
-    sizes = ("epochs", "batch_size", "accumulate", "eval_batch_size", "steps_per_dispatch")
+    sizes = ("epochs", "batch_size", "accumulate", "batch_norm_groups", "eval_batch_size", "steps_per_dispatch")
     for name, least in [("seed", 0), *((name, 1) for name in (*sizes, "log_every", "eval_every", "save_every"))]:
         if config[name] < least:
             raise UsageError(f"config.{name} must be at least {least}, got {config[name]}")
+    if config.batch_size % (config.batch_norm_groups * config.accumulate):
+        raise UsageError(f"config.batch_norm_groups: {config.batch_norm_groups} groups do not divide the batch")
     least = size * config.accumulate
     if not config.batch_size % size and config.batch_size % least:
         raise UsageError(

@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh, PartitionSpec
 
 from jaxaug import losses
 from jaxaug.core.errors import UsageError
+from jaxaug.core.target import target
 from jaxaug.core.types import Batch, LossInputs, LossTransform, MetaParams, ModelOutput, Progress, TrainState, Tree
 from jaxaug.models.api import AUXILIARY_HEAD, apply_head, apply_model, replace_subtree
 from jaxaug.search.base import BilevelProblem, PerExampleInputs
@@ -80,24 +82,46 @@ class Parts:
 
     def _in_groups(self, params: Tree, model_state: Tree, image: jax.Array, key: jax.Array) -> tuple[ModelOutput, Tree]:
         """As `trained`, of one micro-batch."""
-
-        def apply(image: jax.Array, key: jax.Array) -> tuple[ModelOutput, Tree]:
-            return apply_model(self.model, params, model_state, image, train=True, key=key, frozen=self.frozen)
-
         if self.groups == 1:
-            return apply(image, key)
-        image = image.reshape(self.groups, -1, *image.shape[1:])
-        # Kernel and bias of the head are the same for all.
-        record: Any = ModelOutput
-        axes = record(features=0, logits=0, kernel=None, bias=None)
-        output, states = jax.vmap(apply, out_axes=(axes, 0))(image, jax.random.split(key, self.groups))
-        features, logits = (x.reshape(-1, *x.shape[2:]) for x in (output.features, output.logits))
-        state = jax.tree.map(lambda x: jnp.mean(x, axis=0), states)
-        return output.replace(features=features, logits=logits), state
+            return self._apply(params, model_state, image, key)
+        image, keys = image.reshape(self.groups, -1, *image.shape[1:]), jax.random.split(key, self.groups)
+
+        def of_groups(params: Tree, model_state: Tree, image: jax.Array, keys: jax.Array) -> tuple[ModelOutput, Tree]:
+            def apply(image: jax.Array, key: jax.Array) -> tuple[ModelOutput, Tree]:
+                output, state = self._apply(params, model_state, image, key)
+                return _without_heads(output), state
+
+            output, states = jax.vmap(apply)(image, keys)
+            return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), output), jax.tree.map(_mean_or_last, states)
+
+        mesh = target().mesh
+        run = of_groups if mesh is None or self.groups % mesh.size else _by_device(of_groups, mesh)
+        output, state = run(params, model_state, image, keys)
+        return _with_heads(output, params), state
+
+    def _apply(self, params: Tree, model_state: Tree, image: jax.Array, key: jax.Array) -> tuple[ModelOutput, Tree]:
+        return apply_model(self.model, params, model_state, image, train=True, key=key, frozen=self.frozen)
 
     def evaluated(self, params: Tree, model_state: Tree, image: jax.Array) -> ModelOutput:
         """What the model says of normalised images, as it is evaluated."""
         return apply_model(self.model, params, model_state, image, train=False)[0]
+
+
+def _by_device(of_groups: Callable, mesh: Mesh) -> Callable:
+    """`of_groups` with each device's groups on that device alone, which sends no statistics while it computes.
+
+    The derivative in the parameters is summed over the devices once, in the parameters' own precision: XLA sums what a
+    convolution in bfloat16 gives in bfloat16.
+    """
+    whole, spread = PartitionSpec(), PartitionSpec(mesh.axis_names)
+
+    def of_device(*given: Any) -> tuple[ModelOutput, Tree]:
+        output, state = of_groups(*given)
+        return output, jax.tree.map(lambda x: jax.lax.pmean(x, mesh.axis_names) if _is_real(x) else x, state)
+
+    places = (whole, whole, spread, spread)
+    # Unchecked, so that the sum is taken of what leaves, the parameters' gradient, and not of each cast copy.
+    return jax.shard_map(of_device, mesh=mesh, in_specs=places, out_specs=(spread, whole), check_vma=False)
 
 
 def _divided(rows: jax.Array, count: int, groups: int) -> jax.Array:
@@ -116,7 +140,11 @@ def _joined(rows: jax.Array, groups: int) -> jax.Array:
 
 
 def _mean_or_last(states: jax.Array) -> jax.Array:
-    return jnp.mean(states, axis=0) if jnp.issubdtype(states.dtype, jnp.inexact) else states[-1]
+    return jnp.mean(states, axis=0) if _is_real(states) else states[-1]
+
+
+def _is_real(values: jax.Array) -> bool:
+    return jnp.issubdtype(values.dtype, jnp.inexact)
 
 
 def _without_heads(output: ModelOutput) -> ModelOutput:
