@@ -1,7 +1,7 @@
 """AutoDO on MNIST, as its released code trains it: a ResNet of 14 layers, 200 epochs, 149 search passes.
 
     python main.py --config=configs/autodo_mnist.py:SEP_BOTH          # or RAND, SHA, SEP, SEP_WGHT ...
-    python main.py --config=configs/autodo_mnist.py:compat_SEP_BOTH   # the released code's choices
+    python main.py --config=configs/autodo_mnist.py:compat_SEP_BOTH   # searched as by the released code
     python main.py --config=configs/autodo_mnist.py:SEP_BOTH --config.data.imbalance=10 --config.data.noise=0.1
 
 Beside the methods always: plain training, training on the trusted validation rows too, and on those alone. AUTO and

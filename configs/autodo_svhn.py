@@ -3,7 +3,7 @@
     python main.py --config=configs/autodo_svhn.py:SEP_BOTH           # or RAND, AUTO, DADA, SHA, SEP, SEP_WGHT ...
     python main.py --config=configs/autodo_svhn.py:all                # the eight commands of its README
     python main.py --config=configs/autodo_svhn.py:all,grid           # each with imbalance 1 and 100, noise 0 and 0.1
-    python main.py --config=configs/autodo_svhn.py:compat_SEP_BOTH    # the released code's choices
+    python main.py --config=configs/autodo_svhn.py:compat_SEP_BOTH    # searched as by the released code
     python main.py --config=configs/autodo_svhn.py:SEP_BOTH --config.data.imbalance=1 --config.data.noise=0
 
 Beside the methods always: plain training, training on the trusted validation rows too, and on those alone.
