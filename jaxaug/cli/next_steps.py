@@ -27,6 +27,7 @@ def next_steps(workdir: str | pathlib.Path, run: str | pathlib.Path) -> str:
       run: the folder of one of them.
     """
     steps = {
+        "report $RUN": "all of it on one page, to open in a browser",
         "plots $RUN": "curves, confusion, reliability, what was learned",
         "evaluate $RUN --robustness=occlusion,translation": "on disturbed test images",
         "predict $RUN FOLDER --out=predictions.csv": "class names of your own images",

@@ -18,7 +18,7 @@ HELP = "figures of one run, or of a config's augmentation"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The run's folder or a config, and where to draw. Beside a config, settings: --config.<path>=<value>."""
-    parser.add_argument("folder", metavar="RUN", nargs="?", default="", help="the folder of one run")
+    parser.add_argument("folder", metavar="RUN", nargs="?", default="", help="the folder of one run, or one above it")
     parser.add_argument("--config", default="", metavar="FILE[:WORD]", help="a config whose augmentation is drawn")
     parser.add_argument("--out", default="", metavar="DIR", help="where to draw (default: the run's folder, or here)")
     parser.add_argument("--tsne-rows", type=int, default=2000, help="test rows in tsne.png at most (default: 2000)")
@@ -32,11 +32,14 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
     from absl import logging
 
     from jaxaug.core.sharding import enable_compilation_cache
+    from jaxaug.runs.choice import run_in
 
     if bool(chosen.folder) == bool(chosen.config):
         raise UsageError("name the folder of a run, or a config with --config=FILE")
     logging.set_verbosity(logging.WARNING)  # orbax reports every file it touches
     enable_compilation_cache()
+    if chosen.folder:
+        chosen.folder = str(run_in(pathlib.Path(chosen.folder)))
     out = chosen.out or chosen.folder or "."
     with speaking(chosen) as stdout:
         told = _of_config(chosen, others, out) if chosen.config else _of_run(chosen, others, out)

@@ -226,6 +226,11 @@ def read_config(folder: pathlib.Path) -> dict[str, Any]:
     Raises:
       UsageError: there is none, or it cannot be read.
     """
+    if not (folder / CONFIG).exists():
+        raise UsageError(
+            f"{folder} is not the folder of a run: it has no {CONFIG}; a training names its folders, such as "
+            "runs/<config>/<variant>/seed_0"
+        )
     try:
         return _with_tuples(json.loads((folder / CONFIG).read_text()))
     except (OSError, ValueError) as error:

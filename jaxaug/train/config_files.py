@@ -34,7 +34,8 @@ def load_config_file(argument: str) -> ConfigDict:
     if folder not in sys.path:
         sys.path.insert(0, folder)
     spec = importlib.util.spec_from_file_location(f"jaxaug_config_{path.stem}", path)
-    assert spec is not None
+    if spec is None:
+        raise UsageError(f"{file} is no Python file, whose name would end in .py: --config is one with get_config()")
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     try:

@@ -29,7 +29,10 @@ def load_config(folder: str | pathlib.Path) -> ConfigDict:
         config.update(saved)
         return complete(config)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{folder}/config.json is no config of this version of jaxaug: {error}") from None
+        raise UsageError(
+            f"{folder}/config.json is no config of this version of jaxaug: {error}; use the version that its "
+            "environment.json names, or train anew"
+        ) from None
 
 
 def load_state(folder: str | pathlib.Path, experiment: Experiment) -> TrainState:

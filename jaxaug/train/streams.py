@@ -51,7 +51,7 @@ def streams_of(config: Any, data: Dataset, task: Any, devices: int = 1) -> Strea
     known = data.train.label >= 0 if getattr(task, "takes_unlabelled", False) else np.ones(len(rows), bool)
     if known.all():
         if size > len(rows):
-            raise UsageError(f"config.batch_size is {size}, but {data.name} has {len(rows)} training rows")
+            raise UsageError(f"config.batch_size is {size}, but {data.name} has {len(rows)} training rows: lower it")
         return Streams(rows, rows[:0], size, 0, len(rows) // size)
     other, of_unlabelled = int((~known).sum()), task.unlabelled_batch_size
     _check_alone(config, other, of_unlabelled, devices)

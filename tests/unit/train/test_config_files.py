@@ -123,5 +123,8 @@ def test_configs_of_an_installed_jaxaug_wherever_pip_puts_data(tmp_path, monkeyp
 
 
 def test_no_such_file(tmp_path):
+    (tmp_path / "one.txt").write_text("hello")
+    with pytest.raises(UsageError, match=r"one\.txt is no Python file, whose name would end in \.py"):
+        load_config_file(str(tmp_path / "one.txt"))
     with pytest.raises(UsageError, match=r"there is no config .*nowhere\.py: --config is a Python file with"):
         load_config_file(f"{tmp_path}/nowhere.py:word")
