@@ -133,7 +133,7 @@ def test_mistakes_of_folders(copied, tmp_path):
     with pytest.raises(UsageError, match="is of another model than its run's config names"):
         ja.load(tmp_path / "copied") if (copied / "signature.json").unlink() is None else None
     (copied / "config.json").write_text(json.dumps({**config, "modle": {"name": "linear"}}))
-    with pytest.raises(UsageError, match=r"is no config of this version of jaxaug: .*modle.*; use the version that its environment\.json names"):
+    with pytest.raises(UsageError, match=r"is no config of this version of jaxaug: .*modle.*; use the version that"):
         ja.load(copied)
     shutil.rmtree(tmp_path / "other" / "checkpoints")
     with pytest.raises(UsageError, match="has no checkpoint yet, or they are gone"):

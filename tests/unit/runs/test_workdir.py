@@ -21,7 +21,7 @@ def test_a_config_comes_back_as_it_was_given(tmp_path):
     assert read_config(tmp_path) == CONFIG
     environment = json.loads((tmp_path / "environment.json").read_text())
     assert environment["packages"]["numpy"] == np.__version__
-    with pytest.raises(UsageError, match=r"is not the folder of a run: it has no config\.json; a training names its folders"):
+    with pytest.raises(UsageError, match=r"is not the folder of a run: it has no config\.json; a training names"):
         read_config(tmp_path / "elsewhere")
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(UsageError, match=r"is not the folder of a run, its config\.json cannot be read"):
