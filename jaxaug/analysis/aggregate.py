@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from jaxaug.core.errors import UsageError
+from jaxaug.runs.fields import fields_of
 from jaxaug.train import autodo_methods
 
 # Of the rows of AutoDO's tables (Gudovskiy et al. 2021); other methods follow, by name, and then the controls.
@@ -27,8 +28,9 @@ ORDER = tuple(
 )
 CONTROLS = tuple(autodo_methods.CONTROLS)
 SEEDS = ("seed", "data.seed")
+LAYOUT = ("mesh", "sharding", "sinks")  # as train.config has it, which would import JAX: not what a run is
 # Folders of a run with no run below them, and that of runs which were started anew.
-FULL_OF_FILES = ("checkpoints", "tensorboard", "replaced")
+FULL_OF_FILES = ("checkpoints", "tensorboard", "wandb", "replaced")
 MOST_FIELDS = 4  # that a name tells
 NOT_COMPLETE, UNREADABLE, REPEATED = "not complete", "not readable", "of the config and seed of another run"
 
@@ -66,7 +68,8 @@ class Run:
     @property
     def rest(self) -> dict[str, Any]:
         """The config without its seeds."""
-        return {name: value for name, value in self.config.items() if name not in SEEDS}
+        kept = (name for name in self.config if name not in SEEDS and name.split(".")[0] not in LAYOUT)
+        return {name: self.config[name] for name in kept}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,8 +131,9 @@ def aggregate(folders: Iterable[str | pathlib.Path]) -> RunTable:
     for folder in _candidates(tops):
         found = _read(folder)
         why = found if isinstance(found, str) else ""
-        if isinstance(found, Run) and runs.setdefault(_key(found, found.config), found) is not found:
-            why = REPEATED
+        if isinstance(found, Run):
+            first = runs.setdefault(_key(found, {**found.rest, "seeds": found.seeds}), found)
+            why = "" if first is found else REPEATED
         if why:
             left_out.setdefault(why, []).append(folder)
     if not runs:
@@ -229,22 +233,6 @@ def _choices(config: Mapping[str, Any], field: str) -> list[Any]:
     words = field.split(".")
     above = [".".join(words[:i]) for i in range(1, len(words))]
     return [config.get(name) for prefix in above for name in (prefix, f"{prefix}.name") if name != field]
-
-
-def fields_of(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(field, value) for all of a config."""
-    if isinstance(tree, dict) and tree:
-        for key, value in tree.items():
-            yield from fields_of(value, f"{prefix}.{key}" if prefix else key)
-    elif isinstance(tree, list) and tree and all(isinstance(slot, dict) and "name" in slot for slot in tree):
-        names = [slot["name"] for slot in tree]
-        yield prefix, "+".join(names)
-        for i, (name, slot) in enumerate(zip(names, tree, strict=True)):
-            options = {key: value for key, value in slot.items() if key != "name"}
-            if options:
-                yield from fields_of(options, f"{prefix}.{i if name in names[:i] else name}")
-    else:
-        yield prefix, tree
 
 
 def _shortest(text: str) -> int | float:

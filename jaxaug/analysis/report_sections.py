@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxaug import policies, viz
-from jaxaug.analysis.aggregate import aggregate, fields_of
+from jaxaug.analysis.aggregate import aggregate
 from jaxaug.analysis.pipeline_figure import draw_pipeline
 from jaxaug.analysis.reported_run import ReportedRun, read_object
 from jaxaug.analysis.results_table import evaluations, evaluations_table
 from jaxaug.analysis.table_formats import cells_of
 from jaxaug.core.errors import UsageError
 from jaxaug.data.dataset import Split
+from jaxaug.runs.fields import fields_of
 from jaxaug.runs.workdir import ENVIRONMENT, INPUTS, POLICY
 from jaxaug.search.learned import FILE as LEARNED
 from jaxaug.train.config import NO_SEARCH, complete, default_config

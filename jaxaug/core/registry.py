@@ -33,6 +33,7 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "search": ("jaxaug.search", "a function or class that gives a SearchMethod"),
     "task": ("jaxaug.tasks", "a function or class that gives a Task"),
     "robustness": ("jaxaug.robustness", "a function that returns a Protocol"),
+    "sink": ("jaxaug.runs.sinks", "a function or class that gives a Sink"),
     "optimizer": ("jaxaug.optim", "a function that returns an optax transformation"),
     "meta_optimizer": ("jaxaug.bilevel", "a function that returns (SparseRule, optax transformation)"),
     "schedule": ("jaxaug.optim", "a function that returns a rule (learning_rate, steps_per_epoch, epochs) -> schedule"),
@@ -62,7 +63,7 @@ def register(family: str, name: str = "") -> Callable[[_T], _T]:
     (or `Attributes:`) of its docstring.
 
     Args:
-      family: "loss", "augment", "model", "data", "solver", "search", "task", "robustness", "optimizer",
+      family: "loss", "augment", "model", "data", "solver", "search", "task", "robustness", "sink", "optimizer",
         "meta_optimizer" or "schedule"; `FAMILIES` says what each has to return.
       name: in configs; by default the function's own.
     """

@@ -18,6 +18,7 @@ from jaxaug.core.sharding import any_process, is_main_process
 from jaxaug.runs.history import RESTART, append_record, read_history, write_history
 from jaxaug.runs.inputs import Inputs, differences, read_inputs, save_inputs
 from jaxaug.runs.provenance import environment
+from jaxaug.runs.sinks.base import Sinks
 
 # What a run leaves in its folder.
 CONFIG = "config.json"  # every field it was run with
@@ -26,7 +27,6 @@ ROWS = "rows.npz"  # the rows of every split: their numbers, labels and files
 SIGNATURE = "signature.json"  # what its network takes and says
 ENVIRONMENT = "environment.json"  # code version, packages, devices, command
 METRICS = "metrics.jsonl"  # one line for each evaluated epoch
-TENSORBOARD = "tensorboard"
 CHECKPOINTS = "checkpoints"
 ROBUSTNESS = "robustness.json"  # every level of the protocols that were asked for
 PER_EXAMPLE = "per_example.npz"  # what was learned about each training row
@@ -56,9 +56,9 @@ class Workdir:
         self.path = pathlib.Path(path).resolve()
         self.checkpoints = self.path / CHECKPOINTS
         self._text, self._may_differ = _text(config), may_differ
-        self._board: Any = None
         self._lock: int | None = None
         self._inputs: tuple[Inputs, tuple[str, ...]] | None = None
+        self._sinks = Sinks(())
         try:
             self._on_main(self._open, None)
         except UsageError:
@@ -75,6 +75,8 @@ class Workdir:
         if saved.exists():
             there, now = (_without(one, self._may_differ) for one in (_read_json(saved), json.loads(self._text)))
             _check_same(there, now, self.path)
+        if not (self.path / RESULT).exists():
+            self._sinks = Sinks(json.loads(self._text).get("sinks", ("tensorboard",)))
 
     def _on_main(self, function: Callable[[], _T], otherwise: _T) -> _T:
         """What the main process gets; a mistake stops all processes: one alone would leave the others waiting."""
@@ -139,6 +141,10 @@ class Workdir:
             self.keep_inputs()
             write_text(self.path / CONFIG, self._text)
             write_text(self.path / ENVIRONMENT, json.dumps(environment(), indent=1))
+        self._on_main(self._begin_sinks, None)
+
+    def _begin_sinks(self) -> None:
+        self._sinks.begin(self.path, json.loads(self._text))
 
     def complete(self) -> bool:
         """Whether the run has its result."""
@@ -167,27 +173,22 @@ class Workdir:
         return records
 
     def log(self, record: Mapping[str, float]) -> None:
-        """Add one record to the history and to TensorBoard; it has "step" and "epoch" among its figures."""
+        """Add one record to the history and to the sinks; it has "step" and "epoch" among its figures."""
         if not is_main_process():
             return
         append_record(self.path / METRICS, record)
-        if self._board is None:
-            from tensorboardX import SummaryWriter  # slow to import, and only here
-
-            self._board = SummaryWriter(str(self.path / TENSORBOARD))
-        for name, value in record.items():
-            if name not in ("step", "epoch"):
-                self._board.add_scalar(name, value, int(record["step"]))
+        self._begin_sinks()
+        self._sinks.log(record)
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write the result, which marks the run as complete."""
         if is_main_process():
             write_text(self.path / RESULT, json.dumps(dict(result), indent=1))
+            self._sinks.finish(result)
 
     def close(self) -> None:
-        """Flush TensorBoard's file, and let other processes have the folder."""
-        if self._board is not None:
-            self._board.close()
+        """Close the sinks, and let other processes have the folder."""
+        self._sinks.close()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

@@ -31,6 +31,7 @@ SEQUENCES = {
     "augment.strong": "augment",
     "loss": "loss",
     "robustness": "robustness",
+    "sinks": "sink",
 }
 # Options that are slots themselves: (family of the component, option) -> family and common keywords of the slot.
 NESTED: dict[tuple[str, str], tuple[str, Callable[..., Any] | None]] = {
@@ -39,16 +40,16 @@ NESTED: dict[tuple[str, str], tuple[str, Callable[..., Any] | None]] = {
     ("search", "solver"): ("solver", None),
     ("search", "optim"): ("meta_optimizer", create_meta_optimizer),
 }
+# Options that are sequences of slots: (family of the component, option) -> family of the slots.
+NESTED_SEQUENCES = {("loss", "loss"): "loss"}
 INIT_FROM = {
     "path": "",  # of a run, of one of its checkpoints, or of a file by `jaxaug convert`; "": random weights
     "weights": "last",  # of a run: "last", "best" on validation, or "averaged"
     "head": "auto",  # "auto": taken if its shapes are right; "keep": they must be; "new": begins anew
 }
-# Options that are sequences of slots: (family of the component, option) -> family of the slots.
-NESTED_SEQUENCES = {("loss", "loss"): "loss"}
 NO_SEARCH = "none"
-# Fields that say on what a run is carried out, not what it is: one that goes on may have others.
-LAYOUT = ("mesh", "sharding")
+# Fields that say on what a run is carried out and who is told of it, not what it is: one that goes on may have others.
+LAYOUT = ("mesh", "sharding", "sinks")
 
 
 def default_config() -> ConfigDict:
@@ -72,9 +73,9 @@ def default_config() -> ConfigDict:
             "save_every": 10,  # epochs between checkpoints; the last epoch is always saved
             "task": {"name": "classification"},  # what the model is trained for
             "data": {"name": "digits"},  # a data set, with the options of `data.load` and its own
-            "place": "device",  # where images are kept; "host" sends each batch: for sets larger than a device's memory
             "mesh": {"data": -1, "fsdp": 1},  # devices along each axis; -1: what is left; large arrays lie along `fsdp`
             "sharding": (),  # (regular expression for paths in the state, "fsdp" or an axis for each dimension), ...
+            "place": "device",  # where images are kept; "host" sends each batch: for sets larger than a device's memory
             "augment": {
                 "train": (),  # slots of transforms, in order, on the 0..255 scale
                 "after": (),  # slots of transforms after normalisation
@@ -89,6 +90,7 @@ def default_config() -> ConfigDict:
             "optim": {"name": "sgd", "schedule": {"name": "cosine"}},
             "search": {"name": NO_SEARCH},  # what learns beside the training ("autodo", "dada") or after it ("deepaa")
             "robustness": (),  # slots of protocols that the final state is put to on the test split
+            "sinks": ("tensorboard",),  # who is told each epoch's figures, besides the run's folder: "wandb", "mlflow"
             "label_issues": 0,  # after a search: list the rows it distrusts, and draw so many of the worst
         }
     )

@@ -1,0 +1,192 @@
+"""Where records go besides the run's folder: what each sink is given, that none stops a training, and the real ones."""
+
+import json
+import struct
+import sys
+import time
+import types
+
+import pytest
+
+from jaxaug.analysis import Run, aggregate
+from jaxaug.core.errors import UsageError
+from jaxaug.core.registry import register
+from jaxaug.runs.history import read_history
+from jaxaug.runs.sinks import base
+from jaxaug.runs.workdir import Workdir
+from jaxaug.train.config import LAYOUT, complete, default_config
+
+CONFIG = {"seed": 3, "loss": [{"name": "isda", "strength": 0.5}], "model": {"name": "linear"}}
+RECORDS = [{"step": 10 * i, "epoch": i, "train_loss": 1 / i, "seconds": 0.5} for i in (1, 2)]
+RESULT = {"test_top1": 0.9, "seconds": 1, "reliability": {"share": [1]}, "reported_on": "validation"}
+
+
+def run_to_its_end(folder, *sinks, records=RECORDS, result=RESULT):
+    workdir = Workdir(folder, {**CONFIG, "sinks": sinks}, LAYOUT)
+    try:
+        workdir.begin()
+        for record in records:
+            workdir.log(record)
+        if result:
+            workdir.finish(result)
+    finally:
+        workdir.close()
+
+
+@pytest.fixture
+def calls():
+    """What a registered sink is told, in order; one with `fails` raises at that call."""
+    told = []
+
+    @register("sink", "listener")
+    class Listener:
+        def __init__(self, fails=""):
+            self._fails = fails
+
+        def _tell(self, name, *what):
+            told.append((name, *what))
+            if name == self._fails:
+                raise ConnectionError("the server is gone")
+
+        def begin(self, folder, config):
+            self._tell("begin", folder.name, config["seed"])
+
+        def log(self, record):
+            self._tell("log", record["step"])
+
+        def finish(self, result):
+            self._tell("finish", result["test_top1"])
+
+        def close(self):
+            self._tell("close")
+
+    yield told
+    from jaxaug.core import registry
+
+    del registry._TABLES["sink"]["listener"]
+
+
+def test_a_sink_is_told_everything_in_order(calls, tmp_path):
+    run_to_its_end(tmp_path / "run", "listener", "tensorboard")
+    assert calls == [("begin", "run", 3), ("log", 10), ("log", 20), ("finish", 0.9), ("close",)]
+    assert list((tmp_path / "run" / "tensorboard").iterdir())
+    calls.clear()
+    run_to_its_end(tmp_path / "run", "listener", records=[], result=None)
+    assert calls == [], "a complete run has nothing to tell"
+
+
+@pytest.mark.parametrize("fails", ["log", "finish", "close"])
+def test_a_sink_that_fails_stops_nothing(calls, tmp_path, capsys, fails):
+    run_to_its_end(tmp_path, {"name": "listener", "fails": fails})
+    assert read_history(tmp_path / "metrics.jsonl") == RECORDS
+    assert json.loads((tmp_path / "result.json").read_text()) == RESULT
+    assert "listener takes no more records: ConnectionError('the server is gone')" in capsys.readouterr().out
+    assert [name for name, *_ in calls].count(fails) == 1
+
+
+def test_a_sink_that_cannot_begin_stops_the_run_at_once(calls, tmp_path):
+    with pytest.raises(ConnectionError):
+        run_to_its_end(tmp_path, {"name": "listener", "fails": "begin"})
+    assert not (tmp_path / "metrics.jsonl").exists()
+
+
+def test_they_are_no_part_of_what_a_run_is():
+    """A run goes on with other sinks, and counts as the same in the table of many."""
+    assert sys.modules[aggregate.__module__].LAYOUT == LAYOUT
+    config = default_config()
+    assert complete(config).sinks == ({"name": "tensorboard"},)
+    config.sinks = ("wandb",)
+    assert complete(config).sinks[0] == {"name": "wandb", "project": "jaxaug", "mode": ""}
+    run = Run("", {"seed": 0, "sinks": "wandb", "sinks.wandb.mode": "offline", "epochs": 3}, {})
+    assert run.rest == {"epochs": 3}
+
+
+@pytest.mark.parametrize("name", ["wandb", "mlflow"])
+def test_a_package_that_is_missing(monkeypatch, tmp_path, name):
+    """It is told before anything is trained, with what to install."""
+    monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setattr(base.importlib.util, "find_spec", lambda package: None)
+    with pytest.raises(UsageError, match=rf"{name} is not installed: pip install 'jaxaug\[{name}\]', or leave out"):
+        run_to_its_end(tmp_path, name)
+    assert not (tmp_path / "metrics.jsonl").exists()
+
+
+def test_figures_are_numbers():
+    assert base.figures_of({"step": 1, "epoch": 1, "a": 0.5, "b": True, "c": "d"}) == {"a": 0.5}
+
+
+def records_of(folder):
+    """What W&B has kept in files of less than 32 kB: after 7 bytes, messages with checksum, length and kind before."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    for file in sorted({path.resolve() for path in folder.rglob("run-*.wandb")}, key=lambda path: path.stat().st_mtime):
+        content, place = file.read_bytes(), 7
+        assert len(content) < 2**15
+        while place < len(content):
+            _, length, kind = struct.unpack_from("<IHB", content, place)
+            assert kind == 1, "a whole message"
+            yield Record.FromString(content[place + 7 : place + 7 + length])
+            place += 7 + length
+
+
+def test_wandb_offline(tmp_path):
+    """Its files hold every figure of both halves of an interrupted run, under one name."""
+    pytest.importorskip("wandb", reason="needs wandb: pip install -e '.[wandb]'")
+    folder, sink = tmp_path / "isda" / "seed_3", {"name": "wandb", "mode": "offline", "project": "tests"}
+    run_to_its_end(folder, sink, records=RECORDS[:1], result=None)
+    identity = base.kept_id(folder, "wandb")
+    run_to_its_end(folder, sink, records=RECORDS[1:])
+    assert base.kept_id(folder, "wandb") == identity
+    until = time.monotonic() + 30  # its service writes in the background, also after the run has ended
+    kept = []
+    while sum(one.HasField("exit") for one in kept) < 2 and time.monotonic() < until:
+        time.sleep(0.05)
+        kept = list(records_of(folder))
+    names = {(r.run.run_id, r.run.display_name, r.run.project) for r in kept if r.HasField("run")}
+    assert names == {(identity, "isda/seed_3", "tests")}
+    told = [
+        {i.key or "/".join(i.nested_key): i.value_json for i in r.history.item} for r in kept if r.HasField("history")
+    ]
+    told = [{name: json.loads(one[name]) for name in RECORDS[0]} for one in told]
+    assert told == RECORDS
+    summary = {i.key or "/".join(i.nested_key): i.value_json for r in kept for i in r.summary.update}
+    assert json.loads(summary["test_top1"]) == 0.9
+
+
+@pytest.mark.slow
+def test_mlflow_in_a_file(tmp_path):
+    """A file takes the place of a server; a run that goes on is the run that was begun."""
+    for package in ("mlflow", "sqlalchemy"):
+        pytest.importorskip(package, reason="needs mlflow: pip install -e '.[mlflow]'")
+    from mlflow.tracking import MlflowClient
+
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    sink = {"name": "mlflow", "uri": uri, "experiment": "tests"}
+    run_to_its_end(tmp_path / "isda" / "seed_3", sink, records=RECORDS[:1], result=None)
+    client = MlflowClient(uri)
+    (run,) = client.search_runs([client.get_experiment_by_name("tests").experiment_id])
+    assert run.info.status == "KILLED"
+    run_to_its_end(tmp_path / "isda" / "seed_3", sink, records=RECORDS[1:])
+    (run,) = client.search_runs([client.get_experiment_by_name("tests").experiment_id])
+    assert (run.info.status, run.info.run_name) == ("FINISHED", "isda/seed_3")
+    assert run.data.params["loss.isda.strength"] == "0.5"
+    told = client.get_metric_history(run.info.run_id, "train_loss")
+    assert [(one.step, one.value) for one in told] == [(10, 1.0), (20, 0.5)]
+    assert run.data.metrics["result.test_top1"] == 0.9
+
+
+@pytest.fixture
+def refusing(monkeypatch):
+    """A wandb whose server says no."""
+
+    def init(**options):
+        raise RuntimeError("api_key not configured\nmore")
+
+    fake = types.ModuleType("wandb")
+    fake.init, fake.Settings, fake.__spec__ = init, lambda **options: None, types.SimpleNamespace()
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+
+
+def test_wandb_without_a_key(refusing, tmp_path):
+    with pytest.raises(UsageError, match=r"api_key not configured\. Run `wandb login`, or set WANDB_MODE=offline"):
+        run_to_its_end(tmp_path, "wandb")
