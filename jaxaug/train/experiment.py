@@ -138,21 +138,12 @@ def build_experiment(
     parts, learned, meta = _parts(config, data, task, counts)
     with at("config.optim"):
         tx, schedule = optim.create(**config.optim.to_dict(), **counts)
-    initial = _initial(config, data, parts)
     with at("config.robustness"):
         protocols = robustness.create(config.robustness, data, directory=config.data.directory)
     if search is not None:
         with at("config.search"):
             search.setup(_context(parts, data, mesh, config.seed, meta))
     method = search or SearchMethod()
-    class_counts = jnp.asarray(class_counts_of(data), jnp.float32)
-
-    def init(key: jax.Array, weights: Any = None) -> TrainState:
-        begun = method.init(meta, data.train.index, mesh.size)
-        with at("config.optim"):  # where rates of parts that are not there show
-            shape, decay = _model_shape(config, data), config.average_decay
-            return init_state(key, parts, tx, *begun, shape, class_counts, weights, decay)
-
     step = make_train_step(make_objective(parts), tx, method.rule, parts.task, config.average_decay)
     experiment = Experiment(
         config=config,
@@ -162,7 +153,7 @@ def build_experiment(
         chain=parts.chain,
         schedule=schedule,
         init=_initializer(config, data, parts, tx, lambda: method.init(meta, data.train.index, mesh.size)),
-        train_step=traced_for(mesh, make_train_step(make_objective(parts), tx, method.rule, parts.task)),
+        train_step=traced_for(mesh, step),
         streams=streams,
         predict=traced_for(mesh, make_predict(parts)),
         protocols=protocols,
