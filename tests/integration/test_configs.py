@@ -86,7 +86,7 @@ def test_every_field_can_be_set_from_the_command_line():
 
 
 # Networks so deep that their shapes alone take seconds.
-DEEP = ("shake_pyramidnet-272", "densenet265", "densenet201", "densenet169")
+DEEP = ("shake_pyramidnet-272", "densenet265", "densenet201", "densenet169", "deeplab_v3", "deeplab_v3,torchvision")
 
 
 def marked(name, row):

@@ -35,11 +35,12 @@ COUNTS = [
     # torchvision's deeplabv3_resnet50 and 101, as it lists them.
     ("deeplab_v3", {}, 21, 42_004_074),
     pytest.param("deeplab_v3", {"depth": 101}, 21, 60_996_202, marks=pytest.mark.slow),
-    (
+    pytest.param(
         "deeplab_v3",
         {**ISDA, "refine": False},
         19,
         BACKBONE + DEEP + PYRAMID + unit(1, 1280, 512) + unit(3, 1024, 512) + 2 * head(512, 19),
+        marks=pytest.mark.slow,
     ),
     (
         "pspnet",
