@@ -56,8 +56,8 @@ def curves(run: ReportedRun) -> Parts:
 
 def calibration(run: ReportedRun) -> Parts:
     """The reliability diagram."""
-    if run.has_maps:
-        raise UsageError("its labels are maps")
+    if run.has_maps or "reliability" not in run.diagrams:
+        raise UsageError("its task tells nothing of it")
     yield page.picture(viz.reliability_diagram({run.title: [run.diagrams["reliability"]]}), "accuracy by confidence")
 
 

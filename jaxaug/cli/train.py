@@ -47,11 +47,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=30,
         help="of silence, after which a process is lost and the others stop",
     )
+    parser.add_argument(
+        "--noreport", dest="report", action="store_false", help="write no report.html, the page of all runs, at the end"
+    )
     add_output_arguments(parser, "the results of each variant by seed")
 
 
 def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
     """Train."""
+    import jax
     from absl import logging
 
     from jaxaug.core.cluster import initialize_distributed, together
@@ -71,10 +75,27 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
     on_change = "restart" if chosen.restart else "accept" if chosen.accept_inputs else "refuse"
     with speaking(chosen) as stdout, together():
         results = sweep.run(config, workdir, on_change=on_change)
+        if chosen.report and jax.process_count() == 1:
+            _report(pathlib.Path(workdir))
         if is_main_process():
             print(next_steps(workdir, f"{workdir}/{list(results)[-1]}/seed_{config.seed}"))
     if chosen.json and is_main_process():
         print_json({"workdir": workdir, "results": results}, stdout)
+
+
+def _report(workdir: pathlib.Path) -> None:
+    """Write the page of a sweep's runs, unless it is there and newer than their results."""
+    from jaxaug.analysis.run_report import PAGE, write_report
+    from jaxaug.runs.workdir import RESULT
+
+    times = [file.stat().st_mtime for file in workdir.glob(f"*/seed_*/{RESULT}")]
+    page = workdir / PAGE
+    if page.exists() and page.stat().st_mtime >= max(times, default=0.0):
+        return
+    try:
+        print(f"report: {write_report(workdir)}")
+    except Exception as error:  # the training is complete, whatever a component of one's own makes of its page
+        print(f"no report: {error}")
 
 
 def read_config(file: str, settings: Sequence[str]) -> ConfigDict:

@@ -245,7 +245,7 @@ def result_of(run):
 def test_all_of_them_in_one_training(folder, tmp_path, capsys):
     """Loss, operation, model, data set, search beside the training and task; an option of each set from outside."""
     settings = ["--config.data.contrast=180", "--config.model.width=24", "--config.loss.balanced.power=0.25"]
-    code = main(["train", f"--config={folder / 'config.py'}", f"--workdir={tmp_path}", *settings])
+    code = main(["train", f"--config={folder / 'config.py'}", f"--workdir={tmp_path}", "--noreport", *settings])
     told = capsys.readouterr()
     assert code == 0, told.err
     assert "right half %" in told.out
@@ -261,7 +261,8 @@ def test_all_of_them_in_one_training(folder, tmp_path, capsys):
 @pytest.mark.usefixtures("importable")
 def test_nnx_and_a_search_after_the_training(folder, tmp_path, capsys):
     settings = ["--config.model=my_nnx.Net", "--config.search=my_searches.Counting", "--config.task=classification"]
-    code = main(["train", f"--config={folder / 'config.py'}", f"--workdir={tmp_path}", "--config.epochs=4", *settings])
+    settings = ["--noreport", "--config.epochs=4", *settings]
+    code = main(["train", f"--config={folder / 'config.py'}", f"--workdir={tmp_path}", *settings])
     assert code == 0, capsys.readouterr().err
     result = result_of(tmp_path)
     assert result["parameters"] == 64 * 24 + 24 + 2 * 24 + 24 * 4 + 4

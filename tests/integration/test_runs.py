@@ -74,7 +74,7 @@ def test_a_command_that_was_stopped_has_an_exit_code_of_its_own(straight, tmp_pa
     file.write_text(
         "from helpers.settings import tiny_config\n\n\ndef get_config():\n    return tiny_config(epochs=3)\n"
     )
-    command = ["train", f"--config={file}", f"--workdir={tmp_path}/run", "--quiet"]
+    command = ["train", f"--config={file}", f"--workdir={tmp_path}/run", "--quiet", "--noreport"]
     with monkeypatch.context() as patch:
         stop_at(patch, signal.SIGTERM, 30)
         assert main(command) == STOPPED == 3

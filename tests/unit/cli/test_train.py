@@ -1,11 +1,13 @@
 """The settings of `jaxaug train`, and where a run goes that says nothing of it."""
 
+import os
 import re
 import sys
 import textwrap
 
 import pytest
 
+from jaxaug.analysis import run_report
 from jaxaug.cli.main import main
 from jaxaug.cli.train import read_config
 from jaxaug.core import cluster
@@ -93,6 +95,28 @@ def test_a_folder_and_other_processes(file, begun):
     assert main(["train", f"--config={file}"]) == 0
     assert runs[0][1:] == ("x", "refuse")
     assert joined == [("host:1", 2, 1), ("", 0, -1)]
+
+
+def test_the_page_at_the_end(file, begun, monkeypatch, tmp_path, capsys):
+    """It is written unless it is newer than the results; what goes wrong with it is told, and no failure."""
+    written = []
+    monkeypatch.setattr(run_report, "write_report", lambda folder: written.append(folder) or folder / "report.html")
+    arguments = ["train", f"--config={file}", f"--workdir={tmp_path / 'runs'}"]
+    assert main([*arguments, "--noreport"]) == 0
+    assert not written
+    assert main(arguments) == 0
+    assert written == [tmp_path / "runs"]
+    assert f"report: {tmp_path / 'runs' / 'report.html'}" in capsys.readouterr().out
+    result = tmp_path / "runs" / "convnet" / "seed_0" / "result.json"
+    result.parent.mkdir(parents=True)
+    for file_ in (result, tmp_path / "runs" / "report.html"):
+        file_.write_text("{}")
+    assert main(arguments) == 0
+    assert len(written) == 1
+    os.utime(tmp_path / "runs" / "report.html", (0, 0))
+    monkeypatch.setattr(run_report, "write_report", lambda folder: {}["missing"])
+    assert main(arguments) == 0
+    assert "no report: 'missing'" in capsys.readouterr().out
 
 
 def test_what_to_do_on_a_change(file, begun, capsys):
