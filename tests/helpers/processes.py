@@ -11,7 +11,7 @@ from helpers.settings import QUICK, ROOT
 
 
 def command(*arguments):
-    return [sys.executable, "main.py", *arguments]
+    return [sys.executable, "main.py", "--noreport", *arguments]
 
 
 def environment(devices=1, **variables):
