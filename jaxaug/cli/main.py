@@ -21,7 +21,7 @@ from jaxaug.cli import (
     results,
     train,
 )
-from jaxaug.core.errors import Interrupted, UsageError
+from jaxaug.core.errors import Interrupted, LostProcessError, UsageError
 
 # Each module has HELP, add_arguments(parser) and run(chosen, others), others being arguments that the parser left over.
 COMMANDS = {
@@ -38,10 +38,11 @@ COMMANDS = {
     "label-errors": label_errors,
     "options": options,
 }
-MISTAKE, STOPPED = 2, 3
+MISTAKE, STOPPED, LOST = UsageError.exit_code, Interrupted.exit_code, LostProcessError.exit_code
 EXIT_CODES = (
     "exit codes: 0, done; 2, a mistake, told in one line; 3, stopped as asked by Ctrl-C or SIGTERM: a training is "
-    "saved and goes on with the same command; 1, any other error."
+    "saved and goes on with the same command; 4, another process of the run is gone, and it goes on likewise; 1, any "
+    "other error."
 )
 
 
@@ -58,9 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         COMMANDS[chosen.command].run(chosen, others)
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
-        return MISTAKE
+        return error.exit_code
     except Interrupted as stopped:
-        print(f"\n{stopped}\nThe same command goes on from there.", file=sys.stderr)
+        if str(stopped):  # of several processes one tells it
+            print(f"\n{stopped}\nThe same command goes on from there.", file=sys.stderr)
         return STOPPED
     except BrokenPipeError:  # whoever read the output has enough of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

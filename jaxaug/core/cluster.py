@@ -12,11 +12,12 @@ from typing import Any
 import jax
 from jax.experimental import multihost_utils
 
-from jaxaug.core.errors import UsageError
-from jaxaug.core.sharding import any_process
+from jaxaug.core.errors import Interrupted, LostProcessError, UsageError
+from jaxaug.core.sharding import any_process, is_main_process
 
 HEARTBEAT = 30  # seconds without a sign of life after which a process counts as lost, and all others stop
 PATIENCE = 15  # seconds that a process with an error waits for the others before it ends without them
+_AFTER_A_LOSS = 3  # for those with the same message, before process 0 takes with it what they talk through
 TORCHRUN = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK")
 # What collectives say, on CPUs by gloo, when the process at the other end is no more.
 _LOST = ("gloo", "connection closed", "connection reset", "broken pipe", "heartbeat", "unavailable:", "coordination")
@@ -122,25 +123,36 @@ def together(patience: float = PATIENCE) -> Iterator[None]:
       patience: seconds after an error until this process ends, even if the others have not.
 
     Raises:
-      UsageError: another process was lost.
+      LostProcessError: another process is gone.
     """
     try:
         yield
         any_process(False)  # what process 0 still writes takes as long as it takes
     except BaseException as error:
-        if jax.process_count() > 1:
-            end = threading.Timer(patience, os._exit, (1,))
-            end.daemon = True
-            end.start()
-        if jax.process_count() > 1 and isinstance(error, jax.errors.JaxRuntimeError) and _is_lost(error):
-            raise UsageError(
-                f"process {jax.process_index()}: another process of this run was lost or has stopped, see its own "
-                f"messages ({str(error).partition(chr(10))[0][:200]}). The same command goes on from the last "
-                "checkpoint, with any number of processes"
-            ) from None
-        raise
+        if jax.process_count() == 1:
+            raise
+        found = lost_process(error) or error
+        waits = min(patience, _AFTER_A_LOSS) if isinstance(found, LostProcessError) else patience
+        end = threading.Timer(waits, os._exit, (getattr(found, "exit_code", 1),))
+        end.daemon = True
+        end.start()
+        if isinstance(error, Interrupted) and not is_main_process():
+            raise Interrupted from None
+        if found is error:
+            raise
+        raise found from None
 
 
-def _is_lost(error: Exception) -> bool:
-    told = str(error).lower()
-    return any(word in told for word in _LOST)
+def lost_process(error: BaseException) -> LostProcessError | None:
+    """What is to be told if an error comes from a process that is gone, at the other end of a collective; else None."""
+    if isinstance(error, LostProcessError):
+        return error
+    # JAX raises it as an error of its own or as a ValueError; those of files are the file system's.
+    told, other = str(error), isinstance(error, UsageError | OSError) or not isinstance(error, Exception)
+    if jax.process_count() == 1 or other or not any(word in told.lower() for word in _LOST):
+        return None
+    return LostProcessError(
+        f"process {jax.process_index()}: another process of this run is gone or has stopped, see its own messages "
+        f"({told.partition(chr(10))[0][:200]}). The same command goes on from the last checkpoint, with any number of "
+        "processes"
+    )

@@ -21,6 +21,7 @@ from flax.traverse_util import unflatten_dict
 from orbax.checkpoint import v1 as ocp
 
 from jaxaug.core.atomic_io import write_text
+from jaxaug.core.cluster import lost_process
 from jaxaug.core.digest import digest_of_folder
 from jaxaug.core.errors import CannotGoOnError, UsageError
 from jaxaug.core.sharding import any_process, is_main_process
@@ -148,6 +149,8 @@ class Checkpointer:
         try:
             yield
         except Exception as error:  # the file system's errors, and those of tensorstore, which are of many kinds
+            if lost := lost_process(error):
+                raise lost from None
             kept, why = self.latest, str(error).partition("\n")[0][:300]
             raise UsageError(
                 f"a checkpoint could not be written in {self.directory}: {why}. Make room, or the folder writable; "

@@ -1,5 +1,6 @@
 """The command in processes of its own: run, killed, two at once."""
 
+import contextlib
 import os
 import random
 import socket
@@ -58,10 +59,13 @@ def kill_and_resume(arguments, folder, log):
     assert run(*arguments, f"--workdir={folder}").returncode == 0
 
 
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+def free_port(among=(0,)):
+    """A port that nobody listens at; 0 for any."""
+    for port in among:
+        with socket.socket() as free, contextlib.suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return free.getsockname()[1]
+    raise OSError("no port is free")
 
 
 def start(arguments, number, count, port, devices, **variables):

@@ -7,7 +7,7 @@ import jax
 import pytest
 
 from jaxaug.core import cluster
-from jaxaug.core.errors import UsageError
+from jaxaug.core.errors import Interrupted, LostProcessError, UsageError
 
 NAMES = (
     *("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID", "JAXAUG_DISTRIBUTED"),
@@ -111,7 +111,8 @@ def test_mistakes_in_variables_of_torchrun(joined, monkeypatch):
 def ended(monkeypatch):
     """An event that says that this process would have ended; there seem to be two processes."""
     event = threading.Event()
-    monkeypatch.setattr(os, "_exit", lambda code: event.set())
+    event.codes = []
+    monkeypatch.setattr(os, "_exit", lambda code: (event.codes.append(code), event.set()))
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     monkeypatch.setattr(cluster, "any_process", lambda flag: flag)
     return event
@@ -121,6 +122,15 @@ def test_a_process_with_an_error_does_not_wait_for_long(ended):
     with pytest.raises(UsageError, match="mine"), cluster.together(patience=0.0):
         raise UsageError("mine")
     assert ended.wait(10)
+    assert ended.codes == [2]
+
+
+def test_one_process_tells_that_all_have_stopped(ended, monkeypatch):
+    with pytest.raises(Interrupted, match="after step 3"), cluster.together(patience=0.0):
+        raise Interrupted("after step 3")
+    monkeypatch.setattr(cluster, "is_main_process", lambda: False)
+    with pytest.raises(Interrupted, match=r"^$"), cluster.together(patience=0.0):
+        raise Interrupted("after step 3")
 
 
 def test_all_is_well(ended):
@@ -130,13 +140,18 @@ def test_all_is_well(ended):
 
 
 @pytest.mark.parametrize(
-    ("message", "expected"),
+    ("message", "expected", "code"),
     [
-        ("INTERNAL: Gloo all-reduce failed: Connection closed by peer [::1]:5", "another process of this run was lost"),
-        ("RESOURCE_EXHAUSTED: out of memory", "^RESOURCE_EXHAUSTED"),
+        (
+            "INTERNAL: Gloo all-reduce failed: Connection closed by peer [::1]:5",
+            "another process of this run is gone",
+            4,
+        ),
+        ("RESOURCE_EXHAUSTED: out of memory", "^RESOURCE_EXHAUSTED", 1),
     ],
 )
-def test_a_lost_process_is_told_from_other_errors(ended, message, expected):
-    with pytest.raises((UsageError, jax.errors.JaxRuntimeError), match=expected), cluster.together(patience=0.0):
+def test_a_lost_process_is_told_from_other_errors(ended, message, expected, code):
+    with pytest.raises((LostProcessError, jax.errors.JaxRuntimeError), match=expected), cluster.together(patience=0.0):
         raise jax.errors.JaxRuntimeError(message)
     assert ended.wait(10)
+    assert ended.codes == [code]
