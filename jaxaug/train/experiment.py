@@ -346,14 +346,14 @@ def _check_sizes(config: ConfigDict, size: int) -> None:
     for name, least in [("seed", 0), *((name, 1) for name in (*sizes, "log_every", "eval_every", "save_every"))]:
         if config[name] < least:
             raise UsageError(f"config.{name} must be at least {least}, got {config[name]}")
-    if config.batch_size % (config.batch_norm_groups * config.accumulate):
-        raise UsageError(f"config.batch_norm_groups: {config.batch_norm_groups} groups do not divide the batch")
     least = size * config.accumulate
     if not config.batch_size % size and config.batch_size % least:
         raise UsageError(
             f"config.accumulate: {config.accumulate} micro-batches of as many rows on each of {size} devices cannot be "
             f"made of config.batch_size {config.batch_size}: let it be a multiple of {least}"
         )
+    if config.batch_size % (config.batch_norm_groups * config.accumulate):
+        raise UsageError(f"config.batch_norm_groups: {config.batch_norm_groups} groups do not divide the batch")
     if config.batch_size % size:
         raise UsageError(
             f"config.batch_size {config.batch_size} cannot be divided among {size} devices: "
