@@ -207,6 +207,7 @@ def test_a_policy_per_row():
         (lambda: make_policy([[[("Flip", 0, 1)]], [[("Flip", 0, 1)]] * 2]), "equally many layers"),
         (lambda: make_policy([[]]), "at least one"),
         (lambda: make_policy([[[("Flip", 0, 1)]]], shares=[-1]), "one number of at least 0"),
+        (lambda: make_policy([[[("Flip", 0, 1)]]], shares=[1, 1]), "one number of at least 0"),
         (lambda: presets.uniformaugment(0), "at least one"),
         (lambda: presets.trivialaugment(bins=1), "bins must be at least 2"),
         (lambda: Policy.load("nowhere.json"), "cannot read the policy"),
