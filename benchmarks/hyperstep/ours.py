@@ -29,7 +29,7 @@ CHAINS: dict[str, tuple[Any, ...]] = {
     "ours": ("learned_targets", "learned_weights"),
     "released": (
         {"name": "learned_targets", "smoothing": 0.05},
-        {"name": "learned_weights", "normalise": "none"},
+        {"name": "learned_weights", "normalize": "none"},
         {"name": "kl_divergence", "symmetric": True},
     ),
 }

@@ -188,7 +188,7 @@ def ohem(threshold: float = 0.6, least: float = 200_000) -> LossTransform:
 
 @register("loss")
 def class_weights(
-    weights: tuple[float, ...] = (), *, by: str = "median_frequency", normalise: bool = True
+    weights: tuple[float, ...] = (), *, by: str = "median_frequency", normalize: bool = True
 ) -> LossTransform:
     """Each example counts with the weight of its class: weight *= sum_k targets_k weight_k.
 
@@ -196,7 +196,7 @@ def class_weights(
       weights: K numbers, at least 0; () takes them from the training data, as `by` says.
       by: "median_frequency", the median share of a class over its own (Eigen and Fergus 2015); or "inverse_log",
         1 / log(1.02 + its share) (ENet, Paszke et al. 2016).
-      normalise: divide by the mean over the examples with a label, as PyTorch's weighted cross-entropy does.
+      normalize: divide by the mean over the examples with a label, as PyTorch's weighted cross-entropy does.
 
     Raises:
       UsageError: a negative weight or another word; at init another number of weights, or no class_counts.
@@ -218,7 +218,7 @@ def class_weights(
 
     def apply(state: jax.Array, inputs: LossInputs) -> tuple[jax.Array, LossInputs]:
         own = jnp.sum(inputs.targets * state.astype(inputs.targets.dtype), axis=-1)
-        if normalise:
+        if normalize:
             known = inputs.batch.labelled
             mean = jnp.sum(jnp.where(known, own, 0.0)) / jnp.maximum(jnp.sum(known), 1)
             own = own / jnp.where(mean > 0, mean, 1.0)

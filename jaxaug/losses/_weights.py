@@ -40,7 +40,7 @@ def focal(gamma: float = 2.0) -> LossTransform:
 
 
 @register("loss")
-def learned_weights(normalise: str = "batch") -> LossTransform:
+def learned_weights(normalize: str = "batch") -> LossTransform:
     """AutoDO's weight of every training row (Gudovskiy et al., CVPR 2021): weight *= softplus(raw) / log 2.
 
     raw is per_example["weight"], [], which a search changes; it starts at 0, where the weight is 1. Examples without a
@@ -48,15 +48,15 @@ def learned_weights(normalise: str = "batch") -> LossTransform:
     counts for both.
 
     Args:
-      normalise: "batch" divides by the mean over the examples of the batch that have a label, through which the
+      normalize: "batch" divides by the mean over the examples of the batch that have a label, through which the
         gradient flows: what would only scale all weights gets none, so that they cannot act as a learning rate; "none"
         leaves the weights (as released).
 
     Raises:
-      UsageError: another normalise.
+      UsageError: another normalize.
     """
-    if normalise not in ("batch", "none"):
-        raise UsageError(f"learned_weights: normalise must be 'batch' or 'none', got {normalise!r}")
+    if normalize not in ("batch", "none"):
+        raise UsageError(f"learned_weights: normalize must be 'batch' or 'none', got {normalize!r}")
 
     def meta(num_classes: int) -> MetaParams:
         return MetaParams(per_example={"weight": jnp.zeros(())})
@@ -65,7 +65,7 @@ def learned_weights(normalise: str = "batch") -> LossTransform:
         known = inputs.batch.labelled
         raw = learned_or_initial(inputs.batch.per_example, "weight", meta(inputs.targets.shape[-1]).per_example)
         w = jnp.where(known, learned_weight(jnp.where(known, raw, 0.0).astype(inputs.weight.dtype)), 0.0)
-        if normalise == "batch":
+        if normalize == "batch":
             mean = jnp.sum(w) / jnp.maximum(jnp.sum(known), 1)
             # Where no row has a label, or all weigh nothing, the quotient would have no finite derivative.
             w = w / jnp.where(mean > 1e-12, mean, 1.0)

@@ -111,7 +111,7 @@ def layer_norm(dtype: Any = "float32", name: str | None = None) -> nn.LayerNorm:
     return nn.LayerNorm(LAYER_NORM_EPSILON, dtype=jnp.dtype(dtype), name=name)
 
 
-def normalise(maps: jax.Array, style: Style, train: bool) -> jax.Array:
+def normalize(maps: jax.Array, style: Style, train: bool) -> jax.Array:
     """Apply the norm of a style, [B H W C] -> [B H W C]; groups have 8 channels (Wu and He, ECCV 2018)."""
     if style.norm == "batch":
         return batch_norm(train, style.dtype)(maps)
@@ -121,7 +121,7 @@ def normalise(maps: jax.Array, style: Style, train: bool) -> jax.Array:
 
 def activate(maps: jax.Array, style: Style, train: bool) -> jax.Array:
     """Apply the norm and the activation of a style, [B H W C] -> [B H W C]."""
-    return ACTIVATIONS[style.activation](normalise(maps, style, train))
+    return ACTIVATIONS[style.activation](normalize(maps, style, train))
 
 
 def dropout(maps: jax.Array, rate: float, train: bool) -> jax.Array:
@@ -158,7 +158,7 @@ def shortcut(maps: jax.Array, features: int, stride: int, style: Style, train: b
     """
     if stride == 1 and maps.shape[-1] == features:
         return maps
-    return normalise(conv(features, 1, stride, init=style.init, dtype=style.dtype)(maps), style, train)
+    return normalize(conv(features, 1, stride, init=style.init, dtype=style.dtype)(maps), style, train)
 
 
 def imagenet_stem(image: jax.Array, width: int, style: Style, train: bool, deep: bool = False) -> jax.Array:
@@ -213,7 +213,7 @@ class Bottleneck(nn.Module):
         out = dropout(out, self.dropout_rate, train)
         out = conv(self.width, 3, self.stride, groups=self.groups, dilation=self.dilation, **shared)(out)
         out = activate(out, style, train)
-        out = normalise(conv(self.features, 1, **shared)(out), style, train)
+        out = normalize(conv(self.features, 1, **shared)(out), style, train)
         out = SqueezeExcite(style.dtype)(out) if self.squeeze_excite else out
         out = out + shortcut(maps, self.features, self.stride, style, train)
         return ACTIVATIONS[style.activation](out)

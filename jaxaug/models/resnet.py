@@ -69,7 +69,7 @@ class Basic(nn.Module):
         shared = {"init": style.init, "dtype": style.dtype}
         out = layers.activate(layers.conv(self.features, 3, self.stride, **shared)(maps), style, train)
         out = layers.dropout(out, self.dropout_rate, train)
-        out = layers.normalise(layers.conv(self.features, 3, **shared)(out), style, train)
+        out = layers.normalize(layers.conv(self.features, 3, **shared)(out), style, train)
         out = layers.SqueezeExcite(style.dtype)(out) if self.squeeze_excite else out
         out = out + layers.shortcut(maps, self.features, self.stride, style, train)
         return layers.ACTIVATIONS[style.activation](out)

@@ -25,7 +25,7 @@ SHARING = {"SHA": "shared", "SEP": "per_row"}
 RELEASED: dict[str, dict[str, Any]] = {
     "affine": {"geometry": "kornia_0.4.1", "upscale": 4},
     TARGETS: {"smoothing": 0.05},
-    WEIGHTS: {"normalise": "none"},
+    WEIGHTS: {"normalize": "none"},
     "search": {
         "solver": {"name": "neumann", "steps": 5, "rate": 0.01, "scaled": False},
         "part": ("head", "kernel"),

@@ -22,7 +22,7 @@ PRESCRIBED = {
     ("loss", "label_smoothing"): {"amount": 0.1, "over": "all"},
     # Gudovskiy et al. 2021: alpha = 0.1.
     ("loss", "learned_targets"): {"smoothing": 0.1, "rank": 0},
-    ("loss", "learned_weights"): {"normalise": "batch"},
+    ("loss", "learned_weights"): {"normalize": "batch"},
     # Zhang et al. 2021: alpha = 0.5.
     ("loss", "online_label_smoothing"): {"hard": 0.5},
     # Liu et al. 2023: k = 2, certain where all is seen, never below chance.

@@ -24,8 +24,8 @@ def after(transform, inputs, own=None, shared=None):
     return transform.apply(transform.init(inputs.logits.shape[-1], inputs.output.features.shape[-1]), inputs)[1]
 
 
-@pytest.mark.parametrize("normalise", ["batch", "none"])
-def test_weights(normalise):
+@pytest.mark.parametrize("normalize", ["batch", "none"])
+def test_weights(normalize):
     """softplus(raw) / log 2; a common scale of all weights gets no gradient under "batch", and does under "none"."""
     inputs = random_case()[0]
     raw = np.linspace(-3.0, 2.0, 6)
@@ -35,15 +35,15 @@ def test_weights(normalise):
     @jax.jit
     @functools.partial(jax.grad, has_aux=True)
     def weighted(raw):
-        result = after(learned_weights(normalise), inputs, {"weight": raw})
+        result = after(learned_weights(normalize), inputs, {"weight": raw})
         return losses.mean_loss(result), result.weight
 
     gradient, weight = weighted(raw)
-    np.testing.assert_allclose(weight, w / w.mean() if normalise == "batch" else w, rtol=1e-6)
+    np.testing.assert_allclose(weight, w / w.mean() if normalize == "batch" else w, rtol=1e-6)
     # raw moves by this where every w grows by the same factor.
     direction = w * np.log(2) * (1 + np.exp(-raw))
     assert abs(gradient).max() > 0.01
-    assert (abs(np.vdot(gradient, direction)) < 1e-6) == (normalise == "batch")
+    assert (abs(np.vdot(gradient, direction)) < 1e-6) == (normalize == "batch")
 
 
 def test_weights_that_all_vanish():

@@ -154,7 +154,7 @@ def test_gradient(name):
 
 def test_last_layer_in_closed_form():
     """A weight's gradient is the product of the row's last-layer gradient with the solver, times its derivative."""
-    case = Case(config_of(({"name": "learned_weights", "normalise": "none"},)), ("head", "kernel"))
+    case = Case(config_of(({"name": "learned_weights", "normalize": "none"},)), ("head", "kernel"))
     own, _, _ = case.by_step(ihvp.identity(), False)
     state = case.state
 

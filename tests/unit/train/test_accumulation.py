@@ -21,7 +21,7 @@ ROWS, CLASSES, STEPS = 24, 3, 3
 CHAIN = (
     {"name": "soft_targets", "power": 2.0},
     "mixed_targets",
-    {"name": "learned_weights", "normalise": "batch"},
+    {"name": "learned_weights", "normalize": "batch"},
     {"name": "isda", "schedule": "constant", "covariance": "full"},
 )
 

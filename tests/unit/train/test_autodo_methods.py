@@ -49,7 +49,7 @@ def test_compat_is_the_released_code():
     assert config.search.solver.to_dict() == {"name": "neumann", "steps": 5, "rate": 0.01, "scaled": False}
     targets, weights, divergence = config.loss
     assert (targets["name"], targets["smoothing"]) == ("learned_targets", 0.05)
-    assert (weights["name"], weights["normalise"]) == ("learned_weights", "none")
+    assert (weights["name"], weights["normalize"]) == ("learned_weights", "none")
     assert (divergence["name"], divergence["symmetric"]) == ("kl_divergence", True)
     affine = config.augment.after[-1]
     assert (affine["name"], affine["geometry"], affine["upscale"]) == ("affine", "kornia_0.4.1", 4)
