@@ -41,15 +41,15 @@ def direct_loss(kind, strength):
         rows = fixed[:, None, :] * one_hot[:, :, None]
         batch_count = one_hot.sum(0)
         batch_mean = rows.sum(0) / jnp.maximum(batch_count, 1)[:, None]
-        centred = (fixed[:, None, :] - batch_mean[None]) * one_hot[:, :, None]
+        centered = (fixed[:, None, :] - batch_mean[None]) * one_hot[:, :, None]
         w = batch_count / jnp.maximum(batch_count + count, 1)
         drift = mean - batch_mean
         divisor = jnp.maximum(batch_count, 1)
         if kind == "full":
-            v = jnp.einsum("nka,nkb->kab", centred, centred) / divisor[:, None, None]
+            v = jnp.einsum("nka,nkb->kab", centered, centered) / divisor[:, None, None]
             outer, w_ = drift[:, :, None] * drift[:, None, :], w[:, None, None]
         else:
-            v, outer, w_ = (centred**2).sum(0) / divisor[:, None], drift**2, w[:, None]
+            v, outer, w_ = (centered**2).sum(0) / divisor[:, None], drift**2, w[:, None]
         covariance = (1 - w_) * covariance + w_ * v + w_ * (1 - w_) * outer
         mean = (1 - w[:, None]) * mean + w[:, None] * batch_mean
         difference = weight[None] - weight[labels][:, None]

@@ -54,7 +54,7 @@ def mixup(alpha: float = 1.0, per: str = "batch", probability: float = 1.0, clos
 def cutmix(alpha: float = 1.0, per: str = "batch", probability: float = 1.0, closing: float = 0.0) -> BatchTransform:
     """Paste a box of the image before into each image; mix is the share that stays (Yun et al. 2019, equation 2).
 
-    The box has the image's sides times sqrt(1 - lambda), rounded down, lambda from Beta(alpha, alpha); its centre is
+    The box has the image's sides times sqrt(1 - lambda), rounded down, lambda from Beta(alpha, alpha); its center is
     uniform over the pixels, and what falls outside is cut off.
 
     Args:
@@ -74,13 +74,13 @@ def cutmix(alpha: float = 1.0, per: str = "batch", probability: float = 1.0, clo
         count, height, width = batch.image.shape[:3]
         side = jnp.sqrt(1.0 - _draw_mix(mix_key, batch, progress, alpha, per, probability, closing))
 
-        def centre(key: jax.Array, size: int) -> jax.Array:
+        def center(key: jax.Array, size: int) -> jax.Array:
             return jnp.broadcast_to(jax.random.randint(key, _draws(per, count), 0, size), (count,))
 
         pasted = batched.boxes(
             (height, width),
-            centre(row_key, height),
-            centre(column_key, width),
+            center(row_key, height),
+            center(column_key, width),
             (height * side).astype(jnp.int32),
             (width * side).astype(jnp.int32),
         )

@@ -81,9 +81,9 @@ def update_statistics(
 
     batch_mean, old_mean = mean_of(features), statistics.mean[classes]
     drift = batch_mean - old_mean
-    # Two passes (centre, then square) because E[x^2] - E[x]^2 cancels in float32.
-    centred = features - batch_mean[jnp.minimum(group, size - 1)]
-    variance = mean_of(centred**2)
+    # Two passes (center, then square) because E[x^2] - E[x]^2 cancels in float32.
+    centered = features - batch_mean[jnp.minimum(group, size - 1)]
+    variance = mean_of(centered**2)
     good = (rows > 0) & jnp.all(jnp.isfinite(variance + drift**2), axis=-1)
     rows = jnp.where(good, rows, 0.0)
     variance, drift = (jnp.where(good[:, None], x, 0.0) for x in (variance, drift))
@@ -91,9 +91,9 @@ def update_statistics(
     new = (rows / jnp.maximum(rows + before[classes], 1.0))[:, None]
     if statistics.covariance.ndim == 3 and target().devices > 1 and len(labels) >= ROWS_PER_CLASS * num_classes:
         place = jnp.argsort(classes)  # of each class among the groups, which are all classes here
-        covariance = _by_sums(statistics.covariance, centred, labels, rows[place], new[place], drift[place])
+        covariance = _by_sums(statistics.covariance, centered, labels, rows[place], new[place], drift[place])
     elif statistics.covariance.ndim == 3:
-        covariance = _full(statistics.covariance, centred, _Groups(group, classes, rows, new, drift))
+        covariance = _full(statistics.covariance, centered, _Groups(group, classes, rows, new, drift))
     else:
         old = statistics.covariance[classes]
         mixed = (1.0 - new) * old + new * variance + new * (1.0 - new) * drift**2
@@ -131,16 +131,16 @@ class _Groups(NamedTuple):
     drift: jax.Array
 
 
-def _full(covariance: jax.Array, centred: jax.Array, groups: _Groups) -> jax.Array:
-    """Rank-(n + 1) update of the covariance [K D D] of each class of the batch, in place; centred [B D].
+def _full(covariance: jax.Array, centered: jax.Array, groups: _Groups) -> jax.Array:
+    """Rank-(n + 1) update of the covariance [K D D] of each class of the batch, in place; centered [B D].
 
     It costs 2 B D^2 operations and one pass over the matrices of those classes, whatever K is.
     """
     group, classes, rows, new, drift = groups
-    depth = centred.shape[1]
+    depth = centered.shape[1]
     tile = _tile(depth)
     # The padding lets the last block of the last class read past the end.
-    ordered = jnp.pad(centred[jnp.argsort(group)], ((0, ROWS_PER_BLOCK), (0, 0)))
+    ordered = jnp.pad(centered[jnp.argsort(group)], ((0, ROWS_PER_BLOCK), (0, 0)))
     starts = jnp.searchsorted(jnp.sort(group), jnp.arange(len(rows)))
     sizes = rows.astype(jnp.int32)
     wanted = jnp.argsort(sizes == 0, stable=True)
@@ -177,7 +177,7 @@ def _full(covariance: jax.Array, centred: jax.Array, groups: _Groups) -> jax.Arr
 
 
 def _by_sums(
-    covariance: jax.Array, centred: jax.Array, labels: jax.Array, rows: jax.Array, new: jax.Array, drift: jax.Array
+    covariance: jax.Array, centered: jax.Array, labels: jax.Array, rows: jax.Array, new: jax.Array, drift: jax.Array
 ) -> jax.Array:
     """`_full` for a batch that is spread over devices, which then exchange K D^2 numbers, however many rows there are.
 
@@ -185,8 +185,8 @@ def _by_sums(
     """
     own = (labels == jnp.arange(len(rows))[:, None]) & (rows > 0)[:, None]
     # Selected on both sides, because what is not finite would not vanish in a product.
-    left = jnp.where(own[:, :, None], centred, 0.0)
-    right = jnp.where(jnp.any(own, axis=0)[:, None], centred, 0.0)
+    left = jnp.where(own[:, :, None], centered, 0.0)
+    right = jnp.where(jnp.any(own, axis=0)[:, None], centered, 0.0)
     sums = jnp.einsum("kbd,be->kde", left, right, precision=jax.lax.Precision.HIGHEST)
     w, n = new[:, :, None], jnp.maximum(rows, 1.0)[:, None, None]
     moved = drift[:, :, None] * drift[:, None, :]

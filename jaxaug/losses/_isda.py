@@ -153,14 +153,14 @@ def augmented_logits(
     strength, given = jnp.asarray(strength, dtype), jax.lax.stop_gradient(statistics.covariance).astype(dtype)
     # sigma2 does not change when every w_j moves by the same vector. Taking out the mean keeps the expanded
     # square exact in float32 when the rows are close together or share an offset.
-    centre = jax.lax.stop_gradient(jnp.mean(out.kernel, axis=1))
-    weights = out.kernel - centre[:, None]
+    center = jax.lax.stop_gradient(jnp.mean(out.kernel, axis=1))
+    weights = out.kernel - center[:, None]
     if given.ndim == 2 and columns > rows:
         scale, cross, constant = _diagonal_factors(given, weights, labels, strength * known[:, None], soft)
         second = 0.5 * (_matmul(scale, weights**2) + constant)
         if out.bias is None:
             return inputs.logits - _matmul(cross, weights) + second
-        logits = _fused(out, weights, centre, cross, second)
+        logits = _fused(out, weights, center, cross, second)
         # The fused form starts from the features; it must not undo a transform that came before it.
         return logits if inputs.logits is out.logits else logits + (inputs.logits - out.logits)
     if given.ndim == 2:
@@ -203,13 +203,13 @@ def _diagonal_factors(
     return scale, cross, constant
 
 
-def _fused(out: ModelOutput, weights: jax.Array, centre: jax.Array, cross: jax.Array, second: jax.Array) -> jax.Array:
+def _fused(out: ModelOutput, weights: jax.Array, center: jax.Array, cross: jax.Array, second: jax.Array) -> jax.Array:
     """The augmented logits [B K] as (f - s w_y) W^T + 1/2 s (W * W)^T: the logits cost no product of their own.
 
-    weights [D K] are the kernel less centre [D]; cross [B D] and second [B K] are the factors of the expanded square.
+    weights [D K] are the kernel less center [D]; cross [B D] and second [B K] are the factors of the expanded square.
     """
     first = _matmul(out.features - cross, weights)
-    return first + second + _matmul(out.features, centre)[:, None] + out.bias
+    return first + second + _matmul(out.features, center)[:, None] + out.bias
 
 
 def _full_table(

@@ -66,13 +66,13 @@ def test_cutmix(per, dtype):
 
 
 def test_cutmix_box():
-    """lambda is 0.5 for a very large alpha: a box of 7 x 5 of 10 x 8 pixels, centred anywhere, cut off outside."""
+    """lambda is 0.5 for a very large alpha: a box of 7 x 5 of 10 x 8 pixels, centered anywhere, cut off outside."""
     after = cutmix(alpha=1e6, per="example")(jax.random.key(0), batch_of(), {}, EARLY)
     pasted = np.asarray(after.image)[..., 0] != np.arange(ROWS)[:, None, None]
     heights, widths = pasted.any(axis=2).sum(1), pasted.any(axis=1).sum(1)
     assert (heights.min(), heights.max(), widths.min(), widths.max()) == (4, 7, 3, 5)
-    centre = (pasted * np.arange(10)[None, :, None]).sum((1, 2)) / pasted.sum((1, 2))
-    assert abs(centre.mean() - 4.5) < 0.5
+    center = (pasted * np.arange(10)[None, :, None]).sum((1, 2)) / pasted.sum((1, 2))
+    assert abs(center.mean() - 4.5) < 0.5
 
 
 @pytest.mark.parametrize("part", [mixup, cutmix])

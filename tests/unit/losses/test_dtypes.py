@@ -48,8 +48,8 @@ def shift(features, kernel, labels, diagonal):
     """1/2 lambda (w_j - w_y)^T Sigma_y (w_j - w_y), Sigma of the batch alone."""
     rows = []
     for y in labels:
-        centred = features[labels == y] - features[labels == y].mean(0)
-        sigma = centred.T @ centred / len(centred)
+        centered = features[labels == y] - features[labels == y].mean(0)
+        sigma = centered.T @ centered / len(centered)
         sigma = np.diag(np.diag(sigma)) if diagonal else sigma
         difference = kernel.T - kernel.T[y]
         rows.append(0.5 * (0.5 * PROGRESS) * ((difference @ sigma) * difference).sum(1))

@@ -100,12 +100,12 @@ def test_neutral_values_change_nothing(scheduler, border):
     np.testing.assert_array_equal(found.label, label)
 
 
-def test_the_centre_stays():
+def test_the_center_stays():
     """Under factors that differ, and a turn, on an image that is not square; factors near 0 give no singular map."""
     names, values = [["ScaleX", "ScaleY", "Rotate", "Identity"]] * 2, [[1.4, 0.7, 25, 0], [-3.0, 0.0, 25, 0]]
     place = jax.jit(jax.vmap(lambda one: composed(settings(), one, (1, HEIGHT, WIDTH))))(drawn(names, values))
-    place, centre = tuple(np.asarray(c) for c in place), ((WIDTH - 1) / 2, (HEIGHT - 1) / 2)
-    for found, wanted in zip(float32.source(place, *centre), centre, strict=True):
+    place, center = tuple(np.asarray(c) for c in place), ((WIDTH - 1) / 2, (HEIGHT - 1) / 2)
+    for found, wanted in zip(float32.source(place, *center), center, strict=True):
         np.testing.assert_allclose(found, wanted, atol=1e-5)
     np.testing.assert_allclose(float32.area(place), [1 / (1.4 * 0.7), 100], rtol=1e-4)
 
