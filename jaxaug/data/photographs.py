@@ -16,6 +16,7 @@ from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import pick
 from jaxaug.data.storage.file_table import FileTable
 from jaxaug.data.storage.image_reader import COLOR, open_image
+from jaxaug.data.storage.record_table import RecordTable
 
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 BROKEN = ("skip", "refuse")
@@ -130,13 +131,13 @@ class Photographs:
       UsageError: another word; and, when reading, a file that is refused, or more that cannot be read than a set has.
     """
 
-    def __init__(self, files: FileTable, cut: Cut, broken: str = "skip", upright: bool = False):
+    def __init__(self, files: FileTable | RecordTable, cut: Cut, broken: str = "skip", upright: bool = False):
         pick("broken", broken, dict.fromkeys(BROKEN))
         self.files, self.cut, self._broken, self.upright = files, cut, broken, upright
         self.image_shape = (cut.size, cut.size, 3)
         self._unreadable: set[int] = set()
 
-    def like(self, files: FileTable, cut: Cut) -> Photographs:
+    def like(self, files: FileTable | RecordTable, cut: Cut) -> Photographs:
         """Other files read in the same way."""
         return Photographs(files, cut, self._broken, self.upright)
 

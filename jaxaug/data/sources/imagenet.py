@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,12 +14,16 @@ from jaxaug.data.lazy_images import LazyImages
 from jaxaug.data.photographs import Cut, Photographs
 from jaxaug.data.sources.folder import STATISTICS
 from jaxaug.data.splits import check_sources
-from jaxaug.data.storage.file_table import TAR, Member, find_members, labels_of, table_of
+from jaxaug.data.storage import tfds
+from jaxaug.data.storage.file_table import TAR, FileTable, find_members, labels_of, table_of
 from jaxaug.data.storage.paths import find_places
+from jaxaug.data.storage.record_table import RecordTable, read_split
 
 MEAN, STD = STATISTICS["imagenet"]
 TRAIN = ("train", "ILSVRC2012_img_train")
 TEST = ("val", "validation", "test", "ILSVRC2012_img_val")
+PREPARED = "imagenet2012"  # its name in tensorflow-datasets, whose test rows have no labels
+TEST_SPLITS = ("validation", "test")
 
 
 @register("data")
@@ -47,11 +52,13 @@ def imagenet(
 
     The classes are those of train, sorted. The photographs of val are the test rows, as papers report them; validation
     rows are cut off train. Each split may be a folder with a folder or an uncompressed .tar for each class, or one .tar
-    of these. A test folder whose classes are numbers, as ImageNet-V2's, has them by number. Any of Pillow's formats is
-    read; gray, CMYK and palettes become RGB.
+    of these. Or the path is that of photographs which tensorflow-datasets has prepared in array_record format: their
+    labels are read once and kept, and rows have the numbers that they have in folders. A test folder whose classes are
+    numbers, as ImageNet-V2's, has them by number. Any of Pillow's formats is read; gray, CMYK and palettes become RGB.
 
     Args:
-      path: the folder; by default `imagenet` in the folder of data sets.
+      path: the folder; by default `imagenet` in the folder of data sets, or there `imagenet2012` as
+        tensorflow-datasets has prepared it.
       size: side of the images.
       resize: the shorter side before the middle is cut out for evaluation; 0 for 8/7 of the size, 256 for 224.
       crop: for training, "random_resized", or "center" for what is evaluated.
@@ -70,28 +77,69 @@ def imagenet(
       UsageError: a folder is missing or empty, a class is not in train, or an option is out of range.
     """
     cut = Cut(size, resize or round(size * 256 / 224), crop, scale, ratio, interpolation)
-    root, train_place, test_place = _places(path, test, directory)
-    check_sources(f"imagenet: {root}", validation_size, validation=False, test=test_place is not None)
-    members = find_members(train_place, root)
-    names = tuple(sorted({one.class_name for one in members}))
+    found = _prepared(path, test, directory) or _in_files(path, test, directory)
+    check_sources(f"imagenet: {found.root}", validation_size, validation=False, test=found.test is not None)
 
-    def rows(members: list[Member], root: pathlib.Path) -> tuple[LazyImages, np.ndarray]:
-        photographs = Photographs(table_of(members, root), cut, broken, upright)
-        return LazyImages(photographs, np.arange(len(members)), threads), labels_of(members, names, str(root))
+    def rows(files: FileTable | RecordTable, label: np.ndarray) -> tuple[LazyImages, np.ndarray]:
+        return LazyImages(Photographs(files, cut, broken, upright), np.arange(len(label)), threads), label
 
     return assemble(
         "imagenet",
-        rows(members, root),
-        None if test_place is None else rows(find_members(test_place, test_place.parent), test_place.parent),
-        num_classes=len(names),
-        class_names=names,
+        rows(*found.train),
+        None if found.test is None else rows(*found.test),
+        num_classes=len(found.names),
+        class_names=found.names,
         mean=MEAN,
         std=STD,
         statistics_source="ImageNet's usual recipes",
         validation_size=validation_size,
         seed=seed,
-        files=tuple(f"{one.archive}/{one.name}".lstrip("/") for one in members),
+        files=found.files,
     )
+
+
+class _Found(NamedTuple):
+    """The photographs there are. train, test: (files, labels). files: what each training row is called."""
+
+    root: pathlib.Path
+    names: tuple[str, ...]
+    files: tuple[str, ...]
+    train: tuple[FileTable | RecordTable, np.ndarray]
+    test: tuple[FileTable | RecordTable, np.ndarray] | None
+
+
+def _prepared(path: str, test: str, directory: str) -> _Found | None:
+    """What tensorflow-datasets has prepared: at the path, or if there is none in its folder; None where nothing is."""
+    places = find_places(directory)
+    if not path and _place(places.archives / "imagenet", TRAIN) is not None:
+        return None
+    folder = pathlib.Path(path).expanduser().absolute() if path else places.prepared / PREPARED
+    version = folder if (folder / tfds.INFO).exists() else tfds.find(folder)[0]
+    if version is None:
+        return None
+    keep = places.archives / "imagenet"
+    train, label, names = read_split(version, ("train",), keep)
+    test_rows: tuple[FileTable | RecordTable, np.ndarray]
+    if test:
+        test_rows = _rows_in(_test_place(test), pathlib.Path(test).expanduser().absolute().parent, names)
+    else:
+        test_rows = read_split(version, TEST_SPLITS, keep)[:2]
+    return _Found(version, names, tuple(f"train/{name}" for name in train.names), (train, label), test_rows)
+
+
+def _in_files(path: str, test: str, directory: str) -> _Found:
+    """The files and archives of a folder."""
+    root, train_place, test_place = _places(path, test, directory)
+    members = find_members(train_place, root)
+    names = tuple(sorted({one.class_name for one in members}))
+    train = table_of(members, root), labels_of(members, names, str(root))
+    test_rows = None if test_place is None else _rows_in(test_place, test_place.parent, names)
+    return _Found(root, names, tuple(f"{one.archive}/{one.name}".lstrip("/") for one in members), train, test_rows)
+
+
+def _rows_in(place: pathlib.Path, root: pathlib.Path, names: tuple[str, ...]) -> tuple[FileTable, np.ndarray]:
+    members = find_members(place, root)
+    return table_of(members, root), labels_of(members, names, str(root))
 
 
 def _places(path: str, test: str, directory: str) -> tuple[pathlib.Path, pathlib.Path, pathlib.Path | None]:
@@ -105,10 +153,14 @@ def _places(path: str, test: str, directory: str) -> tuple[pathlib.Path, pathlib
         )
     if not test:
         return root, train_place, _place(root, TEST)
-    test_place = pathlib.Path(test).expanduser().absolute()
-    if not test_place.exists():
+    return root, train_place, _test_place(test)
+
+
+def _test_place(test: str) -> pathlib.Path:
+    place = pathlib.Path(test).expanduser().absolute()
+    if not place.exists():
         raise UsageError(f"imagenet: test={test} does not exist")
-    return root, train_place, test_place
+    return place
 
 
 def _place(root: pathlib.Path, names: tuple[str, ...]) -> pathlib.Path | None:

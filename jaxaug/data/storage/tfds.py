@@ -10,6 +10,7 @@ from jaxaug.core.errors import UsageError
 
 # Reading by batches is 3.5 x faster than row by row (1500 to 430 images/s, measured on 28x28 PNG).
 _BATCH = 1024
+INFO = "dataset_info.json"
 
 
 def find(folder: pathlib.Path) -> tuple[pathlib.Path | None, list[pathlib.Path]]:
@@ -21,7 +22,7 @@ def find(folder: pathlib.Path) -> tuple[pathlib.Path | None, list[pathlib.Path]]
     Returns:
       (the newest version that can be read or None, the versions that are in another file format).
     """
-    versions = [path.parent for path in folder.glob("*.*.*/dataset_info.json") if _version(path.parent)]
+    versions = [path.parent for path in folder.glob(f"*.*.*/{INFO}") if _version(path.parent)]
     versions.sort(key=_version, reverse=True)
     readable = [path for path in versions if any(path.glob("*.array_record*"))]
     return (readable[0] if readable else None), [path for path in versions if path not in readable]
@@ -33,7 +34,7 @@ def _version(path: pathlib.Path) -> tuple[int, ...]:
 
 def checksum(folder: pathlib.Path, splits: tuple[str, ...]) -> str:
     """A sha256 over the splits, the description and the record files' names, sizes and times."""
-    digest = hashlib.sha256(repr(splits).encode() + (folder / "dataset_info.json").read_bytes())
+    digest = hashlib.sha256(repr(splits).encode() + (folder / INFO).read_bytes())
     for path in sorted(folder.glob("*.array_record*")):
         digest.update(f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}\n".encode())
     return digest.hexdigest()
