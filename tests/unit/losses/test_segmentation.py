@@ -138,6 +138,19 @@ def test_class_weights():
         losses.class_weights((1.0, 2.0)).init(3)
 
 
+def test_soft_targets_are_softened_pixel_by_pixel():
+    """By what of a pixel is seen, as `soft_crop` and cutouts with `soften` leave it; void pixels stay 0."""
+    rng = np.random.default_rng(0)
+    label, seen = rng.integers(-1, 3, (2, 4, 5)), rng.integers(0, 3, (2, 4, 5)) / 2
+    batch = batch_of(label).replace(visibility=jnp.asarray(seen, jnp.float32))
+    output = output_of(jnp.zeros((2, 4, 5, 6)), jnp.zeros((6, 3)), jnp.zeros(3))
+    inputs = TASK.loss_inputs(output, batch, {}, Progress(jnp.asarray(0.5), jnp.asarray(0.5)))
+    loss = losses.soft_targets(1.0, weight="none")
+    found = np.asarray(loss.apply(loss.init(3, 6), inputs)[1].targets).reshape(2, 4, 5, 3)
+    own = np.take_along_axis(found, np.maximum(label, 0)[..., None], axis=-1)[..., 0]
+    np.testing.assert_allclose(own, np.where(label < 0, 0.0, 1 / 3 + 2 / 3 * seen), rtol=1e-6)
+
+
 def test_lovasz_is_one_minus_iou_of_sure_predictions():
     """For probabilities 0 and 1 the surrogate is exact: the mean of 1 - IoU over the classes that are there."""
     inputs = pixels()
