@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 from helpers.browser import chromium, layout_of, opened
+from helpers.weighted_run import train_weights
 from PIL import Image
 
 from jaxaug import data, label_errors
+from jaxaug.analysis.run_report import write_report
 from jaxaug.label_errors.listing import PAGE, write_listing
 from jaxaug.label_errors.reading import read_rows
 
@@ -90,3 +92,29 @@ def test_label_errors_are_marked_and_trained_on(browser, photographs, tmp_path):
     )
     assert {key for key in before if key not in after} == {left_out} & set(before)
     assert {key for key in after if after[key] != before[key]} == {"bat/1.png"} & set(before)
+
+
+@pytest.mark.parametrize("width", [1200, 400])
+def test_a_report_is_seen(browser, width, report):
+    """Every picture shows, nothing is wider than the window, links lead to their headings, folded parts open."""
+    with opened(browser, report, width) as page:
+        assert layout_of(page) == {"lost": [], "wider": 0}
+        page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+        assert layout_of(page)["wider"] == 0
+        links = page.eval_on_selector_all("nav a", "found => found.map((one) => [one.textContent, one.hash.slice(1)])")
+        assert [text for text, _ in links] == page.eval_on_selector_all(
+            "h2", "all => all.map((one) => one.textContent)"
+        )
+        text, anchor = links[-1]
+        page.click(f"nav a >> text={text}")
+        assert page.evaluate(f"document.getElementById('{anchor}').getBoundingClientRect().top < innerHeight")
+        sizes = page.eval_on_selector_all(".card img", "all => all.map((one) => [one.clientWidth, one.clientHeight])")
+        assert len(sizes) >= 12
+        assert all(wide > 100 and high > 100 for wide, high in sizes)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory, browser):
+    folder = tmp_path_factory.mktemp("run")
+    train_weights(folder)
+    return write_report(folder)
