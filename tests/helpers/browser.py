@@ -1,4 +1,4 @@
-"""Headless Chromium for pages that are opened as files: `apt-get install chromium`, `pip install playwright`."""
+"""Headless Chromium for pages that are opened as files: `apt-get install chromium`, or `playwright install chromium`."""
 
 import contextlib
 import shutil
@@ -11,7 +11,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 @contextlib.contextmanager
 def chromium():
     """A browser of playwright's; the test is skipped, with the reason, where there is none."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install -e '.[browser]'")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install -e '.[test]'")
     found = next(filter(None, map(shutil.which, NAMES)), None)
     with sync_api.sync_playwright() as playwright:
         try:
