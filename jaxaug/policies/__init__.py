@@ -27,7 +27,7 @@ from jaxaug.policies.presets import (
 )
 from jaxaug.policies.presets import list_presets as list
 from jaxaug.policies.search_space import make_search_space
-from jaxaug.policies.summary import policy_figures, policy_summary
+from jaxaug.policies.summary import policy_statistics, policy_summary
 
 __all__ = [
     "Policy",
@@ -47,7 +47,7 @@ __all__ = [
     "load",
     "make_policy",
     "make_search_space",
-    "policy_figures",
+    "policy_statistics",
     "policy_summary",
     "randaugment",
     "sample_numpy",

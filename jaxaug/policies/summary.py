@@ -26,7 +26,7 @@ def entropy(probability: np.ndarray) -> float:
     return float(-np.sum(probability * np.log(np.maximum(probability, 1e-300))))
 
 
-def policy_figures(policy: Policy) -> dict[str, Any]:
+def policy_statistics(policy: Policy) -> dict[str, Any]:
     """A policy with one sub-policy in numbers.
 
     Args:
@@ -39,7 +39,7 @@ def policy_figures(policy: Policy) -> dict[str, Any]:
     Raises:
       UsageError: a policy with several sub-policies.
     """
-    check_policy("policy_figures", policy)
+    check_policy("policy_statistics", policy)
     if policy.op.shape[0] != 1:
         raise UsageError(f"only a policy with one sub-policy can be told layer by layer, this one has {len(policy.op)}")
     layers: list[dict[str, Any]] = []
@@ -65,7 +65,7 @@ def policy_summary(policy: Policy, records: Sequence[Mapping[str, Any]], title: 
     Raises:
       UsageError: a policy with several sub-policies.
     """
-    told = policy_figures(policy)
+    told = policy_statistics(policy)
     seconds, updates = sum(record["seconds"] for record in records), records[-1]["step"] if records else 0
     lines = [
         f"# The policy of {title}",

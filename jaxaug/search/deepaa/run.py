@@ -19,7 +19,7 @@ from jaxaug.core.errors import Interrupted, UsageError
 from jaxaug.core.random import DeviceStream
 from jaxaug.core.sharding import is_main_process, replicated
 from jaxaug.data.loader import Loader
-from jaxaug.policies.summary import branch_name, entropy, policy_figures, policy_summary
+from jaxaug.policies.summary import branch_name, entropy, policy_statistics, policy_summary
 from jaxaug.runs.checkpoint import Checkpointer
 from jaxaug.runs.history import read_history
 from jaxaug.runs.workdir import POLICY
@@ -51,7 +51,7 @@ def search_policy(search: DeepAASearch, run: SearchRun) -> dict[str, Any]:
         plot_policy(policy, run.path / FIGURE)
         write_text(run.path / SUMMARY, policy_summary(policy, records, run.title))
         print(f"policy: {run.path / POLICY}, {FIGURE}, {SUMMARY}")
-    return {"policy": policy_figures(policy), "policy_seconds": sum(record["seconds"] for record in records)}
+    return {"policy": policy_statistics(policy), "policy_seconds": sum(record["seconds"] for record in records)}
 
 
 class _Search:

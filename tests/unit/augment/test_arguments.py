@@ -103,7 +103,7 @@ def test_progress_outside(wrong):
     [
         (augment.Transform, "Transform"),
         (policies.initial_offsets, "initial_offsets"),
-        (policies.policy_figures, "policy_figures"),
+        (policies.policy_statistics, "policy_statistics"),
         (lambda policy: policies.learned_policy(policy, {}), "learned_policy"),
         (lambda policy: policies.apply_numpy(policy, np.random.default_rng(0), IMAGES[0]), "sample_numpy"),
     ],
