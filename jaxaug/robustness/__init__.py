@@ -1,4 +1,4 @@
-"""Test-time protocols: what is done to test images, at which levels, and the figure that sums them up.
+"""Test-time protocols: what is done to test images, at which levels, and the metric that sums them up.
 
 `create(("occlusion", {"name": "translation", "reaches": (0.0, 0.25)}), data)` gives {name: Protocol}. A protocol of
 one's own is a function `(data, **options) -> Protocol` under `register("robustness")`. Exact definitions of those here:
