@@ -80,7 +80,7 @@ def cityscapes(
     """
     root = (pathlib.Path(path).expanduser() if path else find_places(directory).archives / "cityscapes").absolute()
     pick("test", test, {"val": 0, "test": 0})
-    mean, std = pick("statistics", statistics, KNOWN)
+    normalisation = dict(zip(("mean", "std"), pick("statistics", statistics, KNOWN), strict=True))
     if not (root / "leftImg8bit" / "train").is_dir():
         raise UsageError(
             f"cityscapes: there is no folder leftImg8bit/train in {root}: set path to the folder into which "
@@ -101,8 +101,7 @@ def cityscapes(
         validation_size=validation_size,
         seed=seed,
         files=[pair.image.relative_to(root).as_posix() for s in pairs if s != "test" for pair in pairs[s]],
-        mean=mean,
-        std=std,
+        **normalisation,
         statistics_source=statistics,
     )
 

@@ -20,6 +20,7 @@ CLASS_NAMES = (
     "dining table", "dog", "horse", "motorbike", "person", "potted plant", "sheep", "sofa", "train", "tv monitor",
 )  # fmt: skip
 VOID = 255  # the borders of objects
+NORMALISATION = {**dict(zip(("mean", "std"), STATISTICS["imagenet"], strict=True)), "statistics_source": "imagenet"}
 
 
 @register("data")
@@ -77,7 +78,6 @@ def voc(
             "test to '' and validation_size"
         )
     layout = layout_of("voc", pairs["train"][0], size, fit, Classes({i: i for i in range(21)} | {VOID: -1}))
-    mean, std = STATISTICS["imagenet"]
     return dataset_of(
         "voc",
         rows_of("voc", pairs, root, layout, cache=cache, lazy=lazy, threads=threads, directory=directory),
@@ -85,9 +85,7 @@ def voc(
         validation_size=validation_size,
         seed=seed,
         files=[pair.image.relative_to(root).as_posix() for pair in pairs["train"]],
-        mean=mean,
-        std=std,
-        statistics_source="imagenet",
+        **NORMALISATION,
     )
 
 
