@@ -42,6 +42,14 @@ NESTED: dict[tuple[str, str], tuple[str, Callable[..., Any] | None]] = {
 }
 # Options that are sequences of slots: (family of the component, option) -> family of the slots.
 NESTED_SEQUENCES = {("loss", "loss"): "loss"}
+AUGMENT = {
+    "train": (),  # slots of transforms, in order, on the 0..255 scale
+    "after": (),  # slots of transforms after normalisation
+    "strong": (),  # slots that follow `train` in the strong views of a task that asks for them
+    "size": 0,  # side of the square cut from the middle, after `train` and in evaluations; 0: all
+    "views": 1,  # independently augmented copies of each batch that a step sees together
+    "views_apart": False,  # BatchNorm takes its statistics of each view alone
+}
 INIT_FROM = {
     "path": "",  # of a run, of one of its checkpoints, or of a file by `jaxaug convert`; "": random weights
     "weights": "last",  # of a run: "last", "best" on validation, or "averaged"
@@ -76,14 +84,7 @@ def default_config() -> ConfigDict:
             "mesh": {"data": -1, "fsdp": 1},  # devices along each axis; -1: what is left; large arrays lie along `fsdp`
             "sharding": (),  # (regular expression for paths in the state, "fsdp" or an axis for each dimension), ...
             "place": "device",  # where images are kept; "host" sends each batch: for sets larger than a device's memory
-            "augment": {
-                "train": (),  # slots of transforms, in order, on the 0..255 scale
-                "after": (),  # slots of transforms after normalisation
-                "strong": (),  # slots that follow `train` in the strong views of a task that asks for them
-                "size": 0,  # side of the square cut from the middle, after `train` and in evaluations; 0: all
-                "views": 1,  # independently augmented copies of each batch that a step sees together
-                "views_apart": False,  # BatchNorm takes its statistics of each view alone
-            },
+            "augment": dict(AUGMENT),  # what a batch of images goes through
             "model": {"name": "convnet"},
             "init_from": dict(INIT_FROM),  # weights that the network begins with; the path alone will do
             "loss": (),  # slots of loss transforms, in order: targets, then logits, then weights
