@@ -1,4 +1,4 @@
-"""The table of many runs: mean +- standard deviation over seeds, for people, as CSV and as JSON."""
+"""The table of many runs: mean +- standard deviation over seeds, for people, documents and programs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import io
 import json
 import pathlib
 import statistics
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from jaxaug.analysis.aggregate import Group, Run, RunTable, aggregate
+from jaxaug.analysis.table_formats import as_latex, as_markdown
 from jaxaug.core.atomic_io import write_text
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import pick
@@ -22,6 +25,8 @@ from jaxaug.train.hooks.console import print_to_terminal
 
 MOST_NAMES = 10  # of runs that are left out
 ACCURACY = "test_top1"  # of which "test_error" is what it lacks to 1
+TEXT, WIDTH = "text", 110  # what is for terminals, and how wide it is in a file
+STYLES = {TEXT: ".txt", "markdown": ".md", "csv": ".csv", "latex": ".tex", "json": ".json"}  # with their endings
 CLASS_IOU = "class_iou"  # of runs with label maps, by class
 
 
@@ -37,40 +42,74 @@ class Column(NamedTuple):
 def show(
     folders: Sequence[str | pathlib.Path],
     metric: str = "",
-    csv_file: str | pathlib.Path = "",
-    json_file: str | pathlib.Path = "",
+    style: str = "",
+    out: str | pathlib.Path = "",
+    *,
+    quiet: bool = False,
 ) -> None:
-    """Print the table of all runs below some folders, and write it into the files that are named.
+    """Print the table of all runs below some folders, or write it into a file.
 
     Args:
       folders: runs are looked for in them and below.
       metric: a figure of `result.json`; "" for the main one of the runs.
-      csv_file: where to write the table as CSV; "" for nowhere.
-      json_file: where to write it as JSON, with the figures of each run; "" for nowhere, "-" to print it instead.
+      style: one of `STYLES`; "" for that of the file's ending, or text. CSV and JSON are unscaled; JSON has every run.
+      out: the file; "" to print.
+      quiet: whether to say nothing of runs that are left out.
 
     Raises:
-      UsageError: what `aggregate` refuses, a metric that no run has, or a file that cannot be written.
+      UsageError: what `aggregate` refuses, an unknown metric or style, or a file that cannot be written.
     """
+    style = style or _style_of(out)
+    pick("format", style, STYLES)
     found = aggregate(folders)
     chosen = columns(found.groups, metric)
-    if json_file == "-":
-        print(as_json(found, chosen))
-        return
-    print_to_terminal(table(found.groups, chosen))
-    for drawn in class_tables(found.groups):
-        print_to_terminal(drawn)
-    if evaluated := evaluations(found.groups):
-        print_to_terminal(evaluations_table(evaluated))
-    for why, left_out in found.left_out.items():
+    if out:
+        try:
+            write_text(pathlib.Path(out), rendered(found, chosen, style))
+        except OSError as error:
+            raise UsageError(f"cannot write {out}: {error.strerror}") from None
+    elif style == TEXT:
+        for drawn in tables(found, chosen):
+            print_to_terminal(drawn)
+    else:
+        print(rendered(found, chosen, style), end="")
+    for why, left_out in () if quiet else found.left_out.items():
         names = [str(folder) for folder in left_out[:MOST_NAMES]]
         more = [f"and {len(left_out) - MOST_NAMES} more"] if len(left_out) > MOST_NAMES else []
-        print(f"not counted, {len(left_out)} {why}: {', '.join([*names, *more])}")
-    for path, text in ((csv_file, as_csv), (json_file, as_json)):
-        if path:
-            try:
-                write_text(pathlib.Path(path), text(found, chosen))
-            except OSError as error:
-                raise UsageError(f"cannot write {path}: {error.strerror}") from None
+        told = f"not counted, {len(left_out)} {why}: {', '.join([*names, *more])}"
+        print(told, file=sys.stdout if style == TEXT or out else sys.stderr)
+
+
+def _style_of(out: str | pathlib.Path) -> str:
+    """The style that a file's ending names."""
+    ending = pathlib.Path(out).suffix.lower() if out else STYLES[TEXT]
+    if ending not in STYLES.values():
+        endings = ", ".join(STYLES.values())
+        raise UsageError(f"{out}: a table is written to a file that ends in {endings}, unless --format says what it is")
+    return next(name for name, one in STYLES.items() if one == ending)
+
+
+def tables(found: RunTable, columns: Sequence[Column]) -> list[Table]:
+    """What is told to people: the table of all groups, of label maps each class, and what was evaluated later."""
+    drawn = [table(found.groups, columns), *class_tables(found.groups)]
+    evaluated = evaluations(found.groups)
+    return [*drawn, evaluations_table(evaluated)] if evaluated else drawn
+
+
+def rendered(found: RunTable, columns: Sequence[Column], style: str) -> str:
+    """The tables in one of `STYLES`."""
+    if style == "csv":
+        return as_csv(found, columns)
+    if style == "json":
+        return as_json(found, columns) + "\n"
+    if style == TEXT:
+        console = Console(width=WIDTH, file=io.StringIO(), record=True)
+        console.print(*tables(found, columns))
+        return console.export_text()
+    made = [(" ".join(str(one.title).split()), one) for one in tables(found, columns)]
+    if style == "latex":
+        return "\n".join(f"% {title}\n{as_latex(one)}" for title, one in made)
+    return "\n".join(f"**{title}**\n\n{as_markdown(one)}" for title, one in made)
 
 
 def columns(groups: Sequence[Group], metric: str = "") -> tuple[Column, ...]:

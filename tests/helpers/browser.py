@@ -1,4 +1,4 @@
-"""Headless Chromium for pages that are opened as files: `apt-get install chromium`, or `playwright install chromium`."""
+"""Headless Chromium for pages in files: `apt-get install chromium`, or `playwright install chromium`."""
 
 import contextlib
 import shutil

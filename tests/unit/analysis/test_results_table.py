@@ -70,7 +70,7 @@ def test_label_maps(tmp_path, capsys):
     assert ["tree", "25.00"] in rows
     assert "60.00 ± 14.14" in rows[0][3]
     assert "mIoU %" in printed
-    results_table.show([tmp_path], json_file="-")
+    results_table.show([tmp_path], style="json")
     (group,) = json.loads(capsys.readouterr().out)["groups"]
     assert group["class_iou_mean"] == {"car": pytest.approx(0.6), "tree": 0.25}
     assert group["class_iou_std"]["tree"] is None
@@ -87,18 +87,23 @@ def test_a_figure_that_some_runs_lack(tmp_path):
     assert results_table.records(groups, columns)[0]["occlusion_error_std"] is None
 
 
-def test_files(runs, tmp_path):
-    results_table.show([runs], csv_file=tmp_path / "runs.csv", json_file=tmp_path / "runs.json")
+def test_programs_read_it(runs, tmp_path, capsys):
+    """CSV and JSON, unscaled; JSON with the figures of each run."""
     expected = {
         "test_error_mean": 1 - statistics.fmean(TOP1.values()),
         "test_error_std": statistics.stdev(TOP1.values()),
     }
+    results_table.show([runs], out=tmp_path / "runs.csv")
     with (tmp_path / "runs.csv").open() as file:
         lines = list(csv.DictReader(file))
     assert [line["method"] for line in lines] == [group.method for group in aggregate([runs]).groups]
     assert lines[5]["seeds"] == "0 1 2"
     assert lines[0]["test_error_std"] == ""
-    found = json.loads((tmp_path / "runs.json").read_text())
+    capsys.readouterr()
+    assert command.main(["results", str(runs), "--json"]) == 0
+    printed = capsys.readouterr()
+    assert "not counted" in printed.err
+    found = json.loads(printed.out)
     for name, value in expected.items():
         assert float(lines[5][name]) == pytest.approx(value)
         assert found["groups"][5][name] == pytest.approx(value)
@@ -107,6 +112,30 @@ def test_files(runs, tmp_path):
         **{"test_error": 1 - 0.85, "test_top1": 0.85, "chosen_top1": 0.85 - 0.01, "best_on_test_top1": 0.85 + 0.02},
     }
     assert found["not_counted"] == {"not complete": [str(runs / "a" / "plain" / "seed_1")]}
+
+
+@pytest.mark.parametrize(
+    ("style", "line"),
+    [
+        ("markdown", "|  | SEP_BOTH | 3 | 17.00 ± 2.65 | 83.00 ± 2.65 | 82.00 ± 2.65 | 85.00 ± 2.65 |"),
+        ("latex", r" & SEP\_BOTH & 3 & 17.00 $\pm$ 2.65 & 83.00 $\pm$ 2.65 & 82.00 $\pm$ 2.65 & 85.00 $\pm$ 2.65 \\"),
+        ("text", "SEP_BOTH"),
+        ("csv", "digits,10,0.3,SEP_BOTH,,3,0 1 2,0.17"),
+    ],
+)
+def test_documents_hold_it(runs, tmp_path, capsys, style, line):
+    """Printed and in a file the same, except that a terminal may be wider than a file."""
+    assert command.main(["results", str(runs), f"--format={style}", "--quiet"]) == 0
+    printed = capsys.readouterr()
+    assert not printed.err
+    file = tmp_path / f"table{results_table.STYLES[style]}"
+    assert command.main(["results", str(runs), f"--out={file}"]) == 0
+    assert f"the table is in {file}" in capsys.readouterr().out
+    for text in (printed.out, file.read_text()):
+        assert line in text
+    if style in ("markdown", "latex"):
+        assert printed.out == file.read_text()
+        assert "mean ± standard deviation over seeds" in printed.out
 
 
 def test_mistakes(tmp_path, capsys):
@@ -118,9 +147,12 @@ def test_mistakes(tmp_path, capsys):
         assert capsys.readouterr().err.startswith("error: ")
     write_run(tmp_path / "done")
     with pytest.raises(UsageError, match="cannot write"):
-        results_table.show([tmp_path], csv_file=tmp_path / "no" / "runs.csv")
-    assert command.main(["results", str(tmp_path), "--csv", str(tmp_path / "no" / "runs.csv")]) == 2
+        results_table.show([tmp_path], out=tmp_path / "no" / "runs.csv")
+    assert command.main(["results", str(tmp_path), "--out", str(tmp_path / "no" / "runs.csv")]) == 2
     assert "cannot write" in capsys.readouterr().err
+    for argument, told in (("--format=html", "unknown format 'html'"), ("--out=table.doc", "ends in .txt, .md, .csv")):
+        assert command.main(["results", str(tmp_path), argument]) == 2
+        assert told in capsys.readouterr().err
 
 
 def test_the_command(runs):

@@ -219,7 +219,7 @@ def test_evaluations_are_kept_and_shown(copied, capsys):
     printed = told(capsys, "evaluate", copied, "--split=validation", "--robustness=occlusion", "--name=hidden")
     assert "occluded error %" in printed.out
     assert told(capsys, "evaluate", copied, "--checkpoint=best", "--split=train", "--quiet").out == ""
-    printed = told(capsys, "results", copied, "--json=-")
+    printed = told(capsys, "results", copied, "--json")
     evaluations = json.loads(printed.out)["evaluations"]
     assert [one["name"] for one in evaluations] == ["hidden", "test", "train-best"]
     assert evaluations[1]["top1_mean"] == pytest.approx(result["test_top1"])
