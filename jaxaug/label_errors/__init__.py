@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from jaxaug.core.lazy import lazy_names
 from jaxaug.label_errors.confident import class_table, confident_joint
 from jaxaug.label_errors.maps import MapIssues, find_in_maps
-from jaxaug.label_errors.scores import LabelIssues, find, label_issue_score, precision, suggested_labels
+from jaxaug.label_errors.scores import LabelIssues, find, given_label_loss, precision, suggested_labels
 
 if TYPE_CHECKING:
     from jaxaug.label_errors.report import write_report
@@ -26,7 +26,7 @@ __all__ = [
     "confident_joint",
     "find",
     "find_in_maps",
-    "label_issue_score",
+    "given_label_loss",
     "label_table",
     "picture_sheet",
     "precision",

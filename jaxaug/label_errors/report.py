@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxaug.core.atomic_io import write_text
 from jaxaug.data.dataset import Dataset
-from jaxaug.label_errors.scores import label_issue_score, precision
+from jaxaug.label_errors.scores import given_label_loss, precision
 from jaxaug.label_errors.sheet import MOST_PICTURES, caption, picture_sheet
 from jaxaug.label_errors.table import label_table
 
@@ -33,9 +33,9 @@ def write_report(folder: pathlib.Path, found: Mapping[str, np.ndarray], data: Da
     Returns:
       `precision` of the first `count`, {} where true labels are not known.
     """
-    score = label_issue_score(found["says_given"])
-    order = np.argsort(-score, kind="stable")
-    write_text(folder / TABLE, label_table(found, data, score, order))
+    loss = given_label_loss(found["says_given"])
+    order = np.argsort(-loss, kind="stable")
+    write_text(folder / TABLE, label_table(found, data, loss, order))
     first = order[: min(count, MOST_PICTURES)]
     captions = [caption(data.class_names, found["given"][row], found["says"][row]) for row in first]
     picture_sheet(data.train.image[first], captions).savefig(folder / SHEET, dpi=DOTS)

@@ -81,8 +81,8 @@ def find(
     )
 
 
-def label_issue_score(probability_of_given: ArrayLike) -> np.ndarray:
-    """How suspicious labels are on a scale that tells small probabilities apart: minus their log.
+def given_label_loss(probability_of_given: ArrayLike) -> np.ndarray:
+    """How suspicious labels are on a scale that tells small probabilities apart: -log p; `find` says 1 - p.
 
     A learned weight and a learned soft label made the model what it is; as judges of a row they are coarser than it
     (`benchmarks/results/find_label_errors_cpu.json`): their optimiser divides each row's gradient by its own size, so

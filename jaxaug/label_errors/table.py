@@ -15,13 +15,13 @@ from jaxaug.data.dataset import Dataset
 _KNOWN = ("index", "given", "clean", "says", "says_given", "says_share")
 
 
-def label_table(found: Mapping[str, np.ndarray], data: Dataset, score: np.ndarray, order: np.ndarray) -> str:
-    """The table as CSV: rank, index, file, given and suggested class, score, what was learned, the model, the truth.
+def label_table(found: Mapping[str, np.ndarray], data: Dataset, loss: np.ndarray, order: np.ndarray) -> str:
+    """The table as CSV: rank, index, file, given and suggested class, loss, what was learned, the model, the truth.
 
     Args:
       found: arrays of `per_example.npz`, rows in the order of `data.train`. Every one of [N] numbers is a column.
       data: the set, which names classes and files.
-      score: float [N], see `label_issue_score`.
+      loss: float [N], see `given_label_loss`.
       order: int [N], row numbers, as they are listed.
     """
     columns = {"index": found["index"]}
@@ -30,7 +30,7 @@ def label_table(found: Mapping[str, np.ndarray], data: Dataset, score: np.ndarra
     names = np.asarray(data.class_names, object)
     for title, label in (("given", found["given"]), ("suggested", found["says"])):
         columns |= {title: label, f"{title}_name": names[label]}
-    columns["label_issue_score"] = score
+    columns["given_label_loss"] = loss
     columns |= {name: array for name, array in found.items() if name not in _KNOWN and array.ndim == 1}
     columns |= {"model_given": found["says_given"], "model_share": found["says_share"]}
     if "clean" in found:

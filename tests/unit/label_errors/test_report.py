@@ -50,7 +50,7 @@ def test_order_and_columns(tmp_path):
     figures = write_report(tmp_path, found, data, 3)
     table = table_of(tmp_path)
     assert list(table[0]) == [
-        *("rank", "index", "given", "given_name", "suggested", "suggested_name", "label_issue_score"),
+        *("rank", "index", "given", "given_name", "suggested", "suggested_name", "given_label_loss"),
         *("weight", "margin", "model_given", "model_share", "clean", "clean_name"),
     ]
     assert [row["index"] for row in table] == ["1", "3", "0", "2"]
@@ -62,7 +62,7 @@ def test_order_and_columns(tmp_path):
     ]
     assert table[0]["given_name"] == "bat"
     assert table[0]["suggested_name"] == table[0]["clean_name"] == "cat"
-    assert float(table[1]["label_issue_score"]) == pytest.approx(np.log(4), rel=1e-5)
+    assert float(table[1]["given_label_loss"]) == pytest.approx(np.log(4), rel=1e-5)
     assert figures == {"precision": pytest.approx(2 / 3), "recall": 1.0}
     assert precision(np.arange(4), np.zeros(4, bool), 2) == {}, "none is wrong"
 

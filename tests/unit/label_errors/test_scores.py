@@ -32,10 +32,10 @@ def test_both_scores_give_one_order():
     probabilities = random.dirichlet([0.3] * 5, 200)
     labels = random.integers(0, 5, 200)
     issues = label_errors.find(labels, probabilities)
-    logs = label_errors.label_issue_score(probabilities[np.arange(200), labels])
+    logs = label_errors.given_label_loss(probabilities[np.arange(200), labels])
     np.testing.assert_array_equal(issues.ranking, np.argsort(-logs, kind="stable"))
     assert ((issues.score >= 0) & (issues.score <= 1)).all()
-    np.testing.assert_allclose(label_errors.label_issue_score([1.0, 0.25, 0.0]), [0, np.log(4), 87.3365], rtol=1e-5)
+    np.testing.assert_allclose(label_errors.given_label_loss([1.0, 0.25, 0.0]), [0, np.log(4), 87.3365], rtol=1e-5)
 
 
 def test_known_errors_are_found():

@@ -54,7 +54,7 @@ def test_a_folder_end_to_end(tmp_path):
     assert sorted(int(row["index"]) for row in table) == list(range(24))
     first = table[0]
     assert (first["file"], first["given_name"], first["suggested_name"]) == ("train/night/03.png", "night", "day")
-    doubt = [float(row["label_issue_score"]) for row in table]
+    doubt = [float(row["given_label_loss"]) for row in table]
     assert doubt == sorted(doubt, reverse=True)
     for row in table:
         assert row["given_name"] == row["file"].split("/")[1] == ("day", "night")[int(row["given"])]
