@@ -10,11 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxaug.ops import fixed_point
+from jaxaug.ops import fixed_point, lut
 from jaxaug.ops.backend import Box, Six
 from jaxaug.ops.fixed_point import ONE
 from jaxaug.ops.float64 import LEAST_FACTOR
-from jaxaug.ops.lut import equalized, look_up, stretched
 from jaxaug.ops.numpy_uint8 import LUMA
 
 xp = jnp
@@ -71,12 +70,12 @@ def keep_bits(image: jax.Array, bits: jax.Array) -> jax.Array:
 
 def stretch(image: jax.Array) -> jax.Array:
     """ImageOps.autocontrast."""
-    return look_up(stretched(image), image)
+    return lut.stretch(image)
 
 
 def equalize(image: jax.Array) -> jax.Array:
     """ImageOps.equalize."""
-    return look_up(equalized(image), image)
+    return lut.equalize(image)
 
 
 def pixels(value: jax.Array, side: int) -> jax.Array:
