@@ -28,7 +28,7 @@ def stretch(image: jax.Array) -> jax.Array:
 
 
 def _stretched(low: jax.Array, high: jax.Array, level: jax.Array, word: jax.Array) -> jax.Array:
-    """Levels [.. n] int32 of channels whose range is low..high [C], with the word [C n] of `_short_of_floor` of each."""
+    """Levels [.. n] int32 of channels with the range low..high [C]; word [C n] of `_short_of_floor` for each."""
     width = (high - low).astype(jnp.float32)[:, None]
     above = jnp.clip(level - low.astype(jnp.int32)[:, None], 0, 255)
     # The half keeps the quotient of integers away from whole numbers: compilers divide through a reciprocal.
