@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import Any
 
-from jaxaug.cli.arguments import add_output_arguments, refuse, speaking
+from jaxaug.cli.arguments import add_output_arguments, print_json, refuse, speaking
 from jaxaug.core.errors import UsageError
 
 HELP = "augment a folder of images by a policy, or draw a policy"
@@ -36,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--num_layers", type=int, default=2, help="of randaugment, uniformaugment and autodo_* (default: 2)"
     )
     parser.add_argument("--magnitude", type=int, default=9, help="of randaugment and autodo_*, 0 to 30 (default: 9)")
-    add_output_arguments(parser)
+    add_output_arguments(parser, "what was written")
 
 
 def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
@@ -50,12 +51,17 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
     policy = image_folder.load_policy(chosen.policy, chosen.num_layers, chosen.magnitude)
     if bool(chosen.images) != bool(chosen.out) or not (chosen.images or chosen.plot):
         raise UsageError("say --images=FOLDER and --out=FOLDER, or --plot=FILE.png, or all three")
-    with speaking(chosen):
+    made: dict[str, Any] = {}
+    with speaking(chosen) as stdout:
         if chosen.plot:
             plot_policy(policy, chosen.plot)
+            made["plot"] = chosen.plot
             print(f"the policy is drawn in {chosen.plot}")
         if chosen.images:
             names = ("copies", "seed", "exact", "skip_broken", "overwrite")
             options = {name: getattr(chosen, name) for name in names}
             written = image_folder.augment_folder(policy, chosen.images, chosen.out, **options)
+            made |= {"out": chosen.out, "images": len(written)}
             print(f"{len(written)} images and {image_folder.TABLE} are in {chosen.out}")
+        if chosen.json:
+            print_json(made, stdout)

@@ -10,7 +10,7 @@ import argparse
 import pathlib
 from collections.abc import Sequence
 
-from jaxaug.cli.arguments import refuse
+from jaxaug.cli.arguments import add_output_arguments, print_json, refuse, speaking
 from jaxaug.core.errors import UsageError
 
 HELP = "weights of torchvision, timm or ISDA in, of torchvision's layout out"
@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="FILE", help=".npz; for PyTorch .safetensors")
     parser.add_argument("--num_classes", type=int, default=1000, help="of the file's head (default: 1000)")
     parser.add_argument("--image_size", type=int, default=224, help="pixels of a side, for a ViT (default: 224)")
+    add_output_arguments(parser, "what was written")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
 
 
@@ -45,4 +46,7 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
     else:
         state = weights.read_torch(source)
         weights.save(target, *weights.from_torch(model, state, image_size=chosen.image_size))
-    print(f"{target}: {chosen.model}")
+    with speaking(chosen) as stdout:
+        print(f"{target}: {chosen.model}")
+        if chosen.json:
+            print_json({"out": str(target), "model": chosen.model}, stdout)

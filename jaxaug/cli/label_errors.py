@@ -14,6 +14,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from jaxaug.cli.arguments import add_output_arguments, print_json, speaking
 from jaxaug.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shown", type=int, default=0, help="rows of the page (default: as many as are wrong by estimate)"
     )
+    add_output_arguments(parser, "label_errors.json, and where it is,")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
 
 
@@ -50,15 +52,17 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
     rows = _rows(chosen.path, chosen.size, _settings(others))
     if chosen.labels:
         rows = with_labels(rows, chosen.labels)
-    for file, why in rows.skipped[:5]:
-        print(f"skipped {file}: {why}")
-    print(f"{len(rows.label)} rows of {len(rows.class_names)} classes, {len(rows.skipped)} skipped")
-    issues = find_in_rows(rows, chosen.epochs, chosen.seed)
-    out = pathlib.Path(chosen.out)
-    summary = write_listing(out, rows, issues, chosen.shown)
-    print(
-        f"about {summary['estimated_errors']} of {summary['rows']} labels are wrong by estimate: look at {out / PAGE}"
-    )
+    with speaking(chosen) as stdout:
+        for file, why in rows.skipped[:5]:
+            print(f"skipped {file}: {why}")
+        print(f"{len(rows.label)} rows of {len(rows.class_names)} classes, {len(rows.skipped)} skipped")
+        issues = find_in_rows(rows, chosen.epochs, chosen.seed)
+        out = pathlib.Path(chosen.out)
+        summary = write_listing(out, rows, issues, chosen.shown)
+        wrong = f"about {summary['estimated_errors']} of {summary['rows']} labels are wrong by estimate"
+        print(f"{wrong}: look at {out / PAGE}")
+        if chosen.json:
+            print_json({"out": str(out), **summary}, stdout)
 
 
 def _rows(path: str, size: int, options: dict[str, Any]) -> Rows:

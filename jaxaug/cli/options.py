@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import json
 import pathlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
-from jaxaug.cli.arguments import refuse
+from jaxaug.cli.arguments import add_output_arguments, print_json, refuse
 
 HELP = "components and their options, with default and meaning"
 
@@ -23,32 +25,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A family and a component."""
     parser.add_argument("family", nargs="?", default="", help="such as loss, augment, model, data, search")
     parser.add_argument("name", nargs="?", default="", help="of a component, one's own as module.name")
+    add_output_arguments(parser, "the list")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
 
 
 def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
-    """Print the list."""
-    from jaxaug.core.registry import FAMILIES, list_names, options_of, resolve
-
+    """Print the list, which is the result: --quiet leaves nothing out."""
     refuse(others)
     sys.path.insert(0, str(pathlib.Path.cwd()))
-    if chosen.family == "config":
+    found, lines = _asked(chosen.family, chosen.name)
+    if chosen.json:
+        print_json(found, sys.stdout)
+    else:
+        print("\n".join(lines))
+
+
+def _asked(family: str, name: str) -> tuple[Any, list[str]]:
+    """What is asked for as values for JSON, and the same in lines."""
+    from jaxaug.core.registry import FAMILIES, list_names, options_of, resolve
+
+    if family == "config":
         from jaxaug.train.config import default_config
 
-        print(default_config())
-    elif not chosen.family:
-        for family, (_, what) in FAMILIES.items():
-            print(f"{family} ({what}): {', '.join(list_names(family))}")
-    elif not chosen.name:
-        for name in list_names(chosen.family):
-            print(f"{name}: {_first_line(resolve(chosen.family, name))}")
-    else:
-        component = resolve(chosen.family, chosen.name)
-        print(f"{chosen.name}: {_first_line(component)}")
-        shared = SHARED.get(chosen.family)
-        functions = [component, *([shared()] if shared else [])]
-        for option in [one for function in functions for one in options_of(function)]:
-            print(f"  {option.name} = {option.default!r}" + (f"  {option.meaning}" if option.meaning else ""))
+        return default_config().to_dict(), str(default_config()).rstrip().splitlines()
+    if not family:
+        found = {one: {"is": what, "names": list_names(one)} for one, (_, what) in FAMILIES.items()}
+        return found, [f"{one} ({about['is']}): {', '.join(about['names'])}" for one, about in found.items()]
+    if not name:
+        told = {one: _first_line(resolve(family, one)) for one in list_names(family)}
+        return told, [f"{one}: {line}" for one, line in told.items()]
+    component = resolve(family, name)
+    shared = SHARED.get(family)
+    options = [one for function in (component, *([shared()] if shared else [])) for one in options_of(function)]
+    lines = [f"  {one.name} = {one.default!r}" + (f"  {one.meaning}" if one.meaning else "") for one in options]
+    values = [{"name": one.name, "default": _plain(one.default), "meaning": one.meaning} for one in options]
+    about = _first_line(component)
+    return {"name": name, "is": about, "options": values}, [f"{name}: {about}", *lines]
+
+
+def _plain(value: Any) -> Any:
+    """A default as JSON can say it."""
+    try:
+        return json.loads(json.dumps(value))
+    except TypeError:
+        return repr(value)
 
 
 def _data_options():

@@ -1,6 +1,7 @@
 """A folder of images through a policy: what is written, that it repeats, and every mistake told in one line."""
 
 import csv
+import json
 import os
 import sys
 
@@ -194,8 +195,9 @@ def test_overwrite_deletes_nothing(tmp_path, images, capsys):
     assert (out / "mine.txt").read_text() == "keep"
 
 
-def test_plot_alone(tmp_path):
-    assert main(["augment", "--policy=trivialaugment_wide", f"--plot={tmp_path / 'policy.png'}"]) == 0
+def test_plot_alone(tmp_path, capsys):
+    assert main(["augment", "--policy=trivialaugment_wide", f"--plot={tmp_path / 'policy.png'}", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"plot": str(tmp_path / "policy.png")}
     assert Image.open(tmp_path / "policy.png").size[0] > 300
 
 

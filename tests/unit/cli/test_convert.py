@@ -1,5 +1,6 @@
 """Weights in and out by the command."""
 
+import json
 import sys
 
 import jax
@@ -43,7 +44,10 @@ def test_in_and_out(network, theirs, tmp_path, capsys):
     assert convert(theirs, "--model=resnet18", "--num_classes=7", f"--out={ours}") == 0
     assert capsys.readouterr().out == f"{ours}: resnet18\n"
     jax.tree.map(np.testing.assert_array_equal, weights.load(ours), network[1:])
-    assert convert(ours, "--model=resnet18", "--num_classes=7", f"--out={again}") == 0
+    assert convert(ours, "--model=resnet18", "--num_classes=7", f"--out={again}", "--json") == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == {"out": str(again), "model": "resnet18"}
+    assert printed.err == f"{again}: resnet18\n"
     assert again.read_bytes() == theirs.read_bytes()
     assert weights.read_torch(again)["fc.weight"].shape == (7, 512)
 

@@ -60,7 +60,12 @@ def test_arrays_with_other_labels(tmp_path, capsys):
     np.save(tmp_path / "labels.npy", labels)
     out = tmp_path / "found"
     command = ["label-errors", str(tmp_path / "rows.npz"), f"--labels={tmp_path / 'labels.npy'}", f"--out={out}"]
-    assert main([*command, "--epochs=0"]) == 0
+    assert main([*command, "--epochs=0", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == {"out": str(out), **summary_of(out)}
+    assert "59 rows of 2 classes" in printed.err
+    assert main([*command, "--epochs=0", "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
     lines = (out / "label_errors.csv").read_text().splitlines()
     assert lines[1].startswith("1,5,0,1,")
     assert summary_of(out)["rows"] == 59

@@ -56,6 +56,16 @@ def test_every_command_has_its_help(name, capsys):
     assert "3, stopped as asked" in " ".join(told.split())
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_fit_for_scripts(name, capsys):
+    """--quiet and --json, said in its help."""
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    told = capsys.readouterr().out
+    assert "[--quiet]" in told
+    assert "[--json]" in told
+
+
 @pytest.mark.parametrize("arguments", [[], ["trian"]])
 def test_no_or_an_unknown_command(arguments, capsys):
     with pytest.raises(SystemExit) as ended:

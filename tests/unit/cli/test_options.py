@@ -1,5 +1,6 @@
 """What a config may choose, as the command lists it."""
 
+import json
 import sys
 
 import pytest
@@ -36,6 +37,20 @@ def test_the_components_of_a_family_with_their_first_lines(printed, family):
     lines = printed(family).splitlines()
     assert [line.partition(":")[0] for line in lines] == list_names(family)
     assert all(line.partition(": ")[2] for line in lines)
+
+
+def test_programs_read_it(printed):
+    """--json says the same in values, whatever is asked for."""
+    assert json.loads(printed("--json"))["loss"]["names"] == list_names("loss")
+    assert list(json.loads(printed("loss", "--json"))) == list_names("loss")
+    told = json.loads(printed("loss", "isda", "--json", "--quiet"))
+    assert told["name"] == "isda"
+    assert {"name", "default", "meaning"} == set(told["options"][0])
+    assert [one["name"] for one in told["options"]] == [one.name for one in options_of(resolve("loss", "isda"))]
+    assert json.loads(printed("config", "--json"))["epochs"] == 30
+    for family in FAMILIES:
+        for name in list_names(family):
+            json.loads(printed(family, name, "--json"))
 
 
 def test_the_options_of_a_component(printed):
