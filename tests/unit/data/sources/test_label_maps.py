@@ -66,6 +66,18 @@ def test_cached_and_cut(root, tmp_path):
     assert [len(split) for split in cut.splits().values()] == [1, 1, 2]
 
 
+@pytest.mark.parametrize("options", [{}, {"size": (5, 8), "fit": "pad"}, {"num_classes": 0, "validation_size": 1}])
+def test_lazy_ones_are_those_in_memory(root, tmp_path, options):
+    """Statistics and the number of classes too."""
+    options = {"path": str(root), "num_classes": 3, "void": (3,), **options}
+    held, lazy = (data.load("label_maps", lazy=lazy, directory=str(tmp_path), **options) for lazy in (False, True))
+    assert (held.num_classes, held.mean, held.std) == (lazy.num_classes, lazy.mean, lazy.std)
+    assert held.num_classes == 3
+    for name, split in held.splits().items():
+        np.testing.assert_array_equal(split.label, lazy.splits()[name].label[:])
+        np.testing.assert_array_equal(split.image, lazy.splits()[name].image[:])
+
+
 def truncate(root):
     path = root / "labels" / "train" / "b.png"
     path.write_bytes(path.read_bytes()[:40])
