@@ -3,6 +3,7 @@
 from jaxaug.tasks.base import Figure, Task
 from jaxaug.tasks.classification import Classification
 from jaxaug.tasks.segmentation import Segmentation
+from jaxaug.tasks.self_supervised import BYOL, SimSiam
 from jaxaug.tasks.semi_supervised import (
     FixMatch,
     FlexMatch,
@@ -13,6 +14,7 @@ from jaxaug.tasks.semi_supervised import (
 )
 
 __all__ = [
+    "BYOL",
     "Classification",
     "Figure",
     "FixMatch",
@@ -20,6 +22,7 @@ __all__ = [
     "MeanTeacher",
     "PiModel",
     "Segmentation",
+    "SimSiam",
     "Task",
     "TemporalEnsembling",
     "VirtualAdversarialTraining",

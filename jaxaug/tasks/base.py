@@ -13,6 +13,9 @@ from jaxaug.core.types import Batch, LossInputs, LossTransform, ModelOutput, Pro
 from jaxaug.data.dataset import Dataset
 
 
+OWN_PARAMS = "task"  # where parameters of a task lie among those that are trained
+
+
 class Figure(NamedTuple):
     """How a metric is told to people: its title, what it is multiplied by, digits after the point."""
 
@@ -64,6 +67,9 @@ class Task(Protocol):
     `TrainingParts.strong`. It may replace the objective: `objective(parts, plain) -> objective`, keep a state beside
     the training's: `init_state(params, model_state)`, what is in its "per_example" spread over the devices,
     `after_step(state) -> state`, and say which network is evaluated: `network(state) -> (params, model_state)`.
+
+    One may train parameters of its own, beside the network's: `own_params(key, params) -> tree`. With a number
+    `neighbours` above 0, and a `temperature`, the nearest training rows are asked in every evaluation.
     """
 
     metric: str

@@ -26,7 +26,7 @@ class Classification:
 
     metric = "top1"
     reads = frozenset({"label"})
-    figures = (
+    figures: tuple[Figure, ...] = (
         Figure("top1", "top-1 %", 100, 2),
         Figure("top5", "top-5 %", 100, 2),
         Figure("nll", "negative log-likelihood", 1, 4),

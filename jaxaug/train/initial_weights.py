@@ -16,6 +16,7 @@ from jaxaug.models.weights import Fitted
 from jaxaug.runs.checkpoint import is_checkpoint, load_part, saved_shapes
 from jaxaug.runs.choice import AVERAGED, CHECKPOINT_CHOICES, checkpoint_step, run_in
 from jaxaug.runs.workdir import CHECKPOINTS, CONFIG, read_config
+from jaxaug.tasks.base import OWN_PARAMS
 
 PARTS = ("params", "model_state")
 
@@ -72,7 +73,7 @@ def _of_checkpoint(directory: pathlib.Path, step: int, weights: str) -> tuple[Tr
         found = load_part(directory, step, {"task_state": chosen, **({PARTS[1]: rest} if rest else {})})
         found = {**found, **found["task_state"]}
     params, model_state = (jax.tree.map(np.asarray, found.get(name, {})) for name in PARTS)
-    return params, model_state
+    return {name: part for name, part in params.items() if name != OWN_PARAMS}, model_state
 
 
 def initial_weights(path: str, weights: str, head: str, *, expected: tuple[Tree, Tree]) -> Fitted:

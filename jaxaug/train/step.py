@@ -19,7 +19,7 @@ from jaxaug.data.loader import RowSource
 from jaxaug.data.sampler import take
 from jaxaug.models.api import AUXILIARY_HEAD, init_model, replace_arrays
 from jaxaug.optim.averaging import average, copied
-from jaxaug.tasks.base import Task
+from jaxaug.tasks.base import OWN_PARAMS, Task
 from jaxaug.train.objective import HEAD, Objective, Parts
 
 
@@ -43,9 +43,8 @@ def init_state(
       weights: (params, model_state), arrays in place of the random ones, not necessarily of all.
       average_decay: of the average of the weights; 0 for none.
     """
-    params, model_state = init_model(
-        parts.model, jax.random.fold_in(key, int(DeviceStream.INITIALIZATION)), image_shape
-    )
+    begin_key = jax.random.fold_in(key, int(DeviceStream.INITIALIZATION))
+    params, model_state = init_model(parts.model, begin_key, image_shape)
     if weights is not None:
         params, model_state = (
             replace_arrays(tree, flatten_dict(given))
@@ -57,6 +56,9 @@ def init_state(
         extras["auxiliary_features"] = params[AUXILIARY_HEAD]["kernel"].shape[0]
     loss_state = parts.chain.init(num_classes, num_features, **extras)
     step = jnp.zeros((), jnp.int32)
+    own_params = getattr(parts.task, "own_params", None)
+    if own_params is not None:
+        params = {**params, OWN_PARAMS: own_params(jax.random.fold_in(begin_key, 1), params)}
     begin = getattr(parts.task, "init_state", None)
     task_state = () if begin is None else begin(params, model_state)
     kept = _weights_of(copied(params), copied(model_state)) if average_decay else ()

@@ -130,6 +130,7 @@ def test_every_part_exists(name, row):
         ("isda_cityscapes", "deeplab", "unknown row 'deeplab'"),
         ("isda_cityscapes", "pspnet,flip", "unknown word 'flip'"),
         ("finetune_folder", "resnet50,slow", "unknown word 'slow'"),
+        ("softaug_simsiam", "easy", "unknown row 'easy'"),
     ],
 )
 def test_unknown_words(name, words, message):

@@ -17,6 +17,7 @@ from jaxaug.runs.workdir import Workdir
 from jaxaug.train.evaluator import Evaluator
 from jaxaug.train.experiment import Experiment, empty_training_totals
 from jaxaug.train.hooks.search import BilevelHook
+from jaxaug.train.neighbours import neighbours_of
 from jaxaug.train.step import averaged
 
 Record = dict[str, float]
@@ -43,6 +44,7 @@ class EvaluationHook:
         }
         if experiment.config.eval_train:
             self.evaluators["unaugmented_train"] = Evaluator(experiment, data.train)
+        self._neighbours = neighbours_of(experiment)
         self.history = workdir.history(until_step=step)
         self.begin_record()
 
@@ -80,6 +82,8 @@ class EvaluationHook:
             record |= {f"{name}_{metric}": value for metric, value in evaluator(state).items()}
             if state.average:
                 record |= {f"averaged_{name}_{metric}": value for metric, value in evaluator(averaged(state)).items()}
+        if self._neighbours is not None:
+            record |= self._neighbours(state)
         unreadable = count_unreadable(split.image for split in experiment.data.splits().values())
         record |= {} if unreadable is None else {"unreadable_images": unreadable}
         record["seconds"] = time.perf_counter() - self._began
