@@ -12,7 +12,6 @@ from jaxaug.core.totals import Sums, Totals
 from jaxaug.core.types import Batch, LossInputs, LossTransform, ModelOutput, Progress, Tree
 from jaxaug.data.dataset import Dataset
 
-
 OWN_PARAMS = "task"  # where parameters of a task lie among those that are trained
 
 
