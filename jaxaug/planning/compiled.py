@@ -36,10 +36,15 @@ class Cost:
     fits: bool = True
 
     def seconds(self, chip: Chip) -> dict[str, float]:
-        """The least time that products, memory and links take by the chip's published figures."""
-        parts = {"products": (self.flops, chip.flops), "memory": (self.bytes_accessed, chip.bandwidth)}
-        found = {name: amount / rate for name, (amount, rate) in parts.items() if amount is not None}
-        return {**found, "links": sum(one.sent for one in self.collectives.values()) / chip.link}
+        """The least time of products, memory and links by the chip's published figures; {} if nobody counted them."""
+        if self.flops is None or self.bytes_accessed is None:
+            return {}
+        sent = sum(one.sent for one in self.collectives.values())
+        return {
+            "products": self.flops / chip.flops,
+            "memory": self.bytes_accessed / chip.bandwidth,
+            "links": sent / chip.link,
+        }
 
 
 def cost_of(jitted: Any, *arguments: Any, platform: str, devices: int) -> Cost:

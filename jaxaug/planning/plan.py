@@ -39,10 +39,13 @@ class Plan:
     largest_batch: int | None = None
 
     def seconds(self, step: str) -> float | None:
-        """The least time of a call: of the slowest of products, memory and links, as if they overlapped wholly."""
+        """The least time of a call: of the slowest of products, memory and links, as if they overlapped wholly.
+
+        None where the step does not fit, or the compiler counts no operations, as that of GPUs.
+        """
         if self.devices.chip is None or not self.steps[step].fits:
             return None
-        return max(self.steps[step].seconds(self.devices.chip).values())
+        return max(self.steps[step].seconds(self.devices.chip).values(), default=None)
 
     def images_per_host(self, step: str) -> float | None:
         """Images/s that each host must read and send to keep its devices busy at that time."""
@@ -120,9 +123,7 @@ def largest_batch(
     if other == rows:
         return rows
     slope = (cost_of_batch(other).memory - cost.memory) / (other - rows)
-    if slope <= 0:
-        return rows
-    guess = min(rows + (room - cost.memory) / slope, most)
+    guess = most if slope <= 0 else min(rows + (room - cost.memory) / slope, most)
     for _ in range(_TRIES):
         found = int(guess) // unit * unit
         if found <= rows:

@@ -41,8 +41,10 @@ def _of_step(found: Plan, step: str, cost: Cost) -> list[str]:
         lines += [f"traffic     {cost.bytes_accessed:.3e} bytes of its memory"]
     for kind, one in cost.collectives.items():
         lines += [f"{kind:<11} {one.count} x, {one.bytes / 1e6:,.2f} MB in all"]
-    if chip is not None:
-        parts = cost.seconds(chip)
+    parts = {} if chip is None else cost.seconds(chip)
+    if chip is not None and not parts:
+        lines += ["time        not known: the compiler of these devices counts no operations"]
+    if parts:
         told = ", ".join(f"{name} {1e3 * value:.2f}" for name, value in parts.items())
         slowest = max(parts, key=lambda name: parts[name])
         lines += [f"time        at least {1e3 * parts[slowest]:.2f} ms, of {slowest} (ms: {told})"]

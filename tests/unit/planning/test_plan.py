@@ -66,6 +66,9 @@ def test_the_least_time_is_that_of_the_slowest_part():
     assert whole.seconds("train") == pytest.approx(3.0)
     assert whole.images_per_host("train") == pytest.approx(64 / 3.0 / 2)  # 16 chips are two hosts
     assert "at least 3000.00 ms, of links" in report(whole)
+    uncounted = Plan(whole.devices, {"train": Cost(1e9, collectives=links)}, {"train": 64})
+    assert uncounted.seconds("train") is None
+    assert "time        not known" in report(uncounted)
     none = Plan(whole.devices, {"train": Cost(41 * 2.0**30, fits=False)}, {"train": 64})
     assert none.seconds("train") is None
     assert "does not fit: 41.00 GiB of 14.9 GiB" in report(none)
@@ -78,6 +81,7 @@ def test_the_least_time_is_that_of_the_slowest_part():
         (10.0, 50, 48),  # no more rows than there are
         (120.0, 10_000, None),  # not even eight
         (0.01, 10_000, 10_000),
+        (0.0, 10_000, 10_000),
     ],
 )
 def test_the_largest_batch(each, most, expected):
@@ -118,3 +122,17 @@ def test_a_step_for_eight_chips():
     assert min(train.flops, train.bytes_accessed) > 0
     assert planned.seconds("train") > 0
     assert planned.largest_batch == 1344  # all rows
+
+
+@pytest.mark.slow
+@pytest.mark.scale
+@pytest.mark.skipif(not has_compiler("h100:8"), reason="the GPU compiler is not installed")
+def test_a_step_for_eight_gpus():
+    """Memory and messages of a step on 8 GPUs; their compiler counts no operations, so that no time is told."""
+    config = tiny()
+    config.batch_size = 64
+    planned = plan(config, "h100:8", steps=("train",), largest=False)
+    assert planned.devices.platform == "gpu"
+    assert planned.steps["train"].arguments < planned.steps["train"].memory < 2**23
+    assert planned.steps["train"].collectives["all-reduce"].bytes > 4 * (9 * 4 + 40)
+    assert planned.seconds("train") is None
