@@ -20,7 +20,7 @@ SEEN = 25_000  # patches that the whitening is measured on
 CONTRAST, WHITEN = 10.0, 0.1  # added to variances: of a patch's grey levels, of the whitened directions
 THRESHOLD = 0.25
 RIDGE = 0.03
-CELLS, COLOURS = 4, 0.3  # the image's coarse colours, each way; what they weigh beside the patches, which see none
+CELLS, COLORS = 4, 0.3  # the image's coarse colors, each way; what they weigh beside the patches, which see none
 _BLOCK = 50  # images at a time
 
 
@@ -56,15 +56,15 @@ def patch_probabilities(image: np.ndarray, labels: np.ndarray, num_classes: int,
     """
     small = min(image.shape[1:3])
     scales = [image] + ([cell_means(image, min(small, SIDE) // 2)] if small >= 2 * SMALLEST else [])
-    features = [standardised(patch_features(one, seed=seed + number)) for number, one in enumerate(scales)]
+    features = [standardized(patch_features(one, seed=seed + number)) for number, one in enumerate(scales)]
     cells = cell_means(image, CELLS)
-    colours = standardised((cells + cells[:, :, ::-1]).reshape(len(image), -1))
+    colors = standardized((cells + cells[:, :, ::-1]).reshape(len(image), -1))
     count = sum(one.shape[1] for one in features)
-    features.append(colours * np.float32(np.sqrt(COLOURS * count / colours.shape[1])))
+    features.append(colors * np.float32(np.sqrt(COLORS * count / colors.shape[1])))
     return left_out_probabilities(labels, np.concatenate(features, axis=1), num_classes)
 
 
-def standardised(features: np.ndarray) -> np.ndarray:
+def standardized(features: np.ndarray) -> np.ndarray:
     """[N D], each column with mean 0 and a standard deviation of 1, less where a column is nearly constant."""
     rows = features - features.mean(axis=0)
     spread = rows.std(axis=0)
