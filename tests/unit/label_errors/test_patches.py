@@ -12,7 +12,7 @@ def test_each_row_is_left_out(width):
     """The closed form is what a regression without the row says of it."""
     random = np.random.default_rng(0)
     labels = np.arange(30) % 3
-    features = patches.standardised(random.normal(size=(30, width)).astype(np.float32) + labels[:, None])
+    features = patches.standardized(random.normal(size=(30, width)).astype(np.float32) + labels[:, None])
     found = patches.left_out_probabilities(labels, features, 3)
     rows = np.column_stack([features, np.ones(30)])
     # The mean is a column without a penalty, as rows have the mean 0.
@@ -41,7 +41,7 @@ def test_mirror_images_are_alike(shape):
 
 def test_wrong_digits_are_found():
     rows = data.load("digits", noise=0.1)
-    features = patches.standardised(patches.patch_features(rows.train.image, 100))
+    features = patches.standardized(patches.patch_features(rows.train.image, 100))
     said = patches.left_out_probabilities(rows.train.label, features, 10)
     issues, wrong = label_errors.find(rows.train.label, said, score="margin"), rows.train.label != rows.clean_label
     found = label_errors.precision(issues.ranking, wrong, 100)
