@@ -38,7 +38,7 @@ def figures(run: ReportedRun) -> Parts:
     """The table of its figures, and what was evaluated later."""
     if f"test_{run.task.metric}" not in run.result:
         raise UsageError("no epoch has been evaluated")
-    titles, rows = cells_of(variants_table("", {run.title: [run.result]}, run.task.figures))
+    titles, rows = cells_of(variants_table("", {run.title: [run.result]}, run.task.shown_metrics))
     if not run.complete:
         titles[0] = f"test set, epoch {run.history[-1]['epoch']:.0f} of {run.config.epochs} unless said"
     yield page.table([titles[0], ""], rows)

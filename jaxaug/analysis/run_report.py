@@ -86,7 +86,7 @@ def _summary(runs: Mapping[str, list[ReportedRun]]) -> Iterator[str]:
     results = {name: [run.result for run in some if key in run.result] for name, some in runs.items()}
     results = {name: some for name, some in results.items() if some}
     if results:
-        yield page.table(*cells_of(variants_table("", results, first.task.figures)))
+        yield page.table(*cells_of(variants_table("", results, first.task.shown_metrics)))
     waiting = [run.title for some in runs.values() for run in some if not run.complete]
     if waiting:
         yield page.paragraph(f"Not complete, counted as far as they are: {', '.join(waiting)}.")

@@ -27,11 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="test", help="test (the default), validation or train")
     parser.add_argument("--checkpoint", default="last", help="last (the default), best on validation, or averaged")
     parser.add_argument("--name", default="", help="of the evaluation (default: one that tells what it is of)")
-    add_output_arguments(parser, "the figures")
+    add_output_arguments(parser, "the metrics")
 
 
 def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
-    """Evaluate, show the figures, keep them."""
+    """Evaluate, show the metrics, keep them."""
     from absl import logging
 
     from jaxaug.core.sharding import enable_compilation_cache
@@ -45,9 +45,9 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
         config = _changed(trained.config, others)
         found = evaluate_run(trained, chosen.split, config, chosen.name)
         print(f"{trained.folder}: {found['name']}, {found['rows']} rows, checkpoint of step {found['step']}")
-        for figure in trained.task.figures:
-            if figure.metric in found:
-                print(f"  {figure.title}: {figure.scale * found[figure.metric]:.{figure.digits}f}")
+        for shown in trained.task.shown_metrics:
+            if shown.metric in found:
+                print(f"  {shown.title}: {shown.scale * found[shown.metric]:.{shown.digits}f}")
         for name, value in found.items():
             if name.endswith("_error"):
                 print(f"  {name.replace('_', ' ')} %: {100 * value:.2f}")

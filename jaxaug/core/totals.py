@@ -1,4 +1,4 @@
-"""Metrics as sums and counts, so that batches, devices and hosts add up to the exact figure of the whole set."""
+"""Metrics as sums and counts, so that batches, devices and hosts add up to the exact value of the whole set."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def evaluate(
     *,
     directory: str = "",
 ) -> dict[str, Any]:
-    """The figures of a run's network on the rows of a split; nothing is trained.
+    """The metrics of a run's network on the rows of a split; nothing is trained.
 
     Args:
       run: as `load` gives it.
@@ -60,8 +60,8 @@ def evaluate(
       directory: the folder of data sets, for protocols that read published files.
 
     Returns:
-      "rows"; each metric of the run's task, such as "top1"; what its figures draw, such as "reliability"; and with
-      protocols "robustness" and the figure of each, as in a run's result.
+      "rows"; each metric of the run's task, such as "top1"; what its pictures draw, such as "reliability"; and with
+      protocols "robustness" and the metric of each, as in a run's result.
 
     Raises:
       UsageError: other classes or images, a split without rows, or a protocol that does not take the data.
@@ -81,10 +81,10 @@ def evaluate(
         totals = evaluator.totals(run.state, told=lambda batch: bar.update(batch, {}))
     finally:
         bar.close()
-    figures = {"rows": len(rows), **run.task.summarize(totals), **run.task.diagrams(totals)}
+    metrics = {"rows": len(rows), **run.task.summarize(totals), **run.task.diagrams(totals)}
     with StopSignal() as stop:
         measured = {name: measure(network, rows, run.state, one, stop, name) for name, one in chosen.items()}
-    return {**figures, **(summarize_measured(measured) if measured else {})}
+    return {**metrics, **(summarize_measured(measured) if measured else {})}
 
 
 def evaluate_run(
@@ -110,10 +110,10 @@ def evaluate_run(
         data = search_and_data(config)[1] if own else load_dataset(config)
         check_placement(data, data.train, config.place)
     slots = config.robustness
-    figures = evaluate(run, data, split, slots, directory=config.data.directory)
+    metrics = evaluate(run, data, split, slots, directory=config.data.directory)
     name = name or _name(run, config, split, own)
     about = {"name": name, "data": config.data.to_dict(), "split": split, "checkpoint": run.checkpoint}
-    found = {**about, "step": run.step, **figures}
+    found = {**about, "step": run.step, **metrics}
     if is_main_process():
         folder = run.folder / EVALUATIONS
         try:

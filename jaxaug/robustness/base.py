@@ -1,4 +1,4 @@
-"""What a protocol of robustness is: levels of a disturbance of the test images, and the figure that sums them up."""
+"""What a protocol of robustness is: levels of a disturbance of the test images, and the metric that sums them up."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Protocol(NamedTuple):
 
     Attributes:
       axis: what `severity` is, in words.
-      figure: the name, ending in `_error`, of the mean error over all levels with severity > 0.
+      metric: the name, ending in `_error`, of the mean error over all levels with severity > 0.
       levels: the test split disturbed with one strength each, or other images altogether.
       perturb: what is done to an image; None leaves images alone.
       seed: of all that is random; the image with index i is given fold_in(key(seed), i) at every level and for every
@@ -45,7 +45,7 @@ class Protocol(NamedTuple):
     """
 
     axis: str
-    figure: str
+    metric: str
     levels: tuple[Level, ...]
     perturb: Perturb | None = None
     seed: int = 0
@@ -60,7 +60,7 @@ def create(slots: Slot | Iterable[Slot], data: Dataset, *, directory: str = "") 
       directory: the folder of data sets, for protocols that read published files and whose slot names no folder.
 
     Raises:
-      UsageError: an unknown name or option, files that are missing, or a protocol without a figure of its own or
+      UsageError: an unknown name or option, files that are missing, or a protocol without a metric of its own or
         without a level of a severity above 0.
     """
     built: dict[str, Protocol] = {}
@@ -70,8 +70,8 @@ def create(slots: Slot | Iterable[Slot], data: Dataset, *, directory: str = "") 
         if word in built:
             raise UsageError(f"{word}: is asked for twice")
         found = instantiate("robustness", {"name": name, **_options(slot, directory)}, data)
-        if not found.figure.endswith("_error") or found.figure in {other.figure for other in built.values()}:
-            raise UsageError(f"{word}: its figure needs a name of its own, ending in '_error'")
+        if not found.metric.endswith("_error") or found.metric in {other.metric for other in built.values()}:
+            raise UsageError(f"{word}: its metric needs a name of its own, ending in '_error'")
         if not any(level.severity > 0 for level in found.levels):
             raise UsageError(f"{word}: no level has a severity above 0, so that there is nothing to tell")
         built[word] = found

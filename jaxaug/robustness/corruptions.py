@@ -36,7 +36,7 @@ PUBLISHED = {
 def corruptions(
     data: Dataset, *, names: tuple[str, ...] = BENCHMARK, folder: str = "", directory: str = ""
 ) -> Protocol:
-    """The error of each corruption at each of five severities; the figure is their plain mean.
+    """The error of each corruption at each of five severities; the metric is their plain mean.
 
     It is not the `mCE` of the papers on ImageNet-C, which divides by AlexNet's errors. The files are mapped, not read:
     one severity of one corruption at a time comes into memory.

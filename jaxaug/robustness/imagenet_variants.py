@@ -29,7 +29,7 @@ VERSIONS = ("matched-frequency", "threshold-0.7", "top-images")
 def imagenet_c(
     data: Dataset, *, names: tuple[str, ...] = BENCHMARK, folder: str = "", resize: int = 0, directory: str = ""
 ) -> Protocol:
-    """The error of each corruption at each of five severities; the figure is their plain mean, not `mCE`.
+    """The error of each corruption at each of five severities; the metric is their plain mean, not `mCE`.
 
     Args:
       data: a set of photographs, `imagenet`.

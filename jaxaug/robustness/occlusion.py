@@ -1,7 +1,7 @@
 """Error against the hidden share of the image: jaxaug's own protocol, not that of the Soft Augmentation paper.
 
 The paper (Liu et al. 2023) reports errors under occlusion; neither code nor description of its protocol could be had,
-so figures of this one do not compare with the paper's.
+so numbers of this one do not compare with the paper's.
 """
 
 from __future__ import annotations

@@ -114,12 +114,12 @@ class Checkpointer:
             f"--workdir, {RESTART}."
         )
 
-    def save(self, state: State, figures: Mapping[str, float]) -> None:
+    def save(self, state: State, metrics: Mapping[str, float]) -> None:
         """Start writing the state as checkpoint `state.step`; returns when the device arrays are copied.
 
         Args:
           state: what is saved.
-          figures: the record of its epoch, which may have the metric of the best checkpoint.
+          metrics: the record of its epoch, which may have the metric of the best checkpoint.
         """
         step = int(state.step)
         if step in (self._started, self.latest):
@@ -129,7 +129,7 @@ class Checkpointer:
             self.directory.mkdir(parents=True, exist_ok=True)
             structure = {"about": self._about, "arrays": tree_structure(state)}
             write_text(self.directory / STRUCTURE, json.dumps(structure, indent=0))
-        scored = {self._best: figures[self._best]} if self._best in figures else None
+        scored = {self._best: metrics[self._best]} if self._best in metrics else None
         with self._told():
             self._checkpoints.save_async(step, _with_key(state, jax.random.key_data), metrics=scored, force=True)
         if is_main_process():

@@ -163,13 +163,13 @@ def make_search_step(
 def _totals(info: dict[str, jax.Array], gradient: Tree, step: jax.Array) -> Totals:
     """The loss on validation rows, the solver's residual, how often it met a direction without positive curvature; bad
     where a gradient was not finite."""
-    figures = {
+    metrics = {
         "search_loss": info["validation_loss"],
         "search_residual": info["residual"],
         "search_indefinite": (info["curvature"] <= 0).astype(jnp.float32),
     }
-    finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves((gradient, list(figures.values())))]))
-    return totals_of({name: (value, jnp.ones(())) for name, value in figures.items()}, finite, step)
+    finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves((gradient, list(metrics.values())))]))
+    return totals_of({name: (value, jnp.ones(())) for name, value in metrics.items()}, finite, step)
 
 
 def _part(seed: int, stream: int, number: int, size: int, batch_size: int) -> np.ndarray:

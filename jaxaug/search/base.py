@@ -77,8 +77,8 @@ class SearchContext:
 class Bar(Protocol):
     """A progress bar."""
 
-    def update(self, step: int, figures: dict[str, float]) -> None:
-        """Show how far it is, and figures by name."""
+    def update(self, step: int, metrics: dict[str, float]) -> None:
+        """Show how far it is, and metrics by name."""
 
     def close(self) -> None:
         """Take it away."""
@@ -150,7 +150,7 @@ class SearchMethod:
         raise UsageError(f"{type(self).__name__} takes steps, but has no method step")
 
     def finish(self, run: SearchRun) -> dict[str, Any]:
-        """What is to be done after the training; figures for `result.json`. Every process calls it."""
+        """What is to be done after the training; numbers for `result.json`. Every process calls it."""
         return {}
 
     def export(self, run: SearchRun) -> None:

@@ -1,6 +1,6 @@
 """What a model is trained for: one file a task."""
 
-from jaxaug.tasks.base import Figure, Task
+from jaxaug.tasks.base import ShownMetric, Task
 from jaxaug.tasks.classification import Classification
 from jaxaug.tasks.segmentation import Segmentation
 from jaxaug.tasks.self_supervised import BYOL, SimSiam
@@ -16,12 +16,12 @@ from jaxaug.tasks.semi_supervised import (
 __all__ = [
     "BYOL",
     "Classification",
-    "Figure",
     "FixMatch",
     "FlexMatch",
     "MeanTeacher",
     "PiModel",
     "Segmentation",
+    "ShownMetric",
     "SimSiam",
     "Task",
     "TemporalEnsembling",

@@ -1,4 +1,4 @@
-"""What a model is trained for: how its outputs become a loss, and the figures by which it is judged."""
+"""What a model is trained for: how its outputs become a loss, and the metrics by which it is judged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jaxaug.data.dataset import Dataset
 OWN_PARAMS = "task"  # where parameters of a task lie among those that are trained
 
 
-class Figure(NamedTuple):
+class ShownMetric(NamedTuple):
     """How a metric is told to people: its title, what it is multiplied by, digits after the point."""
 
     metric: str
@@ -55,7 +55,7 @@ class TrainingParts(Protocol):
 class Task(Protocol):
     """A task, registered under its name: `@register("task")`.
 
-    metric: the one by which epochs are compared; higher is better. figures: those of a run's table, in order, the main
+    metric: the one by which epochs are compared; higher is better. shown_metrics: those of a run's table, in order, the main
     metric first. One may declare in an attribute `reads`, a frozenset, which fields of a batch it looks at by itself
     ("label", "visibility", "mix_ratio"): contradictions to the augmentation are then told. And in a method
     `evaluated(predict, image) -> ModelOutput` how normalised images [B H W C] are looked at in an evaluation, with
@@ -72,7 +72,7 @@ class Task(Protocol):
     """
 
     metric: str
-    figures: tuple[Figure, ...]
+    shown_metrics: tuple[ShownMetric, ...]
 
     def check(self, data: Dataset) -> None:
         """Raises UsageError for a data set that the task makes no sense for."""

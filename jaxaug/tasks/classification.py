@@ -14,7 +14,7 @@ from jaxaug.core.totals import Sums, Totals
 from jaxaug.core.types import Batch, LossInputs, ModelOutput, Progress, Tree
 from jaxaug.data.dataset import Dataset
 from jaxaug.losses.base import cross_entropy, cross_entropy_inputs, has_class
-from jaxaug.tasks.base import Figure
+from jaxaug.tasks.base import ShownMetric
 
 CALIBRATION_BINS = 10
 MOST_TOP = 5
@@ -26,11 +26,11 @@ class Classification:
 
     metric = "top1"
     reads = frozenset({"label"})
-    figures: tuple[Figure, ...] = (
-        Figure("top1", "top-1 %", 100, 2),
-        Figure("top5", "top-5 %", 100, 2),
-        Figure("nll", "negative log-likelihood", 1, 4),
-        Figure("ece", "ECE %", 100, 2),
+    shown_metrics: tuple[ShownMetric, ...] = (
+        ShownMetric("top1", "top-1 %", 100, 2),
+        ShownMetric("top5", "top-5 %", 100, 2),
+        ShownMetric("nll", "negative log-likelihood", 1, 4),
+        ShownMetric("ece", "ECE %", 100, 2),
     )
 
     def check(self, data: Dataset) -> None:

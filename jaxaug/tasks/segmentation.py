@@ -16,7 +16,7 @@ from jaxaug.core.totals import Sums, Totals
 from jaxaug.core.types import Batch, LossInputs, ModelOutput, Progress, Tree
 from jaxaug.data.dataset import Dataset
 from jaxaug.losses.base import at_least_float32, has_class
-from jaxaug.tasks.base import Figure
+from jaxaug.tasks.base import ShownMetric
 
 # Counts are kept in two int32 numbers, of units of 4,096 pixels and of what is left: exact up to 8 * 10^12 pixels.
 UNIT = 4096
@@ -44,10 +44,10 @@ class Segmentation:
 
     metric = "miou"
     reads = frozenset({"label", "visibility"})
-    figures = (
-        Figure("miou", "mIoU %", 100, 2),
-        Figure("pixel_accuracy", "pixel accuracy %", 100, 2),
-        Figure("class_accuracy", "mean class accuracy %", 100, 2),
+    shown_metrics = (
+        ShownMetric("miou", "mIoU %", 100, 2),
+        ShownMetric("pixel_accuracy", "pixel accuracy %", 100, 2),
+        ShownMetric("class_accuracy", "mean class accuracy %", 100, 2),
     )
 
     def __init__(

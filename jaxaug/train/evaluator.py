@@ -53,7 +53,7 @@ def evaluation_program(experiment: Evaluable, perturb: Perturb | None = None, se
 
 
 class Evaluator:
-    """evaluator(state) -> figures: every row of the split counts once, the padding never, on any number of devices.
+    """evaluator(state) -> metrics: every row of the split counts once, the padding never, on any number of devices.
 
     Args:
       perturb: changes each image before it is normalised; the row with index i gets fold_in(key(seed), i), whatever the

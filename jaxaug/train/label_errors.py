@@ -121,10 +121,10 @@ def _trained(experiment: Experiment, judged: Split, last: int, stop: StopSignal)
             if stop:
                 raise Interrupted(f"stopped as asked after step {step} of {experiment.total_steps}; nothing is kept")
             if done % experiment.config.log_every == 0 or done % each == 0:
-                figures = totals.means()
-                if not np.isfinite(figures["loss"]):
+                metrics = totals.means()
+                if not np.isfinite(metrics["loss"]):
                     raise UsageError(f"the loss is not finite before step {done}: lower the learning rate")
-                bar.update(done, figures)
+                bar.update(done, metrics)
             if done % each == 0:
                 totals = empty()
             if done % each == 0 and done // each > experiment.config.epochs - last:

@@ -26,7 +26,7 @@ def evaluate_robustness(
     """What a run's result holds besides its records.
 
     What `Task.diagrams` makes of the test split. With protocols, "robustness": {protocol: {"axis",
-    "severity", "error"}}, errors in 0..1, averaged where several lines share a severity; and each protocol's figure.
+    "severity", "error"}}, errors in 0..1, averaged where several lines share a severity; and each protocol's metric.
     Every level by itself goes to `robustness.json` in the folder as soon as its protocol is complete; what is there is
     not measured again. Raises Interrupted between two levels if asked to stop.
     """
@@ -46,9 +46,9 @@ def evaluate_robustness(
 
 
 def summarize_measured(measured: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """{"robustness": {protocol: its curve}, <figure>: its value} of what `measure` gave of each protocol."""
-    figures = {one["figure"]: one[one["figure"]] for one in measured.values()}
-    return {"robustness": {name: _curve(one) for name, one in measured.items()}, **figures}
+    """{"robustness": {protocol: its curve}, <metric>: its value} of what `measure` gave of each protocol."""
+    metrics = {one["metric"]: one[one["metric"]] for one in measured.values()}
+    return {"robustness": {name: _curve(one) for name, one in measured.items()}, **metrics}
 
 
 def measure(
@@ -57,7 +57,7 @@ def measure(
     """One protocol on the rows of a split.
 
     Returns:
-      {"axis", "figure", <the figure>, "levels": [{"line", "severity", "error", ...}]}.
+      {"axis", "metric", <the metric>, "levels": [{"line", "severity", "error", ...}]}.
 
     Raises:
       Interrupted: between two levels, if asked to stop.
@@ -71,14 +71,14 @@ def measure(
                 raise Interrupted(f"stopped as asked in {title}; the training is complete and saved")
             if level.split is not None:
                 evaluator.use(level.split())
-            figures = evaluator(state, level.strength)
-            error = 1 - figures.pop(experiment.task.metric)
-            levels.append({"line": level.line, "severity": float(level.severity), "error": error, **figures})
+            metrics = evaluator(state, level.strength)
+            error = 1 - metrics.pop(experiment.task.metric)
+            levels.append({"line": level.line, "severity": float(level.severity), "error": error, **metrics})
             bar.update(len(levels), {"error": error})
     finally:
         bar.close()
-    figure = statistics.fmean(level["error"] for level in levels if level["severity"] > 0)
-    return {"axis": protocol.axis, "figure": protocol.figure, protocol.figure: figure, "levels": levels}
+    metric = statistics.fmean(level["error"] for level in levels if level["severity"] > 0)
+    return {"axis": protocol.axis, "metric": protocol.metric, protocol.metric: metric, "levels": levels}
 
 
 def _curve(measured: dict[str, Any]) -> dict[str, Any]:

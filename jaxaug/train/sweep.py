@@ -55,7 +55,7 @@ def run(
             histories[name].append(_history(folder))
     if is_main_process():
         task = instantiate("task", next(iter(configs.values())).task.to_dict())
-        print_to_terminal(variants_table(f"{config.data.name}, {config.model.name}", results, task.figures))
+        print_to_terminal(variants_table(f"{config.data.name}, {config.model.name}", results, task.shown_metrics))
         write_text(path / "table.json", json.dumps({"environment": environment(), "results": results}, indent=1))
         training_curves(histories, task.metric).savefig(path / "curves.png", dpi=120)
         save_evaluation_figures(path, results)

@@ -48,7 +48,7 @@ def train_and_evaluate(
     on_change: str = "refuse",
     build: Callable[[ConfigDict], Experiment] = build_experiment,
 ) -> dict[str, Any]:
-    """Train as the config says, or go on with the run in `workdir`; its figures, on the main process; {} on others.
+    """Train as the config says, or go on with the run in `workdir`; its result, on the main process; {} on others.
 
     A complete run is not repeated, which is told. What a run has read is written down (`inputs.json`), so that neither
     goes unnoticed if it has changed since.
@@ -121,7 +121,7 @@ def _returned_again(config: ConfigDict, folder: Workdir, title: str, accept: boo
 
 
 def _run(experiment: Experiment, folder: Workdir, stop: StopSignal, title: str) -> dict[str, Any]:
-    """Train, search, save; the figures."""
+    """Train, search, save; the result."""
     final: dict[str, Any] = {}
     if experiment.search is not None and experiment.search.network:
         state = load_network(experiment.search.network, experiment)
@@ -142,7 +142,7 @@ def _run(experiment: Experiment, folder: Workdir, stop: StopSignal, title: str) 
 def _trained(
     experiment: Experiment, folder: Workdir, stop: StopSignal, title: str
 ) -> tuple[TrainState, dict[str, Any]]:
-    """(the state at the end of the training, its figures)."""
+    """(the state at the end of the training, its result)."""
     metric = experiment.task.metric
     checkpointer = Checkpointer(folder.checkpoints, experiment.about, best=f"validation_{metric}")
     try:
@@ -224,11 +224,11 @@ class Trainer:
         return self.evaluation.history
 
     def _after(self, step: int, checked: bool) -> None:
-        """What is due after so many steps. checked: the figures are to be looked at and shown."""
+        """What is due after so many steps. checked: the metrics are to be looked at and shown."""
         if checked:
-            figures = self.evaluation.figures()
-            figures["images/s"] = figures.pop("images_per_second")
-            self._bar.update(step, figures)
+            metrics = self.evaluation.metrics()
+            metrics["images/s"] = metrics.pop("images_per_second")
+            self._bar.update(step, metrics)
         config, record = self.experiment.config, Record()
         if self._ends_epoch(step, config.eval_every):
             record = self.evaluation.record(self.state, step, self.search)
@@ -257,7 +257,7 @@ class Trainer:
         return rest == 0 and (epoch % every == 0 or epoch == self.experiment.config.epochs)
 
     def _stop_after(self, step: int) -> None:
-        self.evaluation.figures()
+        self.evaluation.metrics()
         self.checkpointing.save(self.state, {})
         total, path = self.experiment.total_steps, self._folder.path
         raise Interrupted(f"stopped as asked after step {step} of {total}; saved in {path}")

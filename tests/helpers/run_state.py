@@ -29,8 +29,8 @@ def stop_at(monkeypatch, number, step):
     """Raise the signal in this process when the progress bar reaches the step."""
     update = ProgressBar.update
 
-    def update_and_raise(self, at, figures):
-        update(self, at, figures)
+    def update_and_raise(self, at, metrics):
+        update(self, at, metrics)
         if at >= step:
             signal.raise_signal(number)
 

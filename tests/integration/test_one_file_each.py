@@ -168,7 +168,7 @@ FILES = {
                 (run.path / "counted.json").write_text(json.dumps({"title": run.title}))
     ''',
     "my_task": '''
-        """A task judged by another figure."""
+        """A task judged by another metric."""
         import jax.numpy as jnp
 
         import jaxaug as ja
@@ -179,7 +179,7 @@ FILES = {
             """Is the class of the right half?"""
 
             metric = "half"
-            figures = (ja.tasks.Figure("half", "right half %", 100, 2),)
+            shown_metrics = (ja.tasks.ShownMetric("half", "right half %", 100, 2),)
 
             def train_sums(self, output, batch):
                 right = (self.predict(output) // 2 == batch.label // 2) & batch.labelled

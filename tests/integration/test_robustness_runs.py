@@ -96,8 +96,8 @@ OWN = """
 from jaxaug.robustness import Level, Protocol
 
 
-def dim(data, *, figure="darkness_error", severity=0.5):
-    return Protocol("darkness", figure, (Level("dim", severity),), lambda key, image, strength: image // 2)
+def dim(data, *, metric="darkness_error", severity=0.5):
+    return Protocol("darkness", metric, (Level("dim", severity),), lambda key, image, strength: image // 2)
 """
 
 
@@ -109,9 +109,9 @@ def test_names(tmp_path, monkeypatch):
     own = "own_project.protocols.dim"
     assert list(build(("occlusion", own), small())) == ["occlusion", "dim"]
     with pytest.raises(UsageError, match="a name of its own, ending in '_error'"):
-        build(("occlusion", {"name": own, "figure": "occluded_error"}), small())
+        build(("occlusion", {"name": own, "metric": "occluded_error"}), small())
     with pytest.raises(UsageError, match="nothing to tell"):
-        build(({"name": own, "figure": "dim_error", "severity": 0.0},), small())
+        build(({"name": own, "metric": "dim_error", "severity": 0.0},), small())
     for names, message in (
         (("occlusions",), r"config\.robustness: unknown robustness 'occlusions': did you mean 'occlusion'"),
         (
@@ -125,11 +125,11 @@ def test_names(tmp_path, monkeypatch):
 
 
 def test_a_run_with_robustness(tmp_path, monkeypatch):
-    """Stopped in the second protocol, it goes on there, then writes its files and merges the figures."""
+    """Stopped in the second protocol, it goes on there, then writes its files and merges the metrics."""
     config = tiny_config(robustness=("occlusion", "translation"))
     measured = []
 
-    def stop_in_translation(self, at, figures):
+    def stop_in_translation(self, at, metrics):
         if "translation" in self._title and at == 2:
             signal.raise_signal(signal.SIGTERM)
 

@@ -4,7 +4,7 @@
     z = projector(encoder(view)),  p = predictor(projector(encoder(view)));  nothing is pulled through z
 
 D is the negative cosine similarity; of views that show little of their image, it is softened. The probe is the
-network's own head, whose loss reaches the features in no other way: labels serve it alone, and its figures are those of
+network's own head, whose loss reaches the features in no other way: labels serve it alone, and its metrics are those of
 a classification.
 """
 
@@ -26,7 +26,7 @@ from jaxaug.data.dataset import Dataset
 from jaxaug.losses.base import mean_loss
 from jaxaug.models.api import HEAD, apply_head
 from jaxaug.models.layers import TORCH_DEFAULT, uniform_bias
-from jaxaug.tasks.base import OWN_PARAMS, Aux, Figure, TrainingParts
+from jaxaug.tasks.base import OWN_PARAMS, Aux, ShownMetric, TrainingParts
 from jaxaug.tasks.classification import Classification
 from jaxaug.tasks.semi_supervised.base import TrainingStep
 
@@ -75,7 +75,7 @@ class SelfSupervised(Classification):
         self._require(self.power > 0 and self.temperature > 0, "power and temperature must be above 0")
         self._require(self.neighbours >= 0, "neighbours must be at least 0")
         if self.neighbours:
-            self.figures = (*Classification.figures, Figure("knn_top1", "nearest neighbours %", 100, 2))
+            self.shown_metrics = (*Classification.shown_metrics, ShownMetric("knn_top1", "nearest neighbours %", 100, 2))
         self.reads = frozenset({"label"} | ({"visibility"} if self.softening != "none" else set()))
 
     def _require(self, valid: bool, what: str) -> None:

@@ -79,7 +79,7 @@ class Terms:
     """What a method has found out about a batch.
 
     output, batch: of the rows [L + U] that the chain of losses sees; an unlabelled row may have a pseudo-label by now.
-    consistency: []. sums: figures of the training.
+    consistency: []. sums: metrics of the training.
     """
 
     output: ModelOutput

@@ -14,7 +14,7 @@ from rich.table import Table
 from jaxaug.runs.results import format_mean_std
 
 if TYPE_CHECKING:  # a table of results should not wait for JAX
-    from jaxaug.tasks.base import Figure
+    from jaxaug.tasks.base import ShownMetric
 
 # Seconds between plain lines where there is no terminal to draw a bar on.
 PLAIN_INTERVAL = 15.0
@@ -33,20 +33,20 @@ class ProgressBar:
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=12),
                 MofNCompleteColumn(),
-                TextColumn("{task.fields[figures]}"),
+                TextColumn("{task.fields[metrics]}"),
                 TimeRemainingColumn(),
             )
             self._bar = Progress(*columns, transient=True)
-            self._task = self._bar.add_task(title, total=total, completed=completed, figures="")
+            self._task = self._bar.add_task(title, total=total, completed=completed, metrics="")
             self._bar.start()
 
-    def update(self, step: int, figures: Mapping[str, float]) -> None:
-        """figures: name -> value, shown in order."""
+    def update(self, step: int, metrics: Mapping[str, float]) -> None:
+        """metrics: name -> value, shown in order."""
         text = "  ".join(
-            f"{name} {value:.3f}" if value < 100 else f"{name} {value:.0f}" for name, value in figures.items()
+            f"{name} {value:.3f}" if value < 100 else f"{name} {value:.0f}" for name, value in metrics.items()
         )
         if self._bar is not None:
-            self._bar.update(self._task, completed=step, figures=text)
+            self._bar.update(self._task, completed=step, metrics=text)
         elif self._visible and time.monotonic() - self._told > PLAIN_INTERVAL:
             self._told = time.monotonic()
             left = (self._told - self._began) / max(step - self._from, 1) * (self._total - step)
@@ -57,12 +57,12 @@ class ProgressBar:
             self._bar.stop()
 
 
-def variants_table(title: str, results: Mapping[str, Sequence[Mapping[str, Any]]], figures: Sequence[Figure]) -> Table:
-    """One line for each figure, one column for each variant: mean +- standard deviation over its seeds.
+def variants_table(title: str, results: Mapping[str, Sequence[Mapping[str, Any]]], metrics: Sequence[ShownMetric]) -> Table:
+    """One line for each metric, one column for each variant: mean +- standard deviation over its seeds.
 
     Args:
       results: variant -> the results of its seeds.
-      figures: of the task, the main metric first.
+      metrics: of the task, the main metric first.
     """
     drawn = Table(title=title)
     rows = {r.get("reported_on", "test") for runs in results.values() for r in runs}
@@ -74,16 +74,16 @@ def variants_table(title: str, results: Mapping[str, Sequence[Mapping[str, Any]]
     # What a robustness protocol sums up to is told by its name's end.
     errors = dict.fromkeys(key for runs in results.values() for r in runs for key in r if key.endswith("_error"))
     of_errors = [(f"{key.replace('_', ' ')} %", key, 100.0, 2) for key in errors]
-    for label, key, scale, digits in (*_lines(figures, split), *of_errors):
+    for label, key, scale, digits in (*_lines(metrics, split), *of_errors):
         cells = [format_mean_std([scale * r[key] for r in runs if key in r], digits) for runs in results.values()]
         if any(cells):
             drawn.add_row(label, *cells)
     return drawn
 
 
-def _lines(figures: Sequence[Figure], split: str) -> list[tuple[str, str, float, int]]:
+def _lines(metrics: Sequence[ShownMetric], split: str) -> list[tuple[str, str, float, int]]:
     """(title, key of a result, scale, digits) of each line."""
-    main, *others = figures
+    main, *others = metrics
     unit = " %" if main.title.endswith("%") else ""
     return [
         (main.title, f"test_{main.metric}", main.scale, main.digits),

@@ -24,7 +24,7 @@ Record = dict[str, float]
 
 
 class EvaluationHook:
-    """The sums of the training since the last record, and the records: figures of training, search, and all splits.
+    """The sums of the training since the last record, and the records: metrics of training, search, and all splits.
 
     totals: what the training steps are counted in. history: the records so far.
     """
@@ -56,8 +56,8 @@ class EvaluationHook:
         """Take over what the training steps on so many rows added up to."""
         self.totals, self._seen = totals, self._seen + rows
 
-    def figures(self) -> Record:
-        """Training figures since the last record. Raises UsageError if a loss was not finite."""
+    def metrics(self) -> Record:
+        """Training metrics since the last record. Raises UsageError if a loss was not finite."""
         bad = int(self.totals.first_bad)
         if bad != NEVER:
             kept = self._checkpointer.latest
@@ -72,12 +72,12 @@ class EvaluationHook:
 
     def record(self, state: TrainState, step: int, search: BilevelHook | None) -> Record:
         """Evaluate and log, at the end of an epoch."""
-        experiment, figures = self._experiment, self.figures()
+        experiment, metrics = self._experiment, self.metrics()
         record: Record = {"step": step, "epoch": step // experiment.steps_per_epoch}
         record["learning_rate"] = float(experiment.schedule(jnp.asarray(step - 1)))
-        record["images_per_second"] = figures.pop("images_per_second")
-        record |= {f"train_{name}": value for name, value in figures.items()}
-        record |= search.figures() if search is not None else {}
+        record["images_per_second"] = metrics.pop("images_per_second")
+        record |= {f"train_{name}": value for name, value in metrics.items()}
+        record |= search.metrics() if search is not None else {}
         for name, evaluator in self.evaluators.items():
             record |= {f"{name}_{metric}": value for metric, value in evaluator(state).items()}
             if state.average:

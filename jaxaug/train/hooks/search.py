@@ -54,7 +54,7 @@ class BilevelHook:
         """Count from here."""
         self._totals, self._counted = self._zeros(), 0
 
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Means since the last record; {} if no step was taken. Raises UsageError if a gradient was not finite."""
         if not self._counted:
             return {}

@@ -32,15 +32,15 @@ def test_one_pixel_has_the_predictable_error(base):
 
 
 def test_places_depend_on_the_row_and_the_seed_alone(base):
-    """The same figures in any batches and on any devices; others with another seed."""
+    """The same metrics in any batches and on any devices; others with another seed."""
     built = small()
     protocol = translation(built)
     one = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("data",))
 
-    def figures_of(seed=0, **changes):
+    def metrics_of(seed=0, **changes):
         return Evaluator(classifier(base, **changes), built.test, protocol.perturb, seed)(None, np.int32([3, 3]))
 
-    expected = figures_of()
-    assert figures_of(eval_batch_size=512) == pytest.approx(expected, rel=1e-5)
-    assert figures_of(mesh=one, eval_batch_size=7) == pytest.approx(expected, rel=1e-5)
-    assert figures_of(seed=1)["nll"] != pytest.approx(expected["nll"], rel=1e-4)
+    expected = metrics_of()
+    assert metrics_of(eval_batch_size=512) == pytest.approx(expected, rel=1e-5)
+    assert metrics_of(mesh=one, eval_batch_size=7) == pytest.approx(expected, rel=1e-5)
+    assert metrics_of(seed=1)["nll"] != pytest.approx(expected["nll"], rel=1e-4)

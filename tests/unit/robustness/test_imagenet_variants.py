@@ -24,7 +24,7 @@ def test_imagenet_c(data, tmp_path):
         write_photographs(tmp_path / "fog" / str(severity), CLASSES, 1, first=20 * severity)
     slot = {"name": "imagenet_c", "folder": str(tmp_path), "names": ("fog",)}
     protocol = robustness.create(slot, data)["imagenet_c"]
-    assert (protocol.figure, [level.severity for level in protocol.levels]) == ("imagenet_c_error", [1, 2, 3, 4, 5])
+    assert (protocol.metric, [level.severity for level in protocol.levels]) == ("imagenet_c_error", [1, 2, 3, 4, 5])
     found = protocol.levels[0].split()
     np.testing.assert_array_equal(found.label, np.arange(11))
     # The same photographs are the test rows, but here nothing is resized.

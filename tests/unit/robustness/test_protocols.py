@@ -96,15 +96,15 @@ def test_published_files_are_looked_for_where_data_sets_are(tmp_path):
 def test_refusals(monkeypatch):
     monkeypatch.setitem(registry._TABLES, "robustness", dict(registry._TABLES["robustness"]))
 
-    def of(figure, severity):
-        return lambda data: Protocol("axis", figure, (Level("line", severity),))
+    def of(metric, severity):
+        return lambda data: Protocol("axis", metric, (Level("line", severity),))
 
     for name, made in (("unnamed", of("share", 1)), ("twice", of("occluded_error", 1)), ("calm", of("calm_error", 0))):
         register("robustness", name)(made)
     for slots, message in (
         (("occlusion", {"name": "occlusion", "seed": 1}), "occlusion: is asked for twice"),
-        (("unnamed",), "unnamed: its figure needs a name of its own, ending in '_error'"),
-        (("occlusion", "twice"), "twice: its figure needs a name of its own"),
+        (("unnamed",), "unnamed: its metric needs a name of its own, ending in '_error'"),
+        (("occlusion", "twice"), "twice: its metric needs a name of its own"),
         (("calm",), "calm: no level has a severity above 0"),
         (("oclusion",), "unknown robustness 'oclusion': did you mean 'occlusion'"),
         (

@@ -105,11 +105,11 @@ def test_the_largest_logit_is_the_prediction():
     assert TASK.predict(output).dtype == jnp.int32
 
 
-def test_figures_are_metrics_the_main_one_first():
+def test_the_metrics_that_are_shown_the_main_one_first():
     found = TASK.summarize(evaluated(np.zeros((2, 3), np.float32), np.zeros(2)))
-    assert [one.metric for one in TASK.figures] == ["top1", "top5", "nll", "ece"]
-    assert TASK.figures[0].metric == TASK.metric
-    assert found.keys() == {one.metric for one in TASK.figures}
+    assert [one.metric for one in TASK.shown_metrics] == ["top1", "top5", "nll", "ece"]
+    assert TASK.shown_metrics[0].metric == TASK.metric
+    assert found.keys() == {one.metric for one in TASK.shown_metrics}
 
 
 def test_it_is_chosen_by_name_and_refuses_label_maps():

@@ -33,10 +33,10 @@ def test_against_numpy_in_uneven_parts():
     np.testing.assert_array_equal(confusion_of(parts), matrix)
     right = np.diag(matrix)
     iou = right / (matrix.sum(0) + matrix.sum(1) - right)
-    figures = TASK.summarize(parts)
-    assert figures["miou"] == pytest.approx(iou.mean())
-    assert figures["pixel_accuracy"] == pytest.approx(right.sum() / matrix.sum())
-    assert figures["class_accuracy"] == pytest.approx((right / matrix.sum(1)).mean())
+    metrics = TASK.summarize(parts)
+    assert metrics["miou"] == pytest.approx(iou.mean())
+    assert metrics["pixel_accuracy"] == pytest.approx(right.sum() / matrix.sum())
+    assert metrics["class_accuracy"] == pytest.approx((right / matrix.sum(1)).mean())
     assert list(TASK.diagrams(parts)["class_iou"].values()) == pytest.approx(list(iou))
 
 

@@ -3,11 +3,11 @@
 import pytest
 from rich.console import Console
 
-from jaxaug.tasks import Classification, Figure
+from jaxaug.tasks import Classification, ShownMetric
 from jaxaug.train.hooks import console
 from jaxaug.train.hooks.console import ProgressBar, variants_table
 
-FIGURES = Classification.figures
+SHOWN = Classification.shown_metrics
 RUN = {"test_top1": 0.9, "test_top5": 0.99, "test_nll": 0.25, "test_ece": 0.01, "last10_top1": 0.875}
 RUN |= {"best_on_test_top1": 0.92, "images_per_second": 1234.4, "seconds": 12.34}
 
@@ -25,7 +25,7 @@ def line_of(text, title):
 
 def test_mean_and_deviation_of_each_variant():
     runs = {"plain": [RUN, {**RUN, "test_top1": 0.8}], "isda": [{**RUN, "chosen_top1": 0.89}]}
-    text = text_of(variants_table("digits, convnet", runs, FIGURES))
+    text = text_of(variants_table("digits, convnet", runs, SHOWN))
     assert "digits, convnet" in text
     assert "plain (n=2)" in text
     assert "isda (n=1)" in text
@@ -39,21 +39,21 @@ def test_mean_and_deviation_of_each_variant():
 
 def test_what_is_reported_on():
     """Without a test set the validation rows are, and the table says so."""
-    assert "test set, final epoch unless said" in text_of(variants_table("t", {"a": [RUN]}, FIGURES))
-    text = text_of(variants_table("t", {"a": [{**RUN, "reported_on": "validation"}]}, FIGURES))
+    assert "test set, final epoch unless said" in text_of(variants_table("t", {"a": [RUN]}, SHOWN))
+    text = text_of(variants_table("t", {"a": [{**RUN, "reported_on": "validation"}]}, SHOWN))
     assert "validation set, where there is no test set, final epoch unless said" in text
     assert line_of(text, "best on validation %")[1] == "92.00"
     assert "best on test" not in text
 
 
 def test_protocols_are_told_by_the_end_of_their_names():
-    text = text_of(variants_table("t", {"a": [{**RUN, "occluded_error": 0.25}], "b": [RUN]}, FIGURES))
+    text = text_of(variants_table("t", {"a": [{**RUN, "occluded_error": 0.25}], "b": [RUN]}, SHOWN))
     assert line_of(text, "occluded error %")[1:] == ["25.00", ""]
 
 
-def test_figures_of_another_task():
+def test_metrics_of_another_task():
     runs = {"a": [{"test_half": 0.5, "last10_half": 0.25}]}
-    text = text_of(variants_table("t", runs, (Figure("half", "right half", 1, 3),)))
+    text = text_of(variants_table("t", runs, (ShownMetric("half", "right half", 1, 3),)))
     assert line_of(text, "right half") == ["right half", "0.500"]
     assert line_of(text, "last 10 epochs") == ["last 10 epochs", "0.250"]
     assert "top-1" not in text

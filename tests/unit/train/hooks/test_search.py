@@ -25,7 +25,7 @@ class Counting(SearchMethod):
 
     Attributes:
       every: training steps between two of its own.
-      bad_from: the search step from which on its figure is not finite.
+      bad_from: the search step from which on its metric is not finite.
     """
 
     every: int = 2
@@ -42,10 +42,10 @@ class Counting(SearchMethod):
 
     def step(self, state, batch, validation):
         number = state.search_state.step
-        figure = jnp.mean(batch.index.astype(jnp.float32))
+        metric = jnp.mean(batch.index.astype(jnp.float32))
         params = jax.tree.map(lambda x: x + 1.0, state.params)
         state = state.replace(params=params, search_state=state.search_state.replace(step=number + 1))
-        sums = {"search_index": (figure, jnp.ones(())), "search_trusted": (jnp.sum(validation.labelled), jnp.ones(()))}
+        sums = {"search_index": (metric, jnp.ones(())), "search_trusted": (jnp.sum(validation.labelled), jnp.ones(()))}
         return state, totals_of(sums, number < self.bad_from, state.step)
 
 
@@ -81,7 +81,7 @@ def test_it_is_built_with_the_parts_of_the_run(counting):
 def test_steps_that_are_due_are_taken_and_counted(counting):
     experiment, state, hook = counting(every=2)
     begun = jax.device_get(state.params)
-    assert hook.figures() == {}
+    assert hook.metrics() == {}
     assert [list(hook.steps_before(step)) for step in (0, 1, 2, 5)] == [[], [], [0], [0, 1]]
     for _ in range(2):
         state = hook.take(state)
@@ -89,15 +89,15 @@ def test_steps_that_are_due_are_taken_and_counted(counting):
     assert list(hook.steps_before(6)) == [2]
     index = experiment.data.train.index
     expected = np.mean([index[number : number + 4].mean() for number in range(2)])
-    assert hook.figures() == {"search_index": pytest.approx(expected), "search_trusted": 2.0}
+    assert hook.metrics() == {"search_index": pytest.approx(expected), "search_trusted": 2.0}
     for one, other in zip(jax.tree.leaves(state.params), jax.tree.leaves(begun), strict=True):
         np.testing.assert_allclose(one, other + 2.0, rtol=1e-6)
     assert int(state.search_state.step) == 2
     assert state.params["head"]["kernel"].sharding == replicated(experiment.mesh)
     hook.begin_record()
-    assert hook.figures() == {}
+    assert hook.metrics() == {}
     state = hook.take(state)
-    assert hook.figures()["search_index"] == pytest.approx(index[2:6].mean())
+    assert hook.metrics()["search_index"] == pytest.approx(index[2:6].mean())
 
 
 def test_a_resumed_search_goes_on_with_its_number(counting):
@@ -105,15 +105,15 @@ def test_a_resumed_search_goes_on_with_its_number(counting):
     assert list(hook.steps_before(10)) == [3, 4]
 
 
-def test_figures_that_are_not_finite(counting):
+def test_metrics_that_are_not_finite(counting):
     _, state, hook = counting(bad_from=1)
     state = hook.take(state)
-    hook.figures()
+    hook.metrics()
     hook.take(state)
     with pytest.raises(
         UsageError, match=r"the search's gradient is not finite at training step 0: lower config\.search"
     ):
-        hook.figures()
+        hook.metrics()
 
 
 def test_a_search_without_steps_has_no_totals(counting):
