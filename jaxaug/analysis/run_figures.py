@@ -210,10 +210,11 @@ class RunFigures:
         numbers = np.unique(np.linspace(0, len(data.test) - 1, EXAMPLES).round().astype(int))
         rows = data.test.at(numbers)
         said = said_of_pixels(self.experiment, self.state, rows)
-        known = rows.label >= 0
-        right = ((said == rows.label) & known).sum((1, 2)) / np.maximum(known.sum((1, 2)), 1)
+        label = rows.label[:]  # which may be lazy
+        known = label >= 0
+        right = ((said == label) & known).sum((1, 2)) / np.maximum(known.sum((1, 2)), 1)
         titles = [f"test row {n}\n{share:.1%} right" for n, share in zip(numbers, right, strict=True)]
-        return viz.segmentation_examples(rows.image[:], rows.label, said, data.class_names, titles)
+        return viz.segmentation_examples(rows.image[:], label, said, data.class_names, titles)
 
     def _learned(self, name: str, what: str) -> np.ndarray:
         if name not in self.found:
