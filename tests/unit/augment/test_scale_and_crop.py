@@ -16,7 +16,8 @@ def applied(key=0, visibility=None, **options):
     image = jnp.broadcast_to(jnp.asarray(GRID)[None, ..., None], (6, 8, 10, 1))
     label = jnp.broadcast_to(jnp.asarray(GRID, jnp.int32), (6, 8, 10))
     batch = Batch(image, label, jnp.arange(6), visibility=visibility)
-    return random_scale_and_crop(**options)(jax.random.key(key), batch, {}, None)
+    transform = random_scale_and_crop(**options)
+    return jax.jit(lambda batch: transform(jax.random.key(key), batch, {}, None))(batch)
 
 
 def test_a_window_at_scale_one_is_a_crop():
@@ -35,6 +36,14 @@ def test_a_doubled_image_is_nearest_in_labels_and_bilinear_in_pixels():
     np.testing.assert_array_equal(found.label[0], GRID.repeat(2, 0).repeat(2, 1))
     # A quarter of the way between two pixels' centres; 20 levels apart in rows.
     np.testing.assert_array_equal(found.image[0, 1:5, 0, 0], [5, 15, 25, 35])
+
+
+def test_ties_between_pixels_fall_to_the_second():
+    """The middle of the fourth of pixels 1 / 0.7 apart lies between two, whatever a compiler makes of 1 / 0.7."""
+    rows, columns = ((10 * (2 * np.arange(side) + 1)) // 14 for side in (6, 7))
+    assert (10 * (2 * 3 + 1)) % 14 == 0
+    found = applied(size=(6, 7), scale=(0.7, 0.7))
+    np.testing.assert_array_equal(found.label[0], GRID[np.ix_(np.minimum(rows, 7), columns)])
 
 
 def test_a_shrunk_image_is_padded_with_color_and_void():
