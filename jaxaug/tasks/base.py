@@ -55,8 +55,8 @@ class TrainingParts(Protocol):
 class Task(Protocol):
     """A task, registered under its name: `@register("task")`.
 
-    metric: the one by which epochs are compared; higher is better. shown_metrics: those of a run's table, in order, the main
-    metric first. One may declare in an attribute `reads`, a frozenset, which fields of a batch it looks at by itself
+    metric: the one by which epochs are compared; higher is better. shown_metrics: those of a run's table, the main one
+    first. One may declare in an attribute `reads`, a frozenset, which fields of a batch it looks at by itself
     ("label", "visibility", "mix_ratio"): contradictions to the augmentation are then told. And in a method
     `evaluated(predict, image) -> ModelOutput` how normalised images [B H W C] are looked at in an evaluation, with
     predict(image) -> ModelOutput; without it they are once, as they are.

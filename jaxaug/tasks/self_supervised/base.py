@@ -75,7 +75,10 @@ class SelfSupervised(Classification):
         self._require(self.power > 0 and self.temperature > 0, "power and temperature must be above 0")
         self._require(self.neighbours >= 0, "neighbours must be at least 0")
         if self.neighbours:
-            self.shown_metrics = (*Classification.shown_metrics, ShownMetric("knn_top1", "nearest neighbours %", 100, 2))
+            self.shown_metrics = (
+                *Classification.shown_metrics,
+                ShownMetric("knn_top1", "nearest neighbours %", 100, 2),
+            )
         self.reads = frozenset({"label"} | ({"visibility"} if self.softening != "none" else set()))
 
     def _require(self, valid: bool, what: str) -> None:

@@ -57,7 +57,9 @@ class ProgressBar:
             self._bar.stop()
 
 
-def variants_table(title: str, results: Mapping[str, Sequence[Mapping[str, Any]]], metrics: Sequence[ShownMetric]) -> Table:
+def variants_table(
+    title: str, results: Mapping[str, Sequence[Mapping[str, Any]]], metrics: Sequence[ShownMetric]
+) -> Table:
     """One line for each metric, one column for each variant: mean +- standard deviation over its seeds.
 
     Args:
