@@ -51,7 +51,8 @@ def draw_pipeline(experiment: Experiment, count: int = ROWS) -> Figure:
     half = jnp.asarray(0.5)
     progress, key = Progress(half, half, experiment.config.epochs), jax.random.key(experiment.config.seed)
     names = experiment.data.class_names
-    shown = [Stage("as it is read", _pixels(experiment, batch), _class_names(names, np.asarray(batch.label)))]
+    read = "as it is read" if batch.label.ndim == 1 else "as it is read,\nlabels over it"
+    shown = [Stage(read, _pixels(experiment, batch), _class_names(names, np.asarray(batch.label)))]
     before = batch
     titles, steps = _stages(experiment)
     for (title, before_finish), batch in zip(titles, jax.jit(steps)(key, before, meta.shared, progress), strict=True):

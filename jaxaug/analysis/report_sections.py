@@ -153,7 +153,9 @@ def environment(run: ReportedRun) -> Parts:
     """What it ran on, by which command, and what it has read."""
     found = read_object(run.folder / ENVIRONMENT)
     rows = [
-        (name, _told(found[name])) for name in ("code", "python", "platform", "devices", "processes") if name in found
+        (name, _told(found[name]))
+        for name in ("code", "python", "platform", "cores", "devices", "processes")
+        if name in found
     ]
     yield page.preformatted(shlex.join(map(str, found.get("command", []))))
     yield page.table((), [*rows, *found.get("packages", {}).items()], words=True)

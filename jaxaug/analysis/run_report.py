@@ -52,7 +52,7 @@ def run_page(folder: pathlib.Path) -> str:
 
 
 def sweep_page(folder: pathlib.Path) -> str:
-    """The page of the runs below a folder: all in one table, and the first of each variant in full.
+    """The page of the runs below a folder: all in one table, and the first of each variant in full; of one its own.
 
     Raises:
       UsageError: there are none.
@@ -60,6 +60,8 @@ def sweep_page(folder: pathlib.Path) -> str:
     files = [path for path in sorted(folder.glob(f"*/seed_*/{CONFIG}")) if REPLACED not in path.parts]
     if not files:
         raise UsageError(f"{folder} is neither the folder of a run, nor one with runs in <variant>/seed_<n>")
+    if len(files) == 1:
+        return run_page(files[0].parent)
     runs: dict[str, list[ReportedRun]] = {}
     for run in sorted(map(ReportedRun, (path.parent for path in files)), key=lambda run: run.config.seed):
         runs.setdefault(run.folder.resolve().parent.name, []).append(run)

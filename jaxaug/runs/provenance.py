@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import pathlib
 import platform
 import subprocess
@@ -28,6 +29,7 @@ def environment() -> dict[str, Any]:
         "code": _code_version(),
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "cores": os.cpu_count(),
         "packages": {name: version(name) for name in PACKAGES},
         "devices": [str(d.device_kind) for d in jax.devices()],
         "processes": jax.process_count(),

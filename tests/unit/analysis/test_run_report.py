@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import types
 
 import numpy as np
 import pytest
@@ -130,6 +131,16 @@ def test_label_maps(tmp_path, only):
     assert {"Classes", "Confusion"} <= set(titles_of(text))
     assert "images, labels and predictions" in text
     assert {"Calibration", "Most wrong"} <= set(missing_of(text))
+
+
+def test_many_classes_have_no_matrix():
+    """Of 50 classes the pairs are told alone; rows without a label count nowhere."""
+    names = tuple(f"class {k}" for k in range(50))
+    judged = {"given": np.array([7, 7, 7, 3, -1]), "says": np.array([9, 9, 7, 3, 3])}
+    experiment = types.SimpleNamespace(data=types.SimpleNamespace(class_names=names))
+    (text,) = SECTIONS["Confusion"](types.SimpleNamespace(experiment=experiment, judged=judged, has_maps=False))
+    assert "<img" not in text
+    assert re.findall("<td>(.*?)</td>", text) == ["class 7 → class 9", "2", "66.7%"]
 
 
 def test_most_confused_pairs():
