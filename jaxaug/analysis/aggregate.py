@@ -28,7 +28,7 @@ ORDER = tuple(
 )
 CONTROLS = tuple(autodo_methods.CONTROLS)
 SEEDS = ("seed", "data.seed")
-LAYOUT = ("mesh", "sharding", "sinks")  # as train.config has it, which would import JAX: not what a run is
+LAYOUT = ("mesh", "sharding", "prefetch", "sinks")  # as train.config has it, which would import JAX: not what a run is
 # Folders of a run with no run below them, and that of runs which were started anew.
 FULL_OF_FILES = ("checkpoints", "tensorboard", "wandb", "replaced")
 MOST_FIELDS = 4  # that a name tells

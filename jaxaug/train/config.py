@@ -57,7 +57,7 @@ INIT_FROM = {
 }
 NO_SEARCH = "none"
 # Fields that say on what a run is carried out and who is told of it, not what it is: one that goes on may have others.
-LAYOUT = ("mesh", "sharding", "sinks")
+LAYOUT = ("mesh", "sharding", "prefetch", "sinks")
 
 
 def default_config() -> ConfigDict:
@@ -84,6 +84,7 @@ def default_config() -> ConfigDict:
             "mesh": {"data": -1, "fsdp": 1},  # devices along each axis; -1: what is left; large arrays lie along `fsdp`
             "sharding": (),  # (regular expression for paths in the state, "fsdp" or an axis for each dimension), ...
             "place": "device",  # where images are kept; "host" sends each batch: for sets larger than a device's memory
+            "prefetch": 1,  # batches read ahead of the devices, which takes so much more memory; from 2 on by a thread
             "augment": dict(AUGMENT),  # what a batch of images goes through
             "model": {"name": "convnet"},
             "init_from": dict(INIT_FROM),  # weights that the network begins with; the path alone will do

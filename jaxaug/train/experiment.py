@@ -343,7 +343,8 @@ def _check_sizes(config: ConfigDict, size: int) -> None:
     if config.seed >= 2**32:
         raise UsageError(f"config.seed must be below 2**32, got {config.seed}")
     sizes = ("epochs", "batch_size", "accumulate", "batch_norm_groups", "eval_batch_size", "steps_per_dispatch")
-    for name, least in [("seed", 0), *((name, 1) for name in (*sizes, "log_every", "eval_every", "save_every"))]:
+    counts = (*sizes, "log_every", "eval_every", "save_every", "prefetch")
+    for name, least in [("seed", 0), *((name, 1) for name in counts)]:
         if config[name] < least:
             raise UsageError(f"config.{name} must be at least {least}, got {config[name]}")
     least = size * config.accumulate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import pathlib
@@ -15,7 +16,8 @@ from jaxaug.core.errors import CannotGoOnError, Interrupted, UsageError
 from jaxaug.core.registry import pick
 from jaxaug.core.sharding import is_main_process
 from jaxaug.core.types import TrainState
-from jaxaug.data.loader import Loader
+from jaxaug.data.loader import Loader, RowSource
+from jaxaug.data.prefetch import prefetched
 from jaxaug.runs.checkpoint import Checkpointer
 from jaxaug.runs.results import summarize_history
 from jaxaug.runs.signature import save_signature
@@ -211,17 +213,22 @@ class Trainer:
 
     def run(self) -> list[Record]:
         """Train to the end; the records of all evaluated epochs."""
+        asked = step_batches(self.experiment, int(self.state.step))
         try:
-            for step, rows in step_batches(self.experiment, int(self.state.step)):
-                self._search_before(step)
-                batch = self.loader(rows, numbers=step + np.arange(len(rows))[:, None])
-                self.loader.wait_for(self.evaluation.totals)
-                self.state, totals = self._dispatch(self.state, self.evaluation.totals, batch)
-                self.evaluation.count(totals, rows.size)
-                self._after(step + len(rows), checked=(step + len(rows)) % self._log_every < len(rows))
+            with contextlib.closing(prefetched(asked, self._load, self.experiment.config.prefetch)) as batches:
+                for (step, rows), batch in batches:
+                    self._search_before(step)
+                    self.loader.wait_for(self.evaluation.totals)
+                    self.state, totals = self._dispatch(self.state, self.evaluation.totals, batch)
+                    self.evaluation.count(totals, rows.size)
+                    self._after(step + len(rows), checked=(step + len(rows)) % self._log_every < len(rows))
         finally:
             self._bar.close()
         return self.evaluation.history
+
+    def _load(self, asked: tuple[int, np.ndarray]) -> RowSource:
+        step, rows = asked
+        return self.loader(rows, numbers=step + np.arange(len(rows))[:, None])
 
     def _after(self, step: int, checked: bool) -> None:
         """What is due after so many steps. checked: the metrics are to be looked at and shown."""

@@ -84,9 +84,11 @@ def test_a_command_that_was_stopped_has_an_exit_code_of_its_own(straight, tmp_pa
     assert_same(final_state(tmp_path / "run" / "convnet" / "seed_0", config), final_state(workdir, config))
 
 
-@pytest.mark.parametrize(("changes", "tolerance"), [({"steps_per_dispatch": 4}, 2e-4), ({"place": "host"}, 0.0)])
+@pytest.mark.parametrize(
+    ("changes", "tolerance"), [({"steps_per_dispatch": 4}, 2e-4), ({"place": "host", "prefetch": 3}, 0.0)]
+)
 def test_other_ways_to_the_same_run(straight, tmp_path, changes, tolerance):
-    """Several steps in one call, an epoch that they do not divide included; rows sent from the host, bitwise."""
+    """Several steps in one call, an epoch that they do not divide included; rows sent ahead from the host, bitwise."""
     config = tiny_config(epochs=3, **changes)
     result = trainer.train_and_evaluate(config, tmp_path)
     assert_same(final_state(tmp_path, config), final_state(straight[0], config), tolerance)
