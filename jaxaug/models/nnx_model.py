@@ -133,7 +133,7 @@ class NNXModel:
             out = module(image)
         if not train:
             return out, model_state
-        return out, _kept(model_state, structure.model_state.to_dict(_split(module)[3]), frozen)
+        return out, kept_where_frozen(model_state, structure.model_state.to_dict(_split(module)[3]), frozen)
 
     @functools.cached_property
     def structure(self) -> _Structure:
@@ -152,7 +152,7 @@ class NNXModel:
         return _Structure(kept[0], _layout_of(params), _layout_of(rest), streams)
 
 
-def _kept(before: Tree, after: Tree, frozen: Callable[[str], bool] | None) -> Tree:
+def kept_where_frozen(before: Tree, after: Tree, frozen: Callable[[str], bool] | None) -> Tree:
     """The state after a call, in frozen layers that before it."""
     if frozen is None:
         return after

@@ -19,6 +19,7 @@ from jaxaug.core.errors import UsageError
 from jaxaug.core.target import target
 from jaxaug.core.types import Batch, LossInputs, LossTransform, MetaParams, ModelOutput, Progress, TrainState, Tree
 from jaxaug.models.api import AUXILIARY_HEAD, apply_head, apply_model, replace_subtree
+from jaxaug.models.nnx_model import kept_where_frozen
 from jaxaug.search.base import BilevelProblem, PerExampleInputs
 from jaxaug.tasks.base import Aux, Task
 
@@ -54,7 +55,15 @@ class Parts:
         return Progress(share, (step // self.steps_per_epoch) / self.epochs, self.epochs)
 
     def trained(self, params: Tree, model_state: Tree, image: jax.Array, key: jax.Array) -> tuple[ModelOutput, Tree]:
-        """(what the model says of normalised images as it is trained, its state after it).
+        """(what the model says of normalised images as it is trained, its state after it)."""
+        output, state = self._in_micro_batches(params, model_state, image, key)
+        # A mean of several equal numbers need not be that number.
+        return output, kept_where_frozen(model_state, state, self.frozen)
+
+    def _in_micro_batches(
+        self, params: Tree, model_state: Tree, image: jax.Array, key: jax.Array
+    ) -> tuple[ModelOutput, Tree]:
+        """As `trained`.
 
         Micro-batches are given to the model in a scan that keeps none of what it computes inside: a derivative runs the
         model on each again. So the losses see what it says of the whole batch, whatever they compare across its rows,
