@@ -26,6 +26,7 @@ from jaxaug.runs.choice import AVERAGED, CHECKPOINT_CHOICES, checkpoint_step, ru
 from jaxaug.runs.signature import Signature, read_signature
 from jaxaug.runs.workdir import CHECKPOINTS, SIGNATURE
 from jaxaug.train.experiment import search_and_data
+from jaxaug.train.initial_weights import load_weights
 from jaxaug.train.finished_run import load_config, signature_of
 from jaxaug.train.objective import Parts
 from jaxaug.train.step import make_predict
@@ -223,27 +224,24 @@ def _state_of(run: TrainedRun) -> TrainState:
         return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere)
 
     params, model_state = jax.tree.map(placed, abstract)
-    if run.checkpoint == AVERAGED and run.config.average_decay:
-        return _averaged_state(run, {"params": params, "model_state": model_state})
+    kept = _kept_network(run.task, params, model_state)
+    if run.checkpoint == AVERAGED and "params" not in kept:  # nor does the task evaluate an average by itself
+        return _averaged_state(run)
     # Arrays that a network has not are not in its checkpoint either.
-    trees = {"params": params, "model_state": model_state, "task_state": _kept_network(run.task, params, model_state)}
+    trees = {"params": params, "model_state": model_state, "task_state": kept}
     part = {name: tree for name, tree in trees.items() if jax.tree.leaves(tree)}
     found = {**trees, **load_part(run.folder / CHECKPOINTS, run.step, part)}
     step, key = jnp.asarray(run.step, jnp.int32), jax.random.key(0)
     state = TrainState(step, found["params"], found["model_state"], (), (), MetaParams(), (), key)
     kept = {**trees["task_state"], **found["task_state"]}
-    if run.checkpoint == AVERAGED and "params" not in kept:  # nor does the task evaluate a network of its own
-        raise UsageError(
-            f"the run in {run.folder} keeps no averaged weights, as config.average_decay would: use checkpoint=last"
-        )
     return state.replace(task_state=kept) if kept else state
 
 
-def _averaged_state(run: TrainedRun, trees: dict[str, Any]) -> TrainState:
-    part = {name: tree for name, tree in trees.items() if jax.tree.leaves(tree)}
-    found = {**trees, **load_part(run.folder / CHECKPOINTS, run.step, {"average": part})["average"]}
+def _averaged_state(run: TrainedRun) -> TrainState:
+    weights = load_weights(run.folder, AVERAGED)
+    params, model_state = put_global(weights, replicated(run.mesh))
     step, key = jnp.asarray(run.step, jnp.int32), jax.random.key(0)
-    return TrainState(step, found["params"], found["model_state"], (), (), MetaParams(), (), key)
+    return TrainState(step, params, model_state, (), (), MetaParams(), (), key)
 
 
 def _kept_network(task: Any, params: Any, model_state: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ FIGURES = (
     ("top-5 %", "test_top5", 100, 2),
     ("negative log-likelihood", "test_nll", 1, 4),
     ("ECE %", "test_ece", 100, 2),
+    ("nearest neighbours %", "test_knn_top1", 100, 2),
     ("averaged weights %", "averaged_test_top1", 100, 2),
     ("best on test %", "best_on_test_top1", 100, 2),
     ("mIoU %", "test_miou", 100, 2),

@@ -82,6 +82,26 @@ def test_the_network_is_used_without_projector_and_predictor(straight):
     assert not np.array_equal(begun.params["head"]["kernel"], params["head"]["kernel"])
 
 
+def test_a_run_without_an_average(straight):
+    """Said by who is asked for it, with what would keep one."""
+    with pytest.raises(UsageError, match=r"keeps no averaged weights, as config\.average_decay would"):
+        load(straight[0], "averaged")
+
+
+@pytest.mark.slow
+def test_byol(tmp_path):
+    """Its average is what is asked for by that name, and differs from the network."""
+    config = config_of(epochs=1)
+    config.task = {"name": "byol", "projector": (16, 12), "predictor": 4, "neighbours": 20, "decay": 0.9}
+    result = trainer.train_and_evaluate(config, tmp_path)
+    assert 0 <= result["test_knn_top1"] <= 1
+    run, plain = load(tmp_path, "averaged"), load(tmp_path)
+    params, _ = load_weights(tmp_path, "averaged")
+    jax.tree.map(np.testing.assert_array_equal, params, jax.device_get(run.state.params))
+    images = build_experiment(config).data.test.image[:3]
+    assert not np.array_equal(run.predict(images).features, plain.predict(images).features)
+
+
 def linear_of(linear, config, path):
     linear.model, linear.data, linear.batch_size = config.model, {"name": "digits", "train_size": 256}, 64
     linear.augment.train, linear.init_from.path = (), path

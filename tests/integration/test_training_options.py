@@ -97,16 +97,3 @@ def test_what_cannot_be(changes, message):
         config.augment.strong = ("flip",)
     with pytest.raises(UsageError, match=message):
         build_experiment(config)
-
-
-def test_a_run_without_an_average(straight, tmp_path):
-    """Said at once, by who is asked for it."""
-    folder = tmp_path / "run"
-    folder.mkdir()
-    for path in straight[0].iterdir():
-        if path.name != "config.json":
-            (folder / path.name).symlink_to(path)
-    config = json.loads((straight[0] / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "average_decay": 0.0}))
-    with pytest.raises(UsageError, match=r"keeps no averaged weights, as config\.average_decay would"):
-        load(folder, "averaged")

@@ -1,5 +1,6 @@
 """A step in micro-batches is the step on the whole batch, whatever the losses compare across its rows."""
 
+import dataclasses
 import functools
 
 import flax.linen as nn
@@ -37,6 +38,16 @@ class Net(nn.Module):
         x = nn.GroupNorm(2)(x) if self.norm == "group" else nn.BatchNorm(not train, momentum=0.9)(x)
         features = nn.relu(x).mean((1, 2))
         return features, nn.Dense(CLASSES, name="head")(features)
+
+
+class TwoHeads(nn.Module):
+    """Label maps, with a second head in training."""
+
+    @nn.compact
+    def __call__(self, image, train):
+        maps = nn.Conv(8, (3, 3))(image)
+        head, auxiliary = nn.Dense(CLASSES, name="head"), nn.Dense(CLASSES, name="auxiliary_head")
+        return (maps, head(maps), (image, auxiliary(image))) if train or self.is_initializing() else (maps, head(maps))
 
 
 def parts_of(accumulate, norm="group", chain=CHAIN, groups=1):
@@ -134,6 +145,20 @@ def test_rows_stay_in_order_with_views_apart():
     once, twice = parts_of(1, groups=2), parts_of(3, groups=2)
     params, begun = step_of(4)[0].params, step_of(4)[0].model_state
     expected, output = (jax.jit(parts.trained)(params, begun, image, jax.random.key(1))[0] for parts in (once, twice))
+    assert_close(output, expected, 1e-6)
+
+
+def test_label_maps_and_a_second_head():
+    """Maps and the parameters of both heads are those of the whole batch."""
+    image = jnp.asarray(batch_of().image)
+    params, begun = jax.jit(lambda: init_model(TwoHeads(), jax.random.key(0), (4, 4, 2)))()
+    expected, output = (
+        jax.jit(dataclasses.replace(parts_of(count, chain=()), model=TwoHeads()).trained)(
+            params, begun, image, jax.random.key(1)
+        )[0]
+        for count in (1, 3)
+    )
+    assert expected.auxiliary.kernel.shape == (2, CLASSES)
     assert_close(output, expected, 1e-6)
 
 
