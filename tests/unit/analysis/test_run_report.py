@@ -109,6 +109,7 @@ def test_a_sweep(finished, tmp_path, only):
     """All runs in one table, also those that are not complete; of each variant one in full."""
     only("Figures", "Environment")
     shutil.copytree(finished[0], tmp_path / "weighted" / "seed_0")
+    assert "<h1>digits, linear: weighted, seed 0</h1>" in write_report(tmp_path).read_text(), "one run is its own page"
     for variant, seed in (("weighted", 1), ("other", 0)):
         folder = interrupted(finished, tmp_path / variant / f"seed_{seed}")
         config = json.loads((folder / "config.json").read_text())
