@@ -1,4 +1,4 @@
-"""Arrays in, a matplotlib Figure out; nothing else.
+"""Arrays in, a matplotlib Figure out; nothing else, but for `viz.page`, which puts figures into pages of HTML.
 
 Every function returns a Figure that belongs to no window: a notebook shows it, `figure.savefig(path)` writes it.
 matplotlib is imported when the first figure is drawn.
