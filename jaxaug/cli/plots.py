@@ -1,6 +1,7 @@
 """Figures of what one run has learned, from its folder; or of what a config does to images, before any training.
 
 jaxaug plots RUN                                   # curves, confusion, weights, soft labels, t-SNE ...
+jaxaug plots --isda RUN                            # along which directions ISDA augments the features of each class
 jaxaug plots --config=configs/isda_cifar.py        # rows of images after each transform, with their targets
 """
 
@@ -23,6 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", default="", metavar="DIR", help="where to draw (default: the run's folder, or here)")
     parser.add_argument("--tsne-rows", type=int, default=2000, help="test rows in tsne.png at most (default: 2000)")
     parser.add_argument("--rows", type=int, default=8, help="images of a config's augmentation (default: 8)")
+    parser.add_argument("--isda", action="store_true", help="draw in which directions the features of classes vary")
+    isda = parser.add_argument_group("with --isda")
+    isda.add_argument("--classes", default="", metavar="A,B", help="names or numbers (default: five of them, evenly)")
+    isda.add_argument("--directions", type=int, default=2, help="of each class (default: 2)")
+    isda.add_argument("--isda-rows", type=int, default=5000, help="of each split that are looked at (default: 5000)")
+    isda.add_argument(
+        "--inversion-steps", type=int, default=200, help="of each image that is inverted, 0 for none (default: 200)"
+    )
     add_output_arguments(parser, "the names of the figures, and why others are not drawn,")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
 
@@ -57,6 +66,12 @@ def _of_run(chosen: argparse.Namespace, others: Sequence[str], out: str) -> dict
     from jaxaug.analysis.run_figures import draw_run
 
     refuse(others)
+    if chosen.isda:
+        from jaxaug.analysis.isda_figures import Options, draw_isda
+
+        classes = [name.strip() for name in chosen.classes.split(",") if name.strip()]
+        options = Options(classes, chosen.directions, chosen.isda_rows, chosen.inversion_steps)
+        return dict.fromkeys(draw_isda(chosen.folder, out, options), "")
     return draw_run(chosen.folder, out, chosen.tsne_rows)
 
 

@@ -5,6 +5,7 @@ matplotlib is imported when the first figure is drawn.
 """
 
 # A function may have the name of its module: bound here, it is what the name means from outside.
+from jaxaug.viz.directions import class_spectra, picture_strips
 from jaxaug.viz.embedding import embedding, tsne
 from jaxaug.viz.evaluation import reliability_diagram, robustness_curves
 from jaxaug.viz.label_maps import (
@@ -24,12 +25,14 @@ from jaxaug.viz.training_curves import training_curves
 __all__ = [
     "class_iou",
     "class_palette",
+    "class_spectra",
     "color_labels",
     "confusion_matrix",
     "embedding",
     "learning_curves",
     "op_usage",
     "overlay",
+    "picture_strips",
     "pixel_confusion",
     "plot_batch",
     "plot_policy",

@@ -17,6 +17,7 @@ from nbclient import NotebookClient
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 TINY = {
     "isda": {"epochs": 1, "seeds": 1, "rows": 300, "draws": 4},
+    "isda_directions": {"epochs": 1, "rows": 300, "steps": 2, "classes": (1, 4)},
     "augmentations": {"height": 32, "images": 3, "operations": ("Rotate", "AutoContrast"), "policies": ("affine",)},
     "noisy_labels": {"epochs": 1, "seeds": 1, "shares": (0.8,), "compared": ("plain",)},
     "policies": {
