@@ -1,5 +1,6 @@
 """Label maps in files laid out as Cityscapes': trained, stopped and resumed, on one device and two, evaluated."""
 
+import contextlib
 import json
 import signal
 
@@ -11,7 +12,7 @@ from helpers.road_scenes import get_config, write_cityscapes
 from helpers.run_state import assert_same, final_state, stop_at
 
 from jaxaug.core.errors import Interrupted, UsageError
-from jaxaug.core.sharding import replicated
+from jaxaug.runs.checkpoint import Checkpointer
 from jaxaug.tasks.segmentation import confusion_of
 from jaxaug.train import experiment, trainer
 from jaxaug.train.evaluator import Evaluator
@@ -72,7 +73,8 @@ def test_one_device_and_two(straight, root, tmp_path, monkeypatch):
 
     def confusion():
         built = build_experiment(config)
-        state = jax.jit(built.init, out_shardings=replicated(built.mesh))(built.key)
+        with contextlib.closing(Checkpointer(root / "straight" / "checkpoints")) as checkpointer:
+            state = checkpointer.restore(built.abstract_state())
         return built, confusion_of(Evaluator(built, built.data.test).totals(state))
 
     assert jax.device_count() == 2
