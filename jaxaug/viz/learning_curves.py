@@ -44,7 +44,10 @@ def learning_curves(history: Sequence[Mapping[str, float]], metric: str = ACCURA
             axis.plot(epochs, [100 * (1 - v) for v in values] if complement else values, label=label, marker=marker)
         axis.set_xlabel("epoch")
         axis.set_ylabel(title)
-        axis.set_ylim(bottom=0)
+        # From 0, with room above curves that lie far from it; a loss may be negative.
+        low, high = axis.dataLim.intervaly
+        axis.set_ylim(min(0.0, 1.05 * low), 1.05 * high if high > 0 else 0.0 if low < 0 else 1.0)
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
     return figure

@@ -24,6 +24,18 @@ def test_learning_curves():
     assert [line.get_ydata()[-1] for line in error.lines] == pytest.approx([50.0, 10.0, 30.0])
 
 
+@pytest.mark.parametrize("losses", [(2.3, 2.2), (-0.5, -0.9), (0.4, -0.9), (0.0, 0.0)])
+def test_all_of_a_curve_is_seen(losses):
+    """From 0, with room on its other side, whatever the sign; epochs are whole numbers."""
+    axis = viz.learning_curves([{"epoch": e, "train_loss": x} for e, x in enumerate(losses, start=1)]).axes[0]
+    low, high = axis.get_ylim()
+    assert low <= min(0.0, *losses)
+    assert high >= max(0.0, *losses)
+    assert high - low > max(map(abs, losses))
+    axis.figure.canvas.draw()
+    assert all(float(tick).is_integer() for tick in axis.get_xticks())
+
+
 def test_learning_curves_of_another_metric():
     """A task whose main metric has another name; what the records hold besides is not drawn."""
     _, error = viz.learning_curves([record | {"test_top1": 0.1} for record in history_of("mean_iou")], "mean_iou").axes
