@@ -13,7 +13,7 @@ from jaxaug.core.registry import register
 from jaxaug.core.totals import Sums, Totals
 from jaxaug.core.types import Batch, LossInputs, ModelOutput, Progress, Tree
 from jaxaug.data.dataset import Dataset
-from jaxaug.losses.base import cross_entropy, cross_entropy_inputs, has_class
+from jaxaug.losses.base import at_least_float32, cross_entropy, cross_entropy_inputs, has_class
 from jaxaug.tasks.base import ShownMetric
 
 CALIBRATION_BINS = 10
@@ -60,7 +60,7 @@ class Classification:
 
     def eval_sums(self, output: ModelOutput, batch: Batch) -> Sums:
         """Top-1, top-5, negative log-likelihood and, in 10 equal bins of confidence, what calibration is told by."""
-        logits, labels, num_classes = output.logits, batch.label, output.logits.shape[-1]
+        logits, labels, num_classes = at_least_float32(output.logits), batch.label, output.logits.shape[-1]
         known = has_class(labels, num_classes)
         count = jnp.sum(known)
         best = jax.lax.top_k(logits, min(MOST_TOP, num_classes))[1]

@@ -144,7 +144,7 @@ class Segmentation:
     def eval_sums(self, output: ModelOutput, batch: Batch) -> Sums:
         """The confusion matrix [K K] of the pixels, labels in rows, in units of 4,096 pixels and the rest."""
         num_classes = output.logits.shape[-1]
-        logits = resize_bilinear(output.logits, batch.label.shape[1:])
+        logits = resize_bilinear(at_least_float32(output.logits), batch.label.shape[1:])
         found = jnp.argmax(logits, axis=-1).astype(jnp.int32)
         known = has_class(batch.label, num_classes)
         cell = jnp.where(known, batch.label, 0) * num_classes + found
