@@ -13,7 +13,6 @@ from jaxaug.augment.compose import transforms_of
 from jaxaug.core.errors import UsageError
 from jaxaug.core.types import LossTransform, TrainState
 from jaxaug.data.dataset import Dataset
-from jaxaug.models.api import AUXILIARY_HEAD
 from jaxaug.tasks.base import Task
 
 
@@ -48,19 +47,13 @@ def check_parts(transforms: Iterable[Any], chain: LossTransform, task: Task) -> 
         )
 
 
-def check_state(state: TrainState, data: Dataset, groups: int) -> None:
-    """Raises UsageError for what label maps do not go with.
+def check_state(state: TrainState, data: Dataset) -> None:
+    """Raises UsageError for numbers of each row beside label maps.
 
     Args:
       state: shapes of the state that training begins with.
       data: the set.
-      groups: in how many parts a batch is given to the model.
     """
-    if groups > 1 and AUXILIARY_HEAD in state.params:
-        raise UsageError(
-            "config.augment: views_apart is for networks with one head, this one has a second: set views_apart to "
-            "False, or auxiliary of the model to False"
-        )
     if state.meta.per_example and data.train.label.ndim > 1:
         raise UsageError(
             f"config: {', '.join(sorted(state.meta.per_example))} would be learned for each row, {data.name} has "

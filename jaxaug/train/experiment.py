@@ -321,7 +321,7 @@ def _trace(experiment: Experiment, parts: Parts) -> Any:
 
     with at("config.model"):
         state = experiment.abstract_state()  # a model that cannot take such images says so here
-    check_state(state, data, parts.groups)
+    check_state(state, data)
     with at("config.augment"):
         jax.eval_shape(one_batch, state)
     with at("config.average_decay"):

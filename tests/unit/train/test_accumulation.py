@@ -149,17 +149,18 @@ def test_rows_stay_in_order_with_views_apart():
 
 
 def test_label_maps_and_a_second_head():
-    """Maps and the parameters of both heads are those of the whole batch."""
+    """Maps and the parameters of both heads are those of the whole batch, in micro-batches and with views apart."""
     image = jnp.asarray(batch_of().image)
     params, begun = jax.jit(lambda: init_model(TwoHeads(), jax.random.key(0), (4, 4, 2)))()
-    expected, output = (
-        jax.jit(dataclasses.replace(parts_of(count, chain=()), model=TwoHeads()).trained)(
+    expected, *others = (
+        jax.jit(dataclasses.replace(parts_of(count, chain=(), groups=groups), model=TwoHeads()).trained)(
             params, begun, image, jax.random.key(1)
         )[0]
-        for count in (1, 3)
+        for count, groups in ((1, 1), (3, 1), (1, 2))
     )
     assert expected.auxiliary.kernel.shape == (2, CLASSES)
-    assert_close(output, expected, 1e-6)
+    for output in others:
+        assert_close(output, expected, 1e-6)
 
 
 def test_memory_is_that_of_a_micro_batch():

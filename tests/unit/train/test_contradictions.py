@@ -95,14 +95,6 @@ def scenes(tmp_path):
     return config
 
 
-def test_views_apart_and_a_second_head(scenes):
-    scenes.augment.update(views=2, views_apart=True)
-    with pytest.raises(UsageError, match=r"config\.augment: views_apart is for networks with one head"):
-        build_experiment(scenes)
-    scenes.model.auxiliary = False
-    build_experiment(scenes)
-
-
 def test_what_is_learned_of_rows_with_label_maps(scenes):
     scenes.loss = ("learned_weights",)
     scenes.data.validation_size = 2
