@@ -132,7 +132,10 @@ def apply_sampled(drawn: SampledOps, batch: Batch, settings: ExecutionSettings, 
     label = batch.label if batch.label.ndim == 3 else None
     sample = execute(settings, drawn, begin_sample(batch.image, settings, label))
     if softens or (batch.visibility is not None and batch.mix_ratio is None):
-        visibility = visibility_after(settings, drawn, softens, (channels, height, width), visibility_of(batch))
+        # Where nothing was hidden yet, ones are not looked up pixel by pixel.
+        hidden = batch.visibility is not None or batch.mix_ratio is not None
+        before = visibility_of(batch) if hidden else None
+        visibility = visibility_after(settings, drawn, softens, (channels, height, width), before)
         batch = batch.replace(visibility=visibility)
     batch = batch if label is None else batch.replace(label=sample.label)
     return batch.replace(image=sample.image.transpose(0, 2, 3, 1))
