@@ -127,7 +127,7 @@ class NNXModel:
             out = module(image, train=train)
         else:
             module.train() if train else module.eval()
-            for path, layer in nnx.iter_modules(module):
+            for path, layer in nnx.iter_graph(module):  # `iter_modules` is not in Flax 0.12.0
                 if frozen is not None and isinstance(layer, nnx.BatchNorm) and frozen("/".join(map(str, path))):
                     layer.eval()
             out = module(image)
