@@ -24,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Beside these, settings: --config.<path>=<value>."""
     parser.add_argument("--config", required=True, metavar="FILE[:WORD]", help="a file with get_config(), see configs/")
     parser.add_argument(
-        "--workdir", default="", help="where the run is kept (default: runs/<config>-<six letters of its settings>)"
+        "--workdir",
+        default="",
+        help="where the run is kept, a folder or gs://... (default: runs/<config>-<six letters of its settings>)",
     )
     change = parser.add_mutually_exclusive_group()
     change.add_argument(
@@ -60,6 +62,7 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
 
     from jaxaug.core.cluster import initialize_distributed, together
     from jaxaug.core.sharding import enable_compilation_cache, is_main_process
+    from jaxaug.runs.mirror import is_address, open_mirror, push
     from jaxaug.runs.workdir import fingerprint
     from jaxaug.train import sweep
     from jaxaug.train.config import LAYOUT, complete
@@ -74,10 +77,13 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
     workdir = chosen.workdir or f"runs/{name}-{fingerprint(complete(config).to_dict(), LAYOUT)}"
     on_change = "restart" if chosen.restart else "accept" if chosen.accept_inputs else "refuse"
     with speaking(chosen) as stdout, together():
+        if is_address(workdir):
+            workdir = str(open_mirror(workdir, fetch=is_main_process()))
         results = sweep.run(config, workdir, on_change=on_change)
         if chosen.report and jax.process_count() == 1:
             _report(pathlib.Path(workdir))
         if is_main_process():
+            push(pathlib.Path(workdir))
             print(next_steps(workdir, f"{workdir}/{list(results)[-1]}/seed_{config.seed}"))
     if chosen.json and is_main_process():
         print_json({"workdir": workdir, "results": results}, stdout)

@@ -23,6 +23,7 @@ from jaxaug.inference.pictures import as_pictures, check_scale, resized, same_si
 from jaxaug.models.api import init_model
 from jaxaug.runs.checkpoint import load_part
 from jaxaug.runs.choice import AVERAGED, CHECKPOINT_CHOICES, checkpoint_step, run_in
+from jaxaug.runs.mirror import checkpoints_of
 from jaxaug.runs.signature import Signature, read_signature
 from jaxaug.runs.workdir import CHECKPOINTS, SIGNATURE
 from jaxaug.train.experiment import search_and_data
@@ -230,7 +231,7 @@ def _state_of(run: TrainedRun) -> TrainState:
     # Arrays that a network has not are not in its checkpoint either.
     trees = {"params": params, "model_state": model_state, "task_state": kept}
     part = {name: tree for name, tree in trees.items() if jax.tree.leaves(tree)}
-    found = {**trees, **load_part(run.folder / CHECKPOINTS, run.step, part)}
+    found = {**trees, **load_part(checkpoints_of(run.folder, CHECKPOINTS), run.step, part)}
     step, key = jnp.asarray(run.step, jnp.int32), jax.random.key(0)
     state = TrainState(step, found["params"], found["model_state"], (), (), MetaParams(), (), key)
     kept = {**trees["task_state"], **found["task_state"]}

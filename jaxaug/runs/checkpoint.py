@@ -37,15 +37,17 @@ class Checkpointer:
     """The checkpoints in a folder. `structure.json` beside them tells what state they hold, and of what.
 
     Args:
-      directory: the folder.
+      directory: the folder; of etils, in a bucket.
       about: names that a run must share with the checkpoint it goes on from, for example of its model and data set.
       best: the metric of a record by which the best checkpoint is kept; higher is better.
     """
 
     def __init__(self, directory: pathlib.Path, about: Mapping[str, str] | None = None, best: str = "validation_top1"):
         self._about, self._best = dict(about or {}), best
+        # Elsewhere, in a bucket, the store itself checks what it is given and gives, and names are whole.
+        self._here = isinstance(directory, pathlib.Path)
         # Orbax accepts a relative path and fails only when the save finishes.
-        self.directory = directory.resolve()
+        self.directory = directory.resolve() if self._here else directory
         self._started: int | None = None
         self._digests = _DigestKeeper(self.directory)
         keep = ocp.training.preservation_policies
@@ -86,7 +88,7 @@ class Checkpointer:
         self._compare({**saved["arrays"], **asked}, {**tree_structure(abstract), **self._about})
         chosen = self.latest if step is None else step
         # Every process asks, so that none waits for one that has stopped.
-        if any_process(is_main_process() and not self._digests.same(chosen)):
+        if any_process(self._here and is_main_process() and not self._digests.same(chosen)):
             raise self._damaged(chosen, "its files are not those that were written")
         try:
             loaded = self._checkpoints.load(chosen, _without_key(abstract))
@@ -128,11 +130,13 @@ class Checkpointer:
         if jax.process_index() == 0:
             self.directory.mkdir(parents=True, exist_ok=True)
             structure = {"about": self._about, "arrays": tree_structure(state)}
-            write_text(self.directory / STRUCTURE, json.dumps(structure, indent=0))
+            # In a bucket every file is there whole or not at all.
+            write = write_text if self._here else type(self.directory).write_text
+            write(self.directory / STRUCTURE, json.dumps(structure, indent=0))
         scored = {self._best: metrics[self._best]} if self._best in metrics else None
         with self._told():
             self._checkpoints.save_async(step, _with_key(state, jax.random.key_data), metrics=scored, force=True)
-        if is_main_process():
+        if self._here and is_main_process():
             self._digests.expect(step)
 
     def close(self) -> None:
@@ -267,7 +271,7 @@ def load_part(directory: pathlib.Path, step: int, part: Mapping[str, Any]) -> di
     Raises:
       UsageError: the checkpoint has other arrays there, or is damaged.
     """
-    folder = directory.resolve() / str(step)
+    folder = (directory.resolve() if isinstance(directory, pathlib.Path) else directory) / str(step)
     context = ocp.Context()
     context.pytree.loading.partial_load = True
     try:

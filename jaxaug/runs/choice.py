@@ -7,6 +7,7 @@ import pathlib
 from jaxaug.core.errors import UsageError
 from jaxaug.runs.checkpoint import saved_steps
 from jaxaug.runs.history import read_history
+from jaxaug.runs.mirror import checkpoints_of
 from jaxaug.runs.workdir import CHECKPOINTS, CONFIG, METRICS, REPLACED
 
 AVERAGED = "averaged"
@@ -39,7 +40,7 @@ def checkpoint_step(folder: pathlib.Path, checkpoint: str, metric: str) -> int:
     Raises:
       UsageError: there is no such checkpoint.
     """
-    steps, figure = saved_steps(folder / CHECKPOINTS), f"validation_{metric}"
+    steps, figure = saved_steps(checkpoints_of(folder, CHECKPOINTS)), f"validation_{metric}"
     if not steps:
         raise UsageError(f"the run in {folder} has no checkpoint yet, or they are gone")
     if checkpoint != "best":

@@ -17,6 +17,7 @@ from jaxaug.core.file_lock import hold
 from jaxaug.core.sharding import any_process, is_main_process
 from jaxaug.runs.history import RESTART, append_record, read_history, write_history
 from jaxaug.runs.inputs import Inputs, differences, read_inputs, save_inputs
+from jaxaug.runs.mirror import checkpoints_of, push
 from jaxaug.runs.provenance import environment
 from jaxaug.runs.sinks.base import Sinks
 
@@ -54,7 +55,7 @@ class Workdir:
 
     def __init__(self, path: str | pathlib.Path, config: Mapping[str, Any], may_differ: Collection[str] = ()):
         self.path = pathlib.Path(path).resolve()
-        self.checkpoints = self.path / CHECKPOINTS
+        self.checkpoints = checkpoints_of(self.path, CHECKPOINTS)
         self._text, self._may_differ = _text(config), may_differ
         self._lock: int | None = None
         self._inputs: tuple[Inputs, tuple[str, ...]] | None = None
@@ -141,6 +142,7 @@ class Workdir:
             self.keep_inputs()
             write_text(self.path / CONFIG, self._text)
             write_text(self.path / ENVIRONMENT, json.dumps(environment(), indent=1))
+            push(self.path)
         self._on_main(self._begin_sinks, None)
 
     def _begin_sinks(self) -> None:
@@ -179,16 +181,20 @@ class Workdir:
         append_record(self.path / METRICS, record)
         self._begin_sinks()
         self._sinks.log(record)
+        push(self.path)
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write the result, which marks the run as complete."""
         if is_main_process():
             write_text(self.path / RESULT, json.dumps(dict(result), indent=1))
+            push(self.path)
             self._sinks.finish(result)
 
     def close(self) -> None:
         """Close the sinks, and let other processes have the folder."""
         self._sinks.close()
+        if is_main_process():
+            push(self.path)
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

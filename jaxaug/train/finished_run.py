@@ -12,8 +12,9 @@ from jaxaug.core.types import TrainState
 from jaxaug.data.dataset import Dataset
 from jaxaug.data.photographs import Photographs
 from jaxaug.runs.checkpoint import Checkpointer, tree_structure
+from jaxaug.runs.mirror import checkpoints_of
 from jaxaug.runs.signature import Signature
-from jaxaug.runs.workdir import RESULT, read_config
+from jaxaug.runs.workdir import CHECKPOINTS, RESULT, read_config
 from jaxaug.train.config import LAYOUT, complete, default_config
 from jaxaug.train.experiment import Experiment, build_experiment
 
@@ -42,7 +43,7 @@ def load_state(folder: str | pathlib.Path, experiment: Experiment) -> TrainState
       UsageError: the run is not complete, or its checkpoint is of another model or data set.
     """
     folder = pathlib.Path(folder)
-    checkpoints = folder / "checkpoints"
+    checkpoints = checkpoints_of(folder, CHECKPOINTS)
     # Opening checkpoints cleans up what the process of a run that goes on is writing.
     if not ((folder / RESULT).exists() and checkpoints.exists()):
         raise UsageError(f"the run in {folder} is not complete, or its checkpoints are gone")

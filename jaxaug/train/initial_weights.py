@@ -15,6 +15,7 @@ from jaxaug.models import weights as files
 from jaxaug.models.weights import Fitted
 from jaxaug.runs.checkpoint import is_checkpoint, load_part, saved_shapes
 from jaxaug.runs.choice import AVERAGED, CHECKPOINT_CHOICES, checkpoint_step, run_in
+from jaxaug.runs.mirror import checkpoints_of
 from jaxaug.runs.workdir import CHECKPOINTS, CONFIG, read_config
 from jaxaug.tasks.base import OWN_PARAMS
 
@@ -51,7 +52,7 @@ def load_weights(path: str | pathlib.Path, weights: str = "last") -> tuple[Tree,
         raise UsageError(f"{path} is neither a file of weights nor the folder of a run or of one of its checkpoints")
     task = instantiate("task", read_config(path)["task"])
     step = checkpoint_step(path, weights, task.metric)
-    return _of_checkpoint(path / CHECKPOINTS, step, weights)
+    return _of_checkpoint(checkpoints_of(path, CHECKPOINTS), step, weights)
 
 
 def _of_checkpoint(directory: pathlib.Path, step: int, weights: str) -> tuple[Tree, Tree]:

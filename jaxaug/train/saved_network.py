@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxaug.core.errors import UsageError
 from jaxaug.core.types import TrainState
 from jaxaug.runs.checkpoint import load_part, saved_steps
+from jaxaug.runs.mirror import checkpoints_of
 from jaxaug.runs.workdir import CHECKPOINTS
 from jaxaug.train.experiment import Experiment
 
@@ -29,7 +30,7 @@ def load_network_state(folder: str | pathlib.Path, experiment: Experiment) -> Tr
     Raises:
       UsageError: there is no checkpoint, or it is damaged or of another model.
     """
-    checkpoints = pathlib.Path(folder) / CHECKPOINTS
+    checkpoints = checkpoints_of(pathlib.Path(folder), CHECKPOINTS)
     steps = saved_steps(checkpoints)
     if not steps:
         raise UsageError(f"the run in {folder} has no checkpoint yet, or they are gone")

@@ -6,7 +6,7 @@ import pytest
 
 from jaxaug.cli import main as module
 from jaxaug.cli.main import COMMANDS, main
-from jaxaug.core.errors import Interrupted, UsageError
+from jaxaug.core.errors import Interrupted, LostProcessError, UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +38,18 @@ def test_a_stopped_run_is_no_mistake(answering, capsys):
     answering(Interrupted("stopped as asked"))
     assert main(["results", "x"]) == module.STOPPED == 3
     assert capsys.readouterr().err == "\nstopped as asked\nThe same command goes on from there.\n"
+
+
+def test_only_one_process_tells_that_all_have_stopped(answering, capsys):
+    answering(Interrupted())
+    assert main(["results", "x"]) == module.STOPPED
+    assert capsys.readouterr().err == ""
+
+
+def test_a_lost_process_has_a_status_of_its_own(answering, capsys):
+    answering(LostProcessError("another process is gone"))
+    assert main(["results", "x"]) == module.LOST == 4
+    assert capsys.readouterr().err == "error: another process is gone\n"
 
 
 def test_other_errors_are_not_hidden(answering):

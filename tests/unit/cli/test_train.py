@@ -1,6 +1,7 @@
 """The settings of `jaxaug train`, and where a run goes that says nothing of it."""
 
 import os
+import pathlib
 import re
 import sys
 import textwrap
@@ -117,6 +118,18 @@ def test_the_page_at_the_end(file, begun, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(run_report, "write_report", lambda folder: {}["missing"])
     assert main(arguments) == 0
     assert "no report: 'missing'" in capsys.readouterr().out
+
+
+def test_an_address_is_worked_on_in_a_folder(file, begun, monkeypatch, tmp_path):
+    """Which is there before the run, and is copied after it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert main(["train", f"--config={file}", f"--workdir=file://{tmp_path}/bucket/x", "--noreport"]) == 0
+    folder = pathlib.Path(begun[0][0][1])
+    assert folder.parent == tmp_path / ".cache" / "jaxaug" / "mirrors"
+    assert folder.name.startswith("x-")
+    (folder / "table.json").write_text("{}")
+    assert main(["train", f"--config={file}", f"--workdir=file://{tmp_path}/bucket/x", "--noreport"]) == 0
+    assert (tmp_path / "bucket" / "x" / "table.json").read_text() == "{}"
 
 
 def test_what_to_do_on_a_change(file, begun, capsys):
