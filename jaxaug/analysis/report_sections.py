@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from jaxaug import policies, viz
 from jaxaug.analysis.aggregate import aggregate
@@ -21,7 +22,7 @@ from jaxaug.data.dataset import Split
 from jaxaug.runs.fields import fields_of
 from jaxaug.runs.workdir import ENVIRONMENT, INPUTS, POLICY
 from jaxaug.search.learned import FILE as LEARNED
-from jaxaug.train.config import NO_SEARCH, complete, default_config
+from jaxaug.train.config import NO_SEARCH, SEQUENCES, SLOTS, complete, default_config
 from jaxaug.train.hooks.console import variants_table
 from jaxaug.viz import page
 
@@ -171,10 +172,16 @@ def environment(run: ReportedRun) -> Parts:
 
 
 def configuration(run: ReportedRun) -> Parts:
-    """The fields that are not as by default, and all of them."""
-    config, plain = run.config.to_dict(), dict(fields_of(_plain(complete(default_config()).to_dict())))
-    changed = [(name, value) for name, value in fields_of(_plain(config)) if plain.get(name) != value]
-    yield page.table(("other than by default", ""), [(name, json.dumps(value)) for name, value in changed], words=True)
+    """The components and options that are not as by default, and every field."""
+    config = run.config.to_dict()
+    usual, own = (dict(fields_of(_plain(one))) for one in (complete(default_config()).to_dict(), _by_default(config)))
+    chosen = {*SEQUENCES, *(f"{slot}.name" for slot in SLOTS)}
+    changed = [
+        (name, json.dumps(value))
+        for name, value in fields_of(_plain(config))
+        if own.get(name) != value or (name in chosen and usual.get(name) != value)
+    ]
+    yield page.table(("other than by default", ""), changed, words=True)
     yield page.folded("Every field", page.preformatted(json.dumps(_plain(config), indent=1, sort_keys=True)))
 
 
@@ -233,6 +240,20 @@ def _most_confused(counts: np.ndarray, names: Sequence[str], what: str) -> str:
     if not rows:
         return ""
     return page.heading("Most confused", 4) + page.table(("true class → said class", what, "of the true class"), rows)
+
+
+def _by_default(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The default config with the components of another one, each with its own defaults."""
+    found = default_config().to_dict()
+    for slot in SLOTS:
+        found[slot] = {"name": config[slot]["name"]}
+    for sequence in SEQUENCES:
+        *above, name = sequence.split(".")
+        there, here = found, config
+        for word in above:
+            there, here = there[word], here[word]
+        there[name] = tuple({"name": slot["name"]} for slot in here[name])
+    return complete(ConfigDict(found)).to_dict()
 
 
 def _told(value: Any) -> str:

@@ -51,7 +51,10 @@ def test_a_run_with_a_search(finished, tmp_path, capsys):
     assert right == pytest.approx(result["test_top1"])
     assert f"{round(450 * (1 - right))} of 450 test rows are wrong" in text
     assert text.count("training row ") == 2 * 12, "the rows of least weight, in the picture's words and below it"
-    assert "loss</td><td>&quot;learned_targets+learned_weights&quot;" in text
+    changed = dict(re.findall(r"<tr><td>(.*?)</td><td>(.*?)</td></tr>", text.partition('id="configuration"')[2]))
+    assert changed["loss"] == "&quot;learned_targets+learned_weights&quot;"
+    assert (changed["data.noise"], changed["model.name"]) == ("0.5", "&quot;linear&quot;")
+    assert not {"data.imbalance", "loss.learned_targets.smoothing", "optim.momentum"} & set(changed), "as by default"
     assert not re.findall(r'(?:src|href)="(?!data:|#)', text), "nothing is fetched"
 
 
