@@ -141,7 +141,8 @@ def _full(covariance: jax.Array, centered: jax.Array, groups: _Groups) -> jax.Ar
     tile = _tile(depth)
     # The padding lets the last block of the last class read past the end.
     ordered = jnp.pad(centered[jnp.argsort(group)], ((0, ROWS_PER_BLOCK), (0, 0)))
-    starts = jnp.searchsorted(jnp.sort(group), jnp.arange(len(rows)))
+    numbers = jnp.arange(len(rows)) + 0 * group[0]  # in a shard_map JAX 0.7 wants both sides to vary
+    starts = jnp.searchsorted(jnp.sort(group), numbers)
     sizes = rows.astype(jnp.int32)
     wanted = jnp.argsort(sizes == 0, stable=True)
 
