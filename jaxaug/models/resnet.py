@@ -18,6 +18,7 @@ WIDE_STAGES = {
 }
 # With ImageNet's stem 200 is a bottleneck network of this family too (He et al., Identity Mappings, 2016).
 IMAGENET_STAGES = {**WIDE_STAGES, 200: (True, (3, 24, 36, 3))}
+STEMS = (*layers.STEMS, "deep")
 EXPANSION = 4  # He et al. 2016, table 1: a bottleneck block gives 4 x its width
 
 
@@ -32,8 +33,8 @@ class Plan(NamedTuple):
 
 def plan(depth: int, stem: str = "small") -> Plan:
     """Say what network `depth` names, or raise `UsageError`. He et al. 2016, table 1 and section 4.2."""
-    layers.require_one_of("resnet", "stem", stem, layers.STEMS)
-    if stem == "imagenet":
+    layers.require_one_of("resnet", "stem", stem, STEMS)
+    if stem != "small":
         known = ", ".join(map(str, IMAGENET_STAGES))
         layers.require(depth in IMAGENET_STAGES, f"resnet: depth with ImageNet's stem must be {known}, not {depth}")
         bottleneck, blocks = IMAGENET_STAGES[depth]
@@ -86,7 +87,7 @@ class ResNet(nn.Module):
       num_classes: K, how many classes the head tells apart.
       depth: layers; 18, 34, 50, 101 and 152 have 64 to 512 channels, 6n + 2 and 9n + 2 are the CIFAR family.
       stem: "small" is a 3x3 convolution without max-pool; "imagenet" is He et al.'s 7x7 of stride 2 and max-pool, for
-        depths 18 to 200 and images of about 224 pixels.
+        depths 18 to 200 and images of about 224 pixels; "deep" has three 3x3 ones instead, as segmentation code does.
       squeeze_excite: whether each block gates its channels (Hu et al. 2018).
       dropout_rate: the share of values that are dropped within each block, in [0, 1).
       norm: "batch", or "group" for groups of 8 channels.
@@ -122,10 +123,10 @@ class ResNet(nn.Module):
             "dropout_rate": self.dropout_rate,
             "style": style,
         }
-        if self.stem == "imagenet":
-            maps = layers.imagenet_stem(image, base, style, train)
-        else:
+        if self.stem == "small":
             maps = layers.activate(layers.conv(base, 3, init=init, dtype=self.dtype)(image), style, train)
+        else:
+            maps = layers.imagenet_stem(image, base, style, train, deep=self.stem == "deep")
         for stage, blocks in enumerate(stages):
             width = base * 2**stage
             for block in range(blocks):

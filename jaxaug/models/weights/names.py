@@ -16,7 +16,8 @@ from jaxaug.models.resnet import ResNet, plan
 from jaxaug.models.resnext import ResNeXt
 from jaxaug.models.vit import ViT
 
-# pattern of a path -> the name; in "{0-1}" stands the pattern's first group less one, in "{0}" the group itself.
+# pattern of a path -> the name; in "{0-1}" stands the pattern's first group less one, in "{0+1}" and one, in "{0}" the
+# group itself.
 Rules = Mapping[str, str]
 BLOCK = r"stage(\d+)_block(\d+)/"
 
@@ -30,8 +31,9 @@ def _resnet(model: nn.Module) -> Rules:
         for index in range(last)
     }
     return {
-        "Conv_0": "conv1",
-        "BatchNorm_0": "bn1",
+        # A deep stem has three of them, named as in PSPNet's code.
+        r"Conv_(\d+)": "conv{0+1}",
+        r"BatchNorm_(\d+)": "bn{0+1}",
         **inner,
         BLOCK + f"Conv_{last}": "layer{0}.{1-1}.downsample.0",
         BLOCK + f"BatchNorm_{last}": "layer{0}.{1-1}.downsample.1",
@@ -178,11 +180,7 @@ def layouts_of(model: Model) -> dict[str, Rules]:
     Raises:
       UsageError: PyTorch's libraries have no such network.
     """
-    if (
-        not isinstance(model, nn.Module)
-        or type(model) not in LAYOUTS
-        or getattr(model, "stem", "imagenet") != "imagenet"
-    ):
+    if not isinstance(model, nn.Module) or type(model) not in LAYOUTS or getattr(model, "stem", "imagenet") == "small":
         known = ", ".join(sorted(kind.__name__ for kind in LAYOUTS))
         raise UsageError(f"{type(model).__name__}: weights are known for ImageNet's networks of the families {known}")
     return {name: rules(model) for name, rules in LAYOUTS[type(model)].items()}
@@ -195,6 +193,7 @@ def torch_name(rules: Rules, path: tuple[str, ...]) -> str:
         match = re.fullmatch(pattern, layer)
         if match:
             for index, group in enumerate(match.groups()):
-                name = name.replace(f"{{{index}-1}}", str(int(group) - 1)).replace(f"{{{index}}}", group)
+                for change, number in (("-1", int(group) - 1), ("+1", int(group) + 1), ("", int(group))):
+                    name = name.replace(f"{{{index}{change}}}", str(number))
             return name + leaf if not leaf or name.endswith("_") else f"{name}.{leaf}"
     raise UsageError(f"{'/'.join(path)} has no counterpart in PyTorch's networks")

@@ -9,6 +9,7 @@ from flax.traverse_util import flatten_dict
 
 from jaxaug import models
 from jaxaug.core.errors import UsageError
+from jaxaug.models import weights
 from jaxaug.models.segmentation_backbone import DilatedResNet
 from jaxaug.models.segmentation_pspnet import pool_to
 
@@ -77,12 +78,26 @@ def test_parameters(name, options, classes, count):
 
 
 def test_the_backbone_is_called_as_the_classifier():
-    params, state = started("pspnet", depth=50)[1]
-    classifier = started("resnet50", 10)[1]
+    params, state = started("pspnet", depth=50, deep_stem=True)[1]
+    classifier = started("resnet", 10, depth=50, stem="deep")[1]
+    assert sum(x.size for x in jax.tree.leaves(classifier[0])) == BACKBONE + DEEP + head(2048, 10)
     for found, expected in zip((params, state), classifier, strict=True):
         expected = {name: part for name, part in expected.items() if name != "head"}
         of = [{path: leaf.shape for path, leaf in flatten_dict(tree).items()} for tree in (found["backbone"], expected)]
         assert of[0] == of[1]
+
+
+def test_a_deep_stem_is_named_as_in_its_code():
+    """conv1 to conv3, there and back."""
+    model, shapes = started("resnet", depth=18, stem="deep")
+    rng = np.random.default_rng(0)
+    params, state = jax.tree.map(lambda x: rng.normal(size=x.shape).astype(np.float32), shapes)
+    found = weights.to_torch(model, params, state)
+    np.testing.assert_array_equal(found["conv3.weight"], params["Conv_2"]["kernel"].transpose(3, 2, 0, 1))
+    np.testing.assert_array_equal(found["bn2.running_var"], state["BatchNorm_1"]["var"])
+    assert found["conv3.weight"].shape == (128, 64, 3, 3)
+    back = weights.from_torch(model, found, image_size=64)
+    jax.tree.map(np.testing.assert_array_equal, back, (params, state))
 
 
 @pytest.mark.parametrize(
