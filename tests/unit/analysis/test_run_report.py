@@ -118,7 +118,12 @@ def test_a_sweep(finished, tmp_path, only):
         config = json.loads((folder / "config.json").read_text())
         (folder / "config.json").write_text(json.dumps({**config, "seed": seed}))
     shutil.copytree(finished[0], tmp_path / "replaced" / "seed_0")
+    (tmp_path / "weighted" / "seed_0" / "evaluations").mkdir()
+    later = {"name": "hidden", "rows": 450, "occlusion_error": 0.125}
+    (tmp_path / "weighted" / "seed_0" / "evaluations" / "hidden.json").write_text(json.dumps(later))
     text = write_report(tmp_path).read_text()
+    assert titles_of(text, 4) == ["Evaluated later"]
+    assert "<td>hidden</td><td>1</td><td>450</td><td>12.50</td>" in text
     assert "weighted (n=2)" in text
     assert "other (n=1)" in text
     assert titles_of(text) == ["All runs", "other, seed 0", "weighted, seed 0"]
