@@ -58,9 +58,13 @@ class Sinks:
 
     def begin(self, folder: pathlib.Path, config: Mapping[str, Any]) -> None:
         """Begin all of them, once. Raises UsageError if one cannot."""
-        if not self._begun:
-            for sink in self._sinks.values():
+        for name, sink in () if self._begun else self._sinks.items():
+            try:
                 sink.begin(folder, config)
+            except UsageError:
+                raise
+            except Exception as error:  # as such it would leave other processes waiting
+                raise UsageError(f"the sink {name!r} cannot begin: {error!r}. Mend that, or leave it out") from error
         self._begun = True
 
     def log(self, record: Mapping[str, float]) -> None:

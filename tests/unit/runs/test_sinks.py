@@ -85,7 +85,7 @@ def test_a_sink_that_fails_stops_nothing(calls, tmp_path, capsys, fails):
 
 
 def test_a_sink_that_cannot_begin_stops_the_run_at_once(calls, tmp_path):
-    with pytest.raises(ConnectionError):
+    with pytest.raises(UsageError, match="the sink 'listener' cannot begin: ConnectionError"):
         run_to_its_end(tmp_path, {"name": "listener", "fails": "begin"})
     assert not (tmp_path / "metrics.jsonl").exists()
 
