@@ -44,7 +44,7 @@ class MLflow:
             self._client.update_run(self._run, status="RUNNING")
         except Exception as error:  # of many kinds: no server, no such run any more
             raise UsageError(
-                f"MLflow: {str(error).partition(chr(10))[0]}. Set MLFLOW_TRACKING_URI to a server or to "
+                f"MLflow: {str(error).partition(chr(10))[0].rstrip('.')}. Set MLFLOW_TRACKING_URI to a server or to "
                 f"sqlite:///mlflow.db; without {folder / NAME}.id a new run is begun there"
             ) from error
         keep_id(folder, NAME, self._run)

@@ -45,7 +45,7 @@ class WeightsAndBiases:
             )
         except Exception as error:  # of many kinds: no key, no network, a word it does not know
             raise UsageError(
-                f"Weights & Biases: {str(error).partition(chr(10))[0]}. Run `wandb login`, or set WANDB_MODE=offline"
+                f"Weights & Biases: {str(error).partition(chr(10))[0].rstrip('.')}. Run `wandb login`, or set WANDB_MODE=offline"
             ) from error
         keep_id(folder, NAME, self._run.id)
         # A run that goes on may repeat steps, which W&B's own counter would refuse.
