@@ -87,7 +87,7 @@ def _rows(experiment: Experiment, split: Split, shape: tuple[int, ...], axis: in
     """What a loader gives for rows of this shape, of which one axis is spread over the devices."""
     sharding = sharded_along(experiment.mesh, axis % len(shape))
 
-    def spread(inner: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
+    def spread(inner: tuple[int, ...], dtype: Any) -> Any:
         return jax.ShapeDtypeStruct((*shape, *inner), dtype, sharding=sharding)
 
     if not is_sent(split, experiment.config.place):
