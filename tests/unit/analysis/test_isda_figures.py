@@ -6,7 +6,8 @@ from helpers.pixel_run import NAMES, train_pixels
 from helpers.settings import tiny_config
 from PIL import Image
 
-from jaxaug.analysis.isda_figures import ARRAYS, IsdaFigures, Options
+from jaxaug.analysis import isda_figures
+from jaxaug.analysis.isda_figures import ARRAYS, IsdaFigures, Options, draw_isda
 from jaxaug.cli.main import main
 from jaxaug.core.errors import UsageError
 from jaxaug.train import train_and_evaluate
@@ -91,19 +92,36 @@ def test_pixels(tmp_path):
     assert found.inverted().axes[0].images[0].get_array().shape == (12, 16, 3)
 
 
-def test_the_command(folder, tmp_path, capsys):
-    out = tmp_path / "out"
-    arguments = ["--classes=1,4", "--directions=1", "--isda-rows=300", "--inversion-steps=1", f"--out={out}"]
+def test_the_command(folder, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(isda_figures, "draw_isda", lambda *arguments: asked.extend(arguments) or [ARRAYS])
+    arguments = ["--classes=1, cat", "--directions=3", "--isda-rows=300", "--inversion-steps=0"]
     assert main(["plots", "--isda", str(folder), *arguments]) == 0
-    names = {ARRAYS, "isda_spectra.png", "isda_nearest.png", "isda_inverted.png"}
-    assert {path.name for path in out.iterdir()} == names
-    assert "isda_inverted.png" in capsys.readouterr().out
-    assert min(Image.open(out / "isda_spectra.png").size) > 300
-    with np.load(out / ARRAYS) as content:
-        assert list(content["classes"]) == [1, 4]
-    for wrong, message in (("--classes=cat", "the run has no class 'cat'"), ("--directions=0", "must be at least 1")):
-        assert main(["plots", "--isda", str(folder), wrong]) == 2
-        assert message in capsys.readouterr().err
+    assert asked[2] == Options(["1", "cat"], 3, 300, 0)
+    assert f"drawn in {folder}: {ARRAYS}" in capsys.readouterr().out
+
+
+def test_files(found, tmp_path, monkeypatch):
+    """What was drawn before is written, and the numbers beside it."""
+    monkeypatch.setattr(isda_figures, "IsdaFigures", lambda *arguments: found)
+    monkeypatch.setattr(IsdaFigures, "inverted", IsdaFigures.spectra)
+    names = draw_isda("run", tmp_path / "new" / "out")
+    assert {path.name for path in (tmp_path / "new" / "out").iterdir()} == set(names)
+    assert names == [ARRAYS, "isda_spectra.png", "isda_nearest.png", "isda_inverted.png"]
+    assert min(Image.open(tmp_path / "new" / "out" / "isda_spectra.png").size) > 300
+    with np.load(tmp_path / "new" / "out" / ARRAYS) as content:
+        assert list(content["classes"]) == [3, 7]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot write into"):
+        draw_isda("run", tmp_path / "file")
+
+
+def test_mistakes(folder):
+    with pytest.raises(UsageError, match="the run has no class 'cat': they are 0, 1"):
+        IsdaFigures(folder, Options(classes=("cat",)))
+    for wrong in ({"directions": 0}, {"rows": 0}, {"steps": -1}, {"variation": -1.0}):
+        with pytest.raises(UsageError, match="must be at least 1"):
+            Options(**wrong)
 
 
 def test_a_class_without_rows(found, monkeypatch):

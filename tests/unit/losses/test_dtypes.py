@@ -31,6 +31,10 @@ FORMS = {
     "isda, expected": {"labels": "expected", "covariance": "diagonal"},
     "kl_divergence, symmetric": {"symmetric": True},
     "label_smoothing, others": {"over": "others"},
+    # Of label maps, but for any rows; those that need maps are in test_segmentation_dtypes.py.
+    "class_weights": {},
+    "lovasz": {},
+    "ohem": {"threshold": 0.3, "least": 1},
 }
 PROGRESS = 0.5
 
@@ -56,6 +60,31 @@ def shift(features, kernel, labels, diagonal):
     return np.stack(rows)
 
 
+def lovasz(p, labels):
+    """The mean over the classes that are there of the errors' sum, weighted by what each adds to 1 - IoU."""
+    found = []
+    for k in np.unique(labels):
+        own = labels == k
+        error = np.abs(own - p[:, k])
+        order = np.argsort(-error)
+        left, outside = own.sum() - np.cumsum(own[order]), np.cumsum(~own[order])
+        found.append(np.sum(error[order] * np.diff(1 - left / (own.sum() + outside), prepend=0.0)))
+    return np.mean(found)
+
+
+def of_pixels(form, t, p, labels):
+    """(weights, extra) of the losses that are made for pixels."""
+    if form == "class_weights":
+        share = np.bincount(labels, minlength=t.shape[1]) / len(labels)
+        weight = np.median(share[share > 0]) / share[labels]
+        return weight / weight.mean(), 0.0
+    if form == "lovasz":
+        return np.ones(len(labels)), lovasz(p, labels)
+    own = (t * p).sum(-1)
+    hard = own <= max(own.min(), 0.3)
+    return hard * len(labels) / hard.sum(), 0.0
+
+
 def expected(form, features, kernel, logits, labels, visible, mix):
     """The mean loss of a form by its formula."""
     t, weight, extra = np.eye(logits.shape[1])[labels], np.ones(len(labels)), 0.0
@@ -74,6 +103,8 @@ def expected(form, features, kernel, logits, labels, visible, mix):
         t = mix[:, None] * t + (1 - mix[:, None]) * np.roll(t, 1, axis=0)
     elif form == "focal":
         weight = (1 - (t * softmax(logits)).sum(-1)) ** 2
+    elif form in ("class_weights", "lovasz", "ohem"):
+        weight, extra = of_pixels(form, t, softmax(logits), labels)
     elif form == "kl_divergence, symmetric":
         p = softmax(logits)
         reverse = (p * (np.log(p) - np.log(np.maximum(t, 1e-30)))).sum(-1)
@@ -111,10 +142,10 @@ def results(size, dtype):
     floats, labels = arrays(size, dtype)
     transforms = {form: resolve("loss", form.split(",")[0])(**options) for form, options in FORMS.items()}
     _, classes, depth = SIZES[size]
-    progress = Progress(PROGRESS, PROGRESS, epochs=2)
+    progress, counts = Progress(PROGRESS, PROGRESS, epochs=2), np.bincount(labels, minlength=classes)
 
     def loss_of(differentiated, others, transform):
-        state = transform.init(classes, depth)
+        state = transform.init(classes, depth, class_counts=counts)
         return losses.apply(transform, state, **differentiated, **others, labels=labels, progress=progress)[0]
 
     @jax.jit
@@ -196,7 +227,8 @@ def ruled_out(dtype):
     def loss_of(logits, form):
         transform = resolve("loss", form.split(",")[0])(**FORMS[form])
         logits = logits + jnp.asarray([0, 0, 0, 0, -jnp.inf], dtype)
-        return losses.apply(transform, transform.init(5, 4), logits=logits, labels=labels, progress=0.0, **more)[0]
+        state = transform.init(5, 4, class_counts=np.array([2, 2, 2, 0, 0]))
+        return losses.apply(transform, state, logits=logits, labels=labels, progress=0.0, **more)[0]
 
     found = jax.jit(lambda logits: {form: jax.value_and_grad(loss_of)(logits, form) for form in HARD})(logits)
     kept = logits[:, :4].astype(jnp.float32)
@@ -223,7 +255,8 @@ def test_classes_that_are_ruled_out_and_asked_for(form):
     transform = resolve("loss", form.split(",")[0])(**FORMS[form])
     logits = np.array([[1.0, -np.inf, 0.0]], np.float32)
     more = {"features": np.ones((1, 2), np.float32), "kernel": np.zeros((2, 3), np.float32)}
-    value, _ = losses.apply(transform, transform.init(3, 2), logits=logits, labels=np.array([1]), progress=0.0, **more)
+    state = transform.init(3, 2, class_counts=np.array([0, 1, 0]))
+    value, _ = losses.apply(transform, state, logits=logits, labels=np.array([1]), progress=0.0, **more)
     assert value == np.inf
 
 

@@ -20,7 +20,7 @@ SIZES = {  # shape of the labels, classes
     "maps of two classes": ((2, 45, 33), 2),
     "maps of 1,000 classes": ((1, 6, 7), 1000),
 }
-DTYPES = ("float32", "bfloat16", "float16", "float64")
+DTYPES = ("float32", "bfloat16", *(pytest.param(one, marks=pytest.mark.slow) for one in ("float16", "float64")))
 
 
 def arrays(size, dtype):
