@@ -95,6 +95,11 @@ def figures_of(record: Mapping[str, Any]) -> dict[str, float]:
     return {name: value for name, value in record.items() if name not in _PROGRESS and _is_number(value)}
 
 
+def first_line(error: Exception) -> str:
+    """The first line of what an exception says, without its full stop."""
+    return str(error).partition("\n")[0].rstrip(".")
+
+
 def need(package: str, extra: str, name: str) -> None:
     """Raises UsageError, with what to do, if a package is not installed.
 

@@ -10,7 +10,7 @@ from typing import Any
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import register
 from jaxaug.runs.fields import fields_of
-from jaxaug.runs.sinks.base import figures_of, keep_id, kept_id, need, run_name
+from jaxaug.runs.sinks.base import figures_of, first_line, keep_id, kept_id, need, run_name
 
 NAME = "mlflow"
 LONGEST = 500  # letters of a value; what a server takes has grown from there
@@ -44,7 +44,7 @@ class MLflow:
             self._client.update_run(self._run, status="RUNNING")
         except Exception as error:  # of many kinds: no server, no such run any more
             raise UsageError(
-                f"MLflow: {str(error).partition(chr(10))[0].rstrip('.')}. Set MLFLOW_TRACKING_URI to a server or to "
+                f"MLflow: {first_line(error)}. Set MLFLOW_TRACKING_URI to a server or to "
                 f"sqlite:///mlflow.db; without {folder / NAME}.id a new run is begun there"
             ) from error
         keep_id(folder, NAME, self._run)

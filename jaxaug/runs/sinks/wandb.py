@@ -8,7 +8,7 @@ from typing import Any
 
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import register
-from jaxaug.runs.sinks.base import figures_of, keep_id, kept_id, need, run_name
+from jaxaug.runs.sinks.base import figures_of, first_line, keep_id, kept_id, need, run_name
 
 NAME = "wandb"
 
@@ -45,7 +45,7 @@ class WeightsAndBiases:
             )
         except Exception as error:  # of many kinds: no key, no network, a word it does not know
             raise UsageError(
-                f"Weights & Biases: {str(error).partition(chr(10))[0].rstrip('.')}. Run `wandb login`, or set WANDB_MODE=offline"
+                f"Weights & Biases: {first_line(error)}. Run `wandb login`, or set WANDB_MODE=offline"
             ) from error
         keep_id(folder, NAME, self._run.id)
         # A run that goes on may repeat steps, which W&B's own counter would refuse.
