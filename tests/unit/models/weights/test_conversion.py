@@ -163,24 +163,35 @@ def test_positions_are_resized_as_timm_does():
     + ["densenet161", "densenet169", "densenet201", "efficientnet_b0", "efficientnet_b1", "vit_b_16", "convnext_tiny"],
 )
 def test_logits_are_those_of_torchvision(name, tmp_path):
+    """Within 1e-4 of PyTorch's in float64, or in the deepest networks twice what its own float32 is off."""
     torch, torchvision = pytest.importorskip("torch"), pytest.importorskip("torchvision")
     torch.manual_seed(0)
-    theirs = getattr(torchvision.models, name)().eval()
-    model = models.create(name, num_classes=1000)
-    with torch.no_grad():
-        for one, values in theirs.state_dict().items():
-            if one.endswith("running_var") or one.endswith("layer_scale"):
-                values.uniform_(0.5, 1.5)
-            elif one.startswith("heads."):  # 0 at the start
-                values.normal_(0, 0.05)
+    theirs, image = getattr(torchvision.models, name)(), torch.randn(2, 3, 224, 224)
+    _spread(torch, theirs, image)
     torch.save({"state_dict": {f"module.{k}": v for k, v in theirs.state_dict().items()}}, tmp_path / "one.pth")
+    model = models.create(name, num_classes=1000)
     params, model_state = weights.from_torch(model, weights.read_torch(tmp_path / "one.pth"))
-    image = torch.randn(2, 3, 224, 224)
-    with torch.no_grad():
-        expected = theirs(image).numpy()
-    output, _ = models.apply_model(model, params, model_state, image.numpy().transpose(0, 2, 3, 1), train=False)
-    print(f"{name}: {np.abs(output.logits - expected).max():.1e} of {np.abs(expected).max():.1e}")
-    np.testing.assert_allclose(output.logits, expected, atol=1e-4 * max(1, np.abs(expected).max()))
     back = {name: torch.tensor(array) for name, array in weights.to_torch(model, params, model_state).items()}
     assert theirs.load_state_dict(back, strict=False).unexpected_keys == []
     assert all(torch.equal(theirs.state_dict()[name], array) for name, array in back.items())
+    with torch.no_grad():
+        expected, exact = theirs(image).numpy(), theirs.double()(image.double()).numpy()
+    output, _ = models.apply_model(model, params, model_state, image.numpy().transpose(0, 2, 3, 1), train=False)
+    off, its = (float(np.abs(logits - exact).max()) for logits in (output.logits, expected))
+    print(f"{name}: {off:.1e}, PyTorch {its:.1e}, of {np.abs(exact).max():.2f}")
+    assert off <= max(1e-4, 2 * its)
+
+
+def _spread(torch, network, image):
+    """Numbers with which the logits have the size that those of a trained network have; into evaluation mode."""
+    with torch.no_grad():
+        for one, values in network.state_dict().items():
+            if one.endswith("layer_scale"):
+                values.uniform_(0.5, 1.5)
+            elif one.startswith("heads."):  # 0 at the start
+                values.normal_(0, 0.05)
+        for layer in network.modules():
+            if isinstance(layer, torch.nn.BatchNorm2d):
+                layer.momentum = 1.0
+        network.train()(image)
+    network.eval()
