@@ -7,6 +7,7 @@ import types
 
 import numpy as np
 import pytest
+from helpers.browser import chromium, layout_of, opened
 from helpers.pixel_run import train_pixels
 from helpers.weighted_run import train_weights
 
@@ -25,6 +26,12 @@ def finished(tmp_path_factory):
     return folder, train_weights(folder)[1]
 
 
+@pytest.fixture(scope="module")
+def report(finished, tmp_path_factory):
+    """Its page."""
+    return write_report(finished[0], tmp_path_factory.mktemp("page") / PAGE)
+
+
 def titles_of(text, level=2):
     return re.findall(rf"<h{level}[^>]*>(.*?)</h{level}>", text)
 
@@ -34,13 +41,9 @@ def missing_of(text):
     return dict(line.split(": ", 1) for line in re.findall(r"<li>(.*?)</li>", text.partition("Not shown (")[2]))
 
 
-def test_a_run_with_a_search(finished, tmp_path, capsys):
+def test_a_run_with_a_search(finished, report):
     """Everything but what it lacks; the network is judged as the run's own evaluation has judged it."""
-    folder, result = finished
-    assert command.main(["report", str(folder), f"--out={tmp_path / PAGE}", "--json"]) == 0
-    printed = capsys.readouterr()
-    assert json.loads(printed.out) == {"report": str(tmp_path / PAGE)}
-    text = (tmp_path / PAGE).read_text()
+    (folder, result), text = finished, report.read_text()
     shown = [title for title in SECTIONS if title not in ("Robustness", "Classes", "Policy", "Augmentation")]
     assert titles_of(text) == shown
     assert set(missing_of(text)) == {"Robustness", "Classes", "Policy", "Augmentation"}
@@ -56,6 +59,31 @@ def test_a_run_with_a_search(finished, tmp_path, capsys):
     assert (changed["data.noise"], changed["model.name"]) == ("0.5", "&quot;linear&quot;")
     assert not {"data.imbalance", "loss.learned_targets.smoothing", "optim.momentum"} & set(changed), "as by default"
     assert not re.findall(r'(?:src|href)="(?!data:|#)', text), "nothing is fetched"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as found:
+        yield found
+
+
+@pytest.mark.parametrize("width", [1200, 400])
+def test_it_is_seen_in_chromium(browser, width, report):
+    """Every picture shows, nothing is wider than the window, links lead to their headings, folded parts open."""
+    with opened(browser, report, width) as page:
+        assert layout_of(page) == {"lost": [], "wider": 0}
+        page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+        assert layout_of(page)["wider"] == 0
+        links = page.eval_on_selector_all("nav a", "found => found.map((one) => [one.textContent, one.hash.slice(1)])")
+        assert [text for text, _ in links] == page.eval_on_selector_all(
+            "h2", "all => all.map((one) => one.textContent)"
+        )
+        text, anchor = links[-1]
+        page.click(f"nav a >> text={text}")
+        assert page.evaluate(f"document.getElementById('{anchor}').getBoundingClientRect().top < innerHeight")
+        sizes = page.eval_on_selector_all(".card img", "all => all.map((one) => [one.clientWidth, one.clientHeight])")
+        assert len(sizes) >= 12
+        assert all(wide > 100 and high > 100 for wide, high in sizes)
 
 
 def interrupted(finished, folder):
@@ -96,6 +124,15 @@ def only(monkeypatch):
         monkeypatch.setattr(run_report, "SECTIONS", {title: SECTIONS[title] for title in titles})
 
     return choose
+
+
+def test_the_command(finished, tmp_path, only, capsys):
+    only("Environment")
+    assert command.main(["report", str(finished[0]), f"--out={tmp_path / PAGE}", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == {"report": str(tmp_path / PAGE)}
+    assert printed.err == f"report: {tmp_path / PAGE}\n"
+    assert titles_of((tmp_path / PAGE).read_text()) == ["Environment"]
 
 
 def test_a_searched_policy(finished, tmp_path, only):

@@ -1,13 +1,11 @@
-"""The pages that jaxaug writes, opened in headless Chromium: what a person clicks, sees and downloads."""
+"""The page of label errors, opened in headless Chromium: what a person clicks, sees and downloads."""
 
 import numpy as np
 import pytest
 from helpers.browser import chromium, layout_of, opened
-from helpers.weighted_run import train_weights
 from PIL import Image
 
 from jaxaug import data, label_errors
-from jaxaug.analysis.run_report import write_report
 from jaxaug.label_errors.listing import PAGE, write_listing
 from jaxaug.label_errors.reading import read_rows
 
@@ -101,29 +99,3 @@ def labels_of(photographs, labels):
     """file -> class of the training rows."""
     found = data.load("folder", path=str(photographs), flat=True, validation_size=2, labels=labels)
     return {found.files[i]: int(label) for i, label in zip(found.train.index, found.train.label, strict=True)}
-
-
-@pytest.mark.parametrize("width", [1200, 400])
-def test_a_report_is_seen(browser, width, report):
-    """Every picture shows, nothing is wider than the window, links lead to their headings, folded parts open."""
-    with opened(browser, report, width) as page:
-        assert layout_of(page) == {"lost": [], "wider": 0}
-        page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
-        assert layout_of(page)["wider"] == 0
-        links = page.eval_on_selector_all("nav a", "found => found.map((one) => [one.textContent, one.hash.slice(1)])")
-        assert [text for text, _ in links] == page.eval_on_selector_all(
-            "h2", "all => all.map((one) => one.textContent)"
-        )
-        text, anchor = links[-1]
-        page.click(f"nav a >> text={text}")
-        assert page.evaluate(f"document.getElementById('{anchor}').getBoundingClientRect().top < innerHeight")
-        sizes = page.eval_on_selector_all(".card img", "all => all.map((one) => [one.clientWidth, one.clientHeight])")
-        assert len(sizes) >= 12
-        assert all(wide > 100 and high > 100 for wide, high in sizes)
-
-
-@pytest.fixture(scope="module")
-def report(tmp_path_factory, browser):
-    folder = tmp_path_factory.mktemp("run")
-    train_weights(folder)
-    return write_report(folder)
