@@ -276,7 +276,7 @@ class IsdaFigures:
         rows, often = np.unique(seen.row[own], return_counts=True)
         row = int(rows[np.argmax(often)])
         image, label = (np.asarray(x[row : row + 1]) for x in (split.image, split.label))
-        part = _middle_of(label[0] == self.classes[c], self._stride)
+        part = densest(label[0] == self.classes[c], INVERTED * self._stride)
         image, label = image[:, *part], label[:, *part]
         features = np.asarray(self._output(jnp.asarray(image, jnp.float32)).features)[0]
         mask = np.asarray(resize_nearest(jnp.asarray(label), features.shape[:2]))[0] == self.classes[c]
@@ -336,14 +336,15 @@ def _rows(split: Split, classes: Sequence[int], most: int) -> np.ndarray:
     return np.sort(order[:most])
 
 
-def _middle_of(mask: np.ndarray, stride: int) -> tuple[slice, slice]:
-    """The part of an image, INVERTED pixels of its coarse map wide and high, in the middle of what a mask [H W] has."""
-    found = []
-    for places, whole in zip(np.nonzero(mask), mask.shape, strict=True):
-        side = min(INVERTED * stride, whole)
-        start = int(np.clip(round(float(places.mean())) - side // 2, 0, whole - side))
-        found.append(slice(start, start + side))
-    return found[0], found[1]
+def densest(mask: np.ndarray, side: int) -> tuple[slice, slice]:
+    """The square of a mask [H W], or what there is of it, that has the most of it."""
+    sides = [min(side, whole) for whole in mask.shape]
+    total = np.pad(mask.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    upper, lower = total[: -sides[0]], total[sides[0] :]
+    strips = lower - upper
+    inside = strips[:, sides[1] :] - strips[:, : -sides[1]]
+    top, left = np.unravel_index(inside.argmax(), inside.shape)
+    return slice(top, top + sides[0]), slice(left, left + sides[1])
 
 
 def _around(image: np.ndarray, place: int, coarse: tuple[int, ...], stride: int) -> np.ndarray:

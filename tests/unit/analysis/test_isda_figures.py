@@ -7,7 +7,7 @@ from helpers.settings import tiny_config
 from PIL import Image
 
 from jaxaug.analysis import isda_figures
-from jaxaug.analysis.isda_figures import ARRAYS, IsdaFigures, Options, draw_isda
+from jaxaug.analysis.isda_figures import ARRAYS, IsdaFigures, Options, densest, draw_isda
 from jaxaug.cli.main import main
 from jaxaug.core.errors import UsageError
 from jaxaug.train import train_and_evaluate
@@ -90,6 +90,14 @@ def test_pixels(tmp_path):
     np.testing.assert_array_equal(patch[11, 11], [255, 0, 0])
     assert [axis.get_xlabel() for axis in nearest.axes[3::7]] == list(NAMES)
     assert found.inverted().axes[0].images[0].get_array().shape == (12, 16, 3)
+
+
+def test_the_densest_square():
+    mask = np.zeros((6, 9), bool)
+    mask[0, 0] = mask[3:5, 6:8] = True
+    assert densest(mask, 3) in [(slice(t, t + 3), slice(c, c + 3)) for t in (2, 3) for c in (5, 6)]
+    assert densest(mask, 7) == (slice(0, 6), slice(1, 8))
+    assert densest(mask, 99) == (slice(0, 6), slice(0, 9))
 
 
 def test_the_command(folder, monkeypatch, capsys):
