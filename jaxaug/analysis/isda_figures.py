@@ -38,6 +38,7 @@ from jaxaug.data.dataset import Split
 from jaxaug.losses import FeatureStatistics
 from jaxaug.losses._feature_statistics import init_statistics
 from jaxaug.runs.checkpoint import load_part
+from jaxaug.runs.mirror import checkpoints_of
 from jaxaug.runs.workdir import CHECKPOINTS
 from jaxaug.viz.directions import Strip
 
@@ -141,7 +142,8 @@ class IsdaFigures:
         losses = self.experiment.abstract_state().loss_state
         if statistics_of_run(losses) is None:
             return None
-        found = load_part(self.folder / CHECKPOINTS, int(self.state.step), {"loss_state": losses})
+        place = checkpoints_of(self.folder, CHECKPOINTS)
+        found = load_part(place, int(self.state.step), {"loss_state": losses})
         return statistics_of_run(found["loss_state"])
 
     @functools.cached_property
