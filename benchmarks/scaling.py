@@ -112,7 +112,7 @@ def measured(name, topology):
 def table(results):
     """Markdown: a line for each case and topology."""
     lines = [
-        "| step | devices | MiB a device | GFLOPs a device | GB of memory traffic | all-reduces | MB | ms at least |"
+        "| step | devices | MiB a device | GFLOPs a device | GB of memory traffic | collectives | MB | ms at least |"
     ]
     lines += ["|---|---|---|---|---|---|---|---|"]
     for name, each in results.items():
