@@ -5,6 +5,8 @@
     value, loss_state = losses.apply(
         loss, loss_state, features=f, logits=z, kernel=w, labels=y, progress=step / total
     )
+
+The arrays may be any library's, and the network anyone's.
 """
 
 from jaxaug.core.types import LossInputs, LossTransform, MetaParams
