@@ -14,7 +14,7 @@ SimSiam's paper (Chen and He, 2021) has 91.8 % by linear evaluation after 800 ep
 Soft Augmentation's paper says that softening helps SimSiam; its code for that was not released, and how similarity is
 softened here is ours, see docs/deviations.md. Ours: docs/results.md.
 The linear evaluation's rates are MoCo's; SimSiam's paper gives them for ImageNet only.
-Cost: not measured; 78,000 steps of 2 x 512 images through a ResNet-18 need a GPU. small: 3 minutes on two CPU cores.
+Cost: not measured; 78,000 steps of 2 x 512 images through a ResNet-18 need a GPU. small: 9 runs, about 12 minutes on two CPU cores.
 """
 
 from jaxaug.train.config import default_config
@@ -60,7 +60,7 @@ def supervised(config, frozen):
 
 def small(config):
     """Crops of digits; half the paper's 0.3, as a digit fills its image."""
-    config.seeds, config.epochs, config.batch_size, config.eval_every, config.save_every = 3, 60, 256, 20, 60
+    config.seeds, config.epochs, config.batch_size, config.eval_every, config.save_every = 3, 300, 256, 100, 300
     config.model = {"name": "convnet", "widths": (16, 32, 64), "dropout_rate": 0.0}
     config.task = {"name": "simsiam", "projector": (128, 128), "predictor": 32, "neighbours": 20}
     crop = {"name": "soft_crop", "sigma": 0.15, "relative": True, "fill": "zero", "closing": 0}
