@@ -14,8 +14,8 @@ SimSiam's paper (Chen and He, 2021) has 91.8 % by linear evaluation after 800 ep
 Soft Augmentation's paper says that softening helps SimSiam; its code for that was not released, and how similarity is
 softened here is ours, see docs/deviations.md. Ours: docs/results.md.
 The linear evaluation's rates are MoCo's; SimSiam's paper gives them for ImageNet only.
-Cost: not measured; 78,000 steps of 2 x 512 images through a ResNet-18 need a GPU. small: 9 runs, about 12 minutes on two
-CPU cores.
+Cost: not measured; 78,000 steps of 2 x 512 images through a ResNet-18 need a GPU. small: 9 runs, about 12 minutes on
+two CPU cores.
 """
 
 from jaxaug.train.config import default_config
