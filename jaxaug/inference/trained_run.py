@@ -27,8 +27,8 @@ from jaxaug.runs.mirror import checkpoints_of
 from jaxaug.runs.signature import Signature, read_signature
 from jaxaug.runs.workdir import CHECKPOINTS, SIGNATURE
 from jaxaug.train.experiment import search_and_data
-from jaxaug.train.initial_weights import load_weights
 from jaxaug.train.finished_run import load_config, signature_of
+from jaxaug.train.initial_weights import load_weights
 from jaxaug.train.objective import Parts
 from jaxaug.train.step import make_predict
 
