@@ -116,7 +116,7 @@ def table(results):
     ]
     lines += ["|---|---|---|---|---|---|---|---|"]
     for name, each in results.items():
-        for found in each.values():
+        for found in sorted(each.values(), key=lambda found: found["devices"]):
             step = found["steps"]["train"]
             head = f"| {name} | {found['devices']} | "
             if not step["fits"]:
