@@ -1,5 +1,6 @@
 """Whole runs on real digits: what they leave behind, resuming, stopping, and every mistake a user can make."""
 
+import functools
 import json
 import re
 import signal
@@ -84,15 +85,25 @@ def test_a_command_that_was_stopped_has_an_exit_code_of_its_own(straight, tmp_pa
     assert_same(final_state(tmp_path / "run" / "convnet" / "seed_0", config), final_state(workdir, config))
 
 
-@pytest.mark.parametrize(
-    ("changes", "tolerance"), [({"steps_per_dispatch": 4}, 2e-4), ({"place": "host", "prefetch": 3}, 0.0)]
-)
-def test_other_ways_to_the_same_run(straight, tmp_path, changes, tolerance):
-    """Several steps in one call, an epoch that they do not divide included; rows sent ahead from the host, bitwise."""
-    config = tiny_config(epochs=3, **changes)
+def test_several_steps_in_one_call(straight, tmp_path):
+    """An epoch that they do not divide included."""
+    config = tiny_config(epochs=3, steps_per_dispatch=4)
     result = trainer.train_and_evaluate(config, tmp_path)
-    assert_same(final_state(tmp_path, config), final_state(straight[0], config), tolerance)
-    assert result["test_top1"] == pytest.approx(straight[2]["test_top1"], abs=tolerance)
+    assert_same(final_state(tmp_path, config), final_state(straight[0], config), 2e-4)
+    assert result["test_top1"] == pytest.approx(straight[2]["test_top1"], abs=2e-4)
+
+
+def test_rows_sent_ahead_from_the_host(tmp_path, monkeypatch):
+    """Bitwise the run whose rows lie on the devices, as XLA compiles by default.
+
+    Its older emitters, which the other tests use since they are quick, round differently where a gather is fused.
+    """
+    monkeypatch.setattr(jax, "jit", functools.partial(jax.jit, compiler_options={"xla_cpu_use_fusion_emitters": True}))
+    there, sent = tiny_config(epochs=2), tiny_config(epochs=2, place="host", prefetch=3)
+    expected = trainer.train_and_evaluate(there, tmp_path / "there")
+    result = trainer.train_and_evaluate(sent, tmp_path / "sent")
+    assert_same(final_state(tmp_path / "sent", sent), final_state(tmp_path / "there", there))
+    assert result["test_top1"] == expected["test_top1"]
 
 
 def test_one_device_and_two_agree(tmp_path, monkeypatch):
