@@ -8,7 +8,8 @@ from helpers.settings import QUICK, ROOT, double_precision
 
 # Two virtual CPU devices let one process test sharding, on a machine with a GPU too. JAX reads all of it when imported,
 # in child processes too.
-DEVICES = "--xla_force_host_platform_device_count=2"
+# On a busy machine one of the two may wait longer for the other than XLA's 40 seconds, after which it would abort.
+DEVICES = "--xla_force_host_platform_device_count=2 --xla_cpu_collective_call_terminate_timeout_seconds=600"
 os.environ["XLA_FLAGS"] = " ".join((QUICK, DEVICES, os.environ.get("XLA_FLAGS", "")))  # yours win
 os.environ["JAX_PLATFORMS"] = "cpu"
 
