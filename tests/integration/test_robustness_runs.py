@@ -14,6 +14,7 @@ from jaxaug.core.errors import Interrupted, UsageError
 from jaxaug.train import figures, robustness_eval, sweep, trainer
 from jaxaug.train.experiment import build_experiment
 from jaxaug.train.hooks.console import ProgressBar
+from jaxaug.train.hooks.preemption import StopSignal
 from jaxaug.train.robustness_eval import _curve, measure
 
 
@@ -38,17 +39,13 @@ def build(slots, data, directory=""):
     return robustness.create(slots, data, directory=directory)
 
 
-class Asked:
-    stop = False
-
-
 def test_corruptions(tmp_path):
     """A tenth of the rows is wrong for each severity: 10 % to 50 %, the plain mean 30 %."""
     write_corruptions(tmp_path / "CIFAR-10-C", ("fog", "snow"))
     slots, built, directory = cifar(tmp_path, names=("fog", "snow"))
     (protocol,) = build(slots, built, directory).values()
     one = classifier(build_experiment(tiny_config()), eval_batch_size=8, data=built)
-    found = measure(one, built.test, None, protocol, Asked(), "test")
+    found = measure(one, built.test, None, protocol, StopSignal(), "test")
     assert [(level["line"], level["severity"]) for level in found["levels"]] == [
         (name, severity) for name in ("fog", "snow") for severity in range(1, 6)
     ]
