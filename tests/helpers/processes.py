@@ -52,9 +52,9 @@ def kill(arguments, workdir, log, devices=1):
     return killed
 
 
-def kill_and_resume(arguments, folder, log):
-    """Run the command, killed twice, each time after a new record of `log`, and then to its end."""
-    for _ in range(2):
+def kill_and_resume(arguments, folder, log, times=2):
+    """Run the command, killed some times, each time after a new record of `log`, and then to its end."""
+    for _ in range(times):
         assert kill(arguments, folder, folder / "convnet" / "seed_0" / log), "it ended before it could be killed"
     assert run(*arguments, f"--workdir={folder}").returncode == 0
 

@@ -322,7 +322,7 @@ def test_cifar_config_trains_on_the_official_archive(tmp_path, monkeypatch):
     register(monkeypatch, "cifar10", folder)
     config = module_of("isda_cifar").get_config("resnet-32")
     config.update({"batch_size": 50, "epochs": 1, "eval_batch_size": 100, "data": {"directory": str(tmp_path)}})
-    config.model.depth = 8
+    config.model = {"name": "convnet", "widths": (8, 16)}
     result = trainer.train_and_evaluate(config, tmp_path / "run")
     assert 0 <= result["test_top1"] <= 1
     record = json.loads((tmp_path / "run" / "metrics.jsonl").read_text())

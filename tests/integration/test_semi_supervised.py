@@ -46,7 +46,11 @@ def test_stopped_and_resumed_is_the_same_run(tmp_path, monkeypatch):
     assert np.mean(found == data.test.label) == pytest.approx(result["test_top1"])
 
 
-@pytest.mark.parametrize("name", ["pi_model", "temporal_ensembling", "mean_teacher", "vat"])
+# With a store for rows, with a second network; without either it is `slow`.
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("pi_model", "vat")]
+
+
+@pytest.mark.parametrize("name", ["temporal_ensembling", "mean_teacher", *SLOW])
 def test_one_device_and_two_agree(name, monkeypatch):
     """Two steps; each device has half the rows, and half of what is kept for every row."""
     config = few_labels(name)
