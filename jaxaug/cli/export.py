@@ -13,6 +13,7 @@ from typing import Any
 from jaxaug.cli.arguments import add_output_arguments, print_json, refuse, speaking
 from jaxaug.core.errors import UsageError
 
+OTHERS = (".onnx", ".pb", ".pt", ".pth", ".tflite")  # files of formats that are not written here
 HELP = "a run's network as StableHLO, its weights as .safetensors, its policy"
 
 
@@ -46,6 +47,8 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
         raise UsageError(
             "say what to export: --out=model.stablehlo, --weights=model.safetensors or --policy=policy.json"
         )
+    if chosen.out.endswith(OTHERS):
+        raise UsageError(f"{chosen.out}: what is written is StableHLO: call it for example model.stablehlo")
     logging.set_verbosity(logging.ERROR)
     enable_compilation_cache()
     with speaking(chosen) as stdout:

@@ -113,7 +113,9 @@ def _check(taken: Mapping[Path, jax.Array], wanted: Mapping[Path, jax.Array]) ->
     }
     told = [f"{what}: {some_names(names)}" for what, names in lists.items() if names]
     if told:
-        raise UsageError(f"the weights are not of this network; {'; '.join(told)}")
+        heads = any(path[1] in (HEAD, AUXILIARY_HEAD) for path in both if taken[path].shape != wanted[path].shape)
+        remedy = "; for other classes than theirs let the head begin anew, head=new" if heads else ""
+        raise UsageError(f"the weights are not of this network; {'; '.join(told)}{remedy}")
 
 
 def some_names(names: list[str]) -> str:

@@ -312,6 +312,7 @@ def test_weights_and_policy(run, tmp_path, copied, capsys):
     ("arguments", "message"),
     [
         ([], "say what to export: --out=model.stablehlo"),
+        (["--out=model.onnx"], "model.onnx: what is written is StableHLO"),
         (["--out=x", "--platforms=gpus"], "unknown platform 'gpus': did you mean 'gpu'"),
         (["--out=nowhere/x"], "nowhere/x cannot be written: No such file or directory"),
         (["--policy=x"], "has neither searched nor used a policy: there is no one policy to export"),

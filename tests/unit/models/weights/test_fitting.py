@@ -46,6 +46,11 @@ def test_a_backbone_takes_a_classifier():
         weights.fit(TREE, STATE, (expected, {"backbone": STATE}), head="keep")
 
 
+def test_a_head_of_other_classes_that_is_kept():
+    with pytest.raises(UsageError, match=r"of another shape: params/head/bias \[10\] instead of \[3\].*head=new$"):
+        weights.fit(TREE, STATE, (of_classes(3), STATE), head="keep")
+
+
 def test_a_file_without_a_head():
     backbone = {"Conv_0": TREE["Conv_0"]}
     assert "none there" in weights.fit(backbone, STATE, (TREE, STATE)).told
