@@ -1,4 +1,4 @@
-"""Every file of configs/: its docstring, that its parts exist, and one step of each on tiny stand-ins of its data."""
+"""Every file of configs/: its docstring, that its parts exist, its recipe; some are trained on tiny stand-ins of their data."""
 
 import functools
 import json
