@@ -1,4 +1,4 @@
-"""Every file of configs/: its docstring, that its parts exist, its recipe; some are trained on tiny stand-ins of their data."""
+"""Every file of configs/: its docstring, its parts, its recipe; some are trained on tiny stand-ins of their data."""
 
 import functools
 import json
