@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from jaxaug.core.errors import UsageError
-from jaxaug.runs.fields import fields_of
+from jaxaug.runs.fields import LAYOUT, fields_of
 from jaxaug.train import autodo_methods
 
 # Of the rows of AutoDO's tables (Gudovskiy et al. 2021); other methods follow, by name, and then the controls.
@@ -28,7 +28,6 @@ ORDER = tuple(
 )
 CONTROLS = tuple(autodo_methods.CONTROLS)
 SEEDS = ("seed", "data.seed")
-LAYOUT = ("mesh", "sharding", "prefetch", "sinks")  # as train.config has it, which would import JAX: not what a run is
 # Folders of a run with no run below them, and that of runs which were started anew.
 FULL_OF_FILES = ("checkpoints", "tensorboard", "wandb", "replaced")
 MOST_FIELDS = 4  # that a name tells

@@ -62,10 +62,11 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
 
     from jaxaug.core.cluster import initialize_distributed, together
     from jaxaug.core.sharding import enable_compilation_cache, is_main_process
+    from jaxaug.runs.fields import LAYOUT
     from jaxaug.runs.mirror import is_address, open_mirror, push
     from jaxaug.runs.workdir import fingerprint
     from jaxaug.train import sweep
-    from jaxaug.train.config import LAYOUT, complete
+    from jaxaug.train.config import complete
 
     logging.set_verbosity(logging.WARNING)  # orbax reports every file it touches
     enable_compilation_cache()

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+# Fields that say on what a run is carried out and who is told of it, not what it is: one that goes on may have others.
+LAYOUT = ("mesh", "sharding", "prefetch", "sinks")
+
 
 def fields_of(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """(field, value) for all of a config, as it is read from JSON.

@@ -56,8 +56,6 @@ INIT_FROM = {
     "head": "auto",  # "auto": taken if its shapes are right; "keep": they must be; "new": begins anew
 }
 NO_SEARCH = "none"
-# Fields that say on what a run is carried out and who is told of it, not what it is: one that goes on may have others.
-LAYOUT = ("mesh", "sharding", "prefetch", "sinks")
 
 
 def default_config() -> ConfigDict:

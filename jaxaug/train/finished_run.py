@@ -12,10 +12,11 @@ from jaxaug.core.types import TrainState
 from jaxaug.data.dataset import Dataset
 from jaxaug.data.photographs import Photographs
 from jaxaug.runs.checkpoint import Checkpointer, tree_structure
+from jaxaug.runs.fields import LAYOUT
 from jaxaug.runs.mirror import checkpoints_of
 from jaxaug.runs.signature import Signature
 from jaxaug.runs.workdir import CHECKPOINTS, RESULT, read_config
-from jaxaug.train.config import LAYOUT, complete, default_config
+from jaxaug.train.config import complete, default_config
 from jaxaug.train.experiment import Experiment, build_experiment
 
 

@@ -19,11 +19,12 @@ from jaxaug.core.types import TrainState
 from jaxaug.data.loader import Loader, RowSource
 from jaxaug.data.prefetch import prefetched
 from jaxaug.runs.checkpoint import Checkpointer
+from jaxaug.runs.fields import LAYOUT
 from jaxaug.runs.results import summarize_history
 from jaxaug.runs.signature import save_signature
 from jaxaug.runs.workdir import SIGNATURE, Workdir, set_aside
 from jaxaug.search.base import SearchRun
-from jaxaug.train.config import LAYOUT, complete
+from jaxaug.train.config import complete
 from jaxaug.train.experiment import Experiment, build_experiment, step_batches
 from jaxaug.train.exports import export_per_example
 from jaxaug.train.figures import save_evaluation_figures

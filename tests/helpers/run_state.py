@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from jaxaug.runs.checkpoint import Checkpointer
+from jaxaug.train import experiment
 from jaxaug.train.experiment import build_experiment
 from jaxaug.train.hooks.console import ProgressBar
 
@@ -23,6 +24,13 @@ def assert_same(one, other, tolerance=0.0):
     assert one.keys() == other.keys()
     for name in one:
         np.testing.assert_allclose(one[name], other[name], rtol=0, atol=tolerance, err_msg=name)
+
+
+def on_devices(monkeypatch, count=1):
+    """Experiments that are built from now on see so many devices alone: their mesh."""
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:count]), ("data",))
+    monkeypatch.setattr(experiment, "make_mesh", lambda *_: mesh)
+    return mesh
 
 
 def stop_at(monkeypatch, number, step):

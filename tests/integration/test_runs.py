@@ -8,7 +8,7 @@ import signal
 import jax
 import numpy as np
 import pytest
-from helpers.run_state import assert_same, final_state, stop_at
+from helpers.run_state import assert_same, final_state, on_devices, stop_at
 from helpers.settings import ROOT, tiny_config
 from matplotlib.figure import Figure
 
@@ -16,7 +16,7 @@ from jaxaug.cli.main import STOPPED, main
 from jaxaug.core.errors import Interrupted, UsageError
 from jaxaug.core.sharding import put_global, replicated, sharded_along
 from jaxaug.runs.checkpoint import Checkpointer
-from jaxaug.train import experiment, sweep, trainer
+from jaxaug.train import sweep, trainer
 from jaxaug.train.evaluator import Evaluator
 from jaxaug.train.experiment import build_experiment
 from jaxaug.train.step import batch_of
@@ -113,8 +113,7 @@ def test_one_device_and_two_agree(tmp_path, monkeypatch):
     trainer.train_and_evaluate(config, tmp_path / "two")
     both = final_state(tmp_path / "two", config)
     with monkeypatch.context() as patch:
-        one = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("data",))
-        patch.setattr(experiment, "make_mesh", lambda *_: one)
+        on_devices(patch, 1)
         trainer.train_and_evaluate(config, tmp_path / "one")
         assert_same(final_state(tmp_path / "one", config), both, tolerance=1e-6)
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from helpers.processes import kill, run, two_processes
 from helpers.road_scenes import get_config, write_cityscapes
-from helpers.run_state import assert_same, final_state, stop_at
+from helpers.run_state import assert_same, final_state, on_devices, stop_at
 
 from jaxaug.core.errors import Interrupted, UsageError
 from jaxaug.runs.checkpoint import Checkpointer
 from jaxaug.tasks.segmentation import confusion_of
-from jaxaug.train import experiment, trainer
+from jaxaug.train import trainer
 from jaxaug.train.evaluator import Evaluator
 from jaxaug.train.experiment import build_experiment
 
@@ -80,8 +80,7 @@ def test_one_device_and_two(straight, root, tmp_path, monkeypatch):
     assert jax.device_count() == 2
     built, found = confusion()
     with monkeypatch.context() as patch:
-        one = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("data",))
-        patch.setattr(experiment, "make_mesh", lambda *_: one)
+        on_devices(patch, 1)
         trainer.train_and_evaluate(config, tmp_path)
         assert_same(final_state(tmp_path, config), both, tolerance=1e-6)
         np.testing.assert_array_equal(confusion()[1], found)

@@ -6,12 +6,12 @@ import signal
 import jax
 import numpy as np
 import pytest
-from helpers.run_state import assert_same, final_state, stop_at
+from helpers.run_state import assert_same, final_state, on_devices, stop_at
 from helpers.settings import module_of
 
 from jaxaug.core.errors import Interrupted, UsageError
 from jaxaug.inference.trained_run import load
-from jaxaug.train import experiment, trainer
+from jaxaug.train import trainer
 from jaxaug.train.config import complete, expand
 from jaxaug.train.experiment import build_experiment
 from jaxaug.train.initial_weights import load_weights
@@ -59,8 +59,7 @@ def test_stopped_and_resumed_bitwise(straight, tmp_path, monkeypatch):
 def test_one_device_and_two_agree(straight, tmp_path, monkeypatch):
     folder, config, _ = straight
     both = final_state(folder, config)
-    one = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("data",))
-    monkeypatch.setattr(experiment, "make_mesh", lambda *_: one)
+    on_devices(monkeypatch, 1)
     trainer.train_and_evaluate(config, tmp_path)
     assert_same(final_state(tmp_path, config), both, tolerance=1e-6)
 

@@ -3,14 +3,14 @@
 import jax
 import numpy as np
 import pytest
-from helpers.run_state import assert_same, final_state, stop_at
+from helpers.run_state import assert_same, final_state, on_devices, stop_at
 from helpers.settings import tiny_config
 
 from jaxaug import inference
 from jaxaug.core.errors import Interrupted, UsageError
 from jaxaug.core.sharding import put_global
 from jaxaug.core.types import Batch
-from jaxaug.train import experiment, trainer
+from jaxaug.train import trainer
 from jaxaug.train.experiment import build_experiment, step_batches
 from jaxaug.train.step import batch_of
 
@@ -56,8 +56,7 @@ def test_one_device_and_two_agree(name, monkeypatch):
     config = few_labels(name)
     found = []
     for count in (1, 2):
-        mesh = jax.sharding.Mesh(np.array(jax.devices()[:count]), ("data",))
-        monkeypatch.setattr(experiment, "make_mesh", lambda *_, mesh=mesh: mesh)
+        mesh = on_devices(monkeypatch, count)
         one = build_experiment(config)
         state = jax.jit(one.init, out_shardings=one.shardings())(one.key)
         step = jax.jit(one.train_step, out_shardings=(one.shardings(), None))

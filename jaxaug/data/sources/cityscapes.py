@@ -8,7 +8,7 @@ from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import pick, register
 from jaxaug.data.dataset import Dataset
 from jaxaug.data.sources.folder import STATISTICS
-from jaxaug.data.sources.label_maps import dataset_of, rows_of
+from jaxaug.data.sources.label_maps import dataset_of, files_of, rows_of
 from jaxaug.data.splits import check_sources
 from jaxaug.data.storage.image_reader import find_images
 from jaxaug.data.storage.label_map_files import Classes, Pair, layout_of
@@ -100,7 +100,7 @@ def cityscapes(
         class_names=CLASS_NAMES,
         validation_size=validation_size,
         seed=seed,
-        files=[pair.image.relative_to(root).as_posix() for s in pairs if s != "test" for pair in pairs[s]],
+        files=files_of(pairs, root),
         **normalisation,
         statistics_source=statistics,
     )

@@ -82,8 +82,13 @@ def label_maps(
         class_names=class_names or numbered(num_classes or largest(rows) + 1),
         validation_size=validation_size,
         seed=seed,
-        files=[pair.image.relative_to(root).as_posix() for s in pairs if s != "test" for pair in pairs[s]],
+        files=files_of(pairs, root),
     )
+
+
+def files_of(pairs: Mapping[str, Sequence[Pair]], root: pathlib.Path) -> list[str]:
+    """The image of each row by the row's index: those of training, then those of validation."""
+    return [pair.image.relative_to(root).as_posix() for split in pairs if split != "test" for pair in pairs[split]]
 
 
 def rows_of(

@@ -8,7 +8,7 @@ from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import register
 from jaxaug.data.dataset import Dataset
 from jaxaug.data.sources.folder import STATISTICS
-from jaxaug.data.sources.label_maps import dataset_of, rows_of
+from jaxaug.data.sources.label_maps import dataset_of, files_of, rows_of
 from jaxaug.data.splits import check_sources
 from jaxaug.data.storage.label_map_files import Classes, Pair, layout_of
 from jaxaug.data.storage.paths import find_places
@@ -84,7 +84,7 @@ def voc(
         class_names=CLASS_NAMES,
         validation_size=validation_size,
         seed=seed,
-        files=[pair.image.relative_to(root).as_posix() for pair in pairs["train"]],
+        files=files_of(pairs, root),
         **NORMALISATION,
     )
 
