@@ -6,10 +6,12 @@ import pathlib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 GOLDEN = ROOT / "tests" / "golden"
-# Most of the time of the tests goes into compiling: unoptimised code takes a third less, and XLA's older emitters of
-# fused loops two fifths of what is left. The tests hold with XLA's defaults too: XLA_FLAGS of one's own win.
+# Most of the time of the tests goes into compiling: unoptimised code takes a third less, XLA's older emitters of fused
+# loops two fifths of what is left, and one module for a program instead of 32 a twentieth. The tests hold with XLA's
+# defaults too: XLA_FLAGS of one's own win.
 QUICK = (
-    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false"
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false "
+    "--xla_cpu_parallel_codegen_split_count=1"
 )
 # (H, W, C) of what the configs train on.
 SHAPES = {
