@@ -17,107 +17,53 @@ with operations of each image's own.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import pathlib
 import platform
 import shlex
 import statistics
-import subprocess
 import sys
-import tempfile
 from typing import Any
 
 from augmentation.contenders import CONTENDERS, HOME
+from turns import Contestant, race
 
-HERE = pathlib.Path(__file__).resolve().parent
 BATCHES = {32: 512, 224: 64}
-
-
-class Worker:
-    """The process of one contender at one size; `report` is what it said once it had started."""
-
-    def __init__(self, name: str, size: int, python: str):
-        contender = CONTENDERS[name]
-        self.batch = contender.batches.get(size, BATCHES.get(size, 64))
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed in `stop`)
-        parts = [contender.module, str(size), str(self.batch), json.dumps(dict(contender.options))]
-        self._process = subprocess.Popen(
-            [python, "-m", "augmentation.worker", *parts],
-            cwd=HERE,
-            env={**os.environ, "PYTHONPATH": str(HERE.parent), "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-        )
-        self.report = self._read()
-
-    def turn(self, seed: int, seconds: float) -> Any:
-        """[wall, CPU] seconds of a call, or {"absent": reason} if the process ended."""
-        assert self._process.stdin
-        print(json.dumps([seed, seconds]), file=self._process.stdin, flush=True)
-        return self._read()
-
-    def stop(self) -> None:
-        assert self._process.stdin
-        self._process.stdin.close()
-        self._process.wait()
-        self._errors.close()
-
-    def _read(self) -> Any:
-        assert self._process.stdout
-        line = self._process.stdout.readline()
-        if line:
-            return json.loads(line)
-        self._errors.seek(0)
-        last = (self._errors.read().strip().splitlines() or ["no message"])[-1]
-        return {"absent": f"the process ended with code {self._process.wait()}: {last}"}
 
 
 def measure(size: int, names: list[str], pythons: dict[str, str], rounds: int, seconds: float) -> dict[str, Any]:
     """The result for one size."""
-    workers, absent = {}, {}
-    for name in names:
-        worker = Worker(name, size, pythons[name])
-        if "absent" in worker.report:
-            absent[name] = worker.report["absent"]
-            worker.stop()
-        else:
-            workers[name] = worker
-        print(f"  {name}: {absent.get(name, 'ready')}", file=sys.stderr, flush=True)
-    took: dict[str, list[list[float]]] = {name: [] for name in workers}
-    for r in range(rounds):
-        for name in list(workers) if r % 2 == 0 else list(reversed(workers)):
-            answer = workers[name].turn(1000 * (r + 1), seconds)
-            if isinstance(answer, list):
-                took[name].append(answer)
-            else:
-                absent[name] = f"in round {r + 1}: {answer['absent']}"
-                workers.pop(name).stop()
-        print(f"  round {r + 1} of {rounds}", file=sys.stderr, flush=True)
-    for worker in workers.values():
-        worker.stop()
-    rates = {name: [[workers[name].batch / t for t in turn] for turn in took[name]] for name in workers}
-    return {**summary(rates, workers), "absent": absent}
+    batches = {name: CONTENDERS[name].batches.get(size, BATCHES.get(size, 64)) for name in names}
+
+    def start(name: str) -> Contestant:
+        contender = CONTENDERS[name]
+        parts = [contender.module, str(size), str(batches[name]), json.dumps(dict(contender.options))]
+        return Contestant("augmentation.worker", parts, pythons[name])
+
+    makers = {name: functools.partial(start, name) for name in names}
+    reports, took, absent = race(makers, rounds, lambda r: (1000 * (r + 1), seconds))
+    rates = {name: [[batches[name] / t for t in turn] for turn in turns] for name, turns in took.items()}
+    return {**summary(rates, batches, reports), "absent": absent}
 
 
-def summary(rates: dict[str, list[list[float]]], workers: dict[str, Worker]) -> dict[str, Any]:
+def summary(rates: dict[str, list[list[float]]], batches: dict[str, int], reports: dict[str, Any]) -> dict[str, Any]:
     """Medians of `rates` (name -> [rounds][wall, CPU] in images a second) and of their ratios, round by round."""
     median = {name: [statistics.median(column) for column in zip(*rows, strict=True)] for name, rows in rates.items()}
     paths = [name for name in rates if name.startswith("kornia") and CONTENDERS[name].per_image]
     kornia = max(paths, key=lambda name: median[name][0], default="")
     rows = {}
-    for name, worker in workers.items():
+    for name, report in reports.items():
         rows[name] = {
             "images_per_second": median[name][0],
             "images_per_cpu_second": median[name][1],
             **ratios("pil", rates[name], rates.get("pil")),
             **ratios("kornia", rates[name], rates.get(kornia)),
-            "batch": worker.batch,
+            "batch": batches[name],
             "operations_per_image": CONTENDERS[name].per_image,
             "note": CONTENDERS[name].note,
-            **worker.report,
+            **report,
             "rounds_images_per_second": [wall for wall, _ in rates[name]],
             "rounds_images_per_cpu_second": [cpu for _, cpu in rates[name]],
         }

@@ -17,7 +17,7 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 import jax
 import pytest
 
-# Tracing makes many small objects that live: looking through them all for cycles took an eighth of the time of the tests.
+# Tracing makes many small objects that live: looking through all of them for cycles took an eighth of the tests' time.
 gc.set_threshold(100_000, 20, 100)
 
 # What one test compiled another one, or the next call of the tests, need not compile again.

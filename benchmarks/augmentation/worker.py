@@ -4,15 +4,16 @@ Says on its standard output, a line of JSON each time: first what starting cost,
 "SEED SECONDS" on its standard input, what calls for that long cost.
 """
 
+import functools
 import importlib
 import importlib.metadata
 import json
-import os
 import platform
 import sys
 import time
 
 import numpy as np
+from turns import serve
 
 
 def picture(size, count):
@@ -71,23 +72,13 @@ def measure(call, images, seed, seconds):
 
 def main():
     module, size, batch, options = sys.argv[1], *(json.loads(text) for text in sys.argv[2:])
-    # What libraries print must not get between the lines.
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-
-    def say(message):
-        print(json.dumps(message), file=answers, flush=True)
-
     images = picture(size, batch)
-    try:
+
+    def begin():
         call, report = start(module, size, options, images)
-    except Exception as error:  # whatever stops a contender is a row of the result
-        say({"absent": f"{type(error).__name__}: {error}"})
-        return
-    say(report)
-    for line in sys.stdin:
-        seed, seconds = json.loads(line)
-        say(measure(call, images, seed, seconds))
+        return functools.partial(measure, call, images), report
+
+    serve(begin)
 
 
 if __name__ == "__main__":

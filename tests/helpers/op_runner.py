@@ -8,9 +8,11 @@ from helpers import pil_oracle
 from jaxaug.ops.execute import execute
 from jaxaug.ops.records import ExecutionSettings, Sample, SampledOps
 from jaxaug.ops.registry import OPS
+from jaxaug.ops.warp import visibility_after
 
 NAMES = tuple(OPS)
 run = jax.jit(execute, static_argnums=0)
+share_of = jax.jit(visibility_after, static_argnums=(0, 2, 3))
 
 
 def drawn(ops, values, random=None, fixed=None, gate=None):

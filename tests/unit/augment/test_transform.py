@@ -30,7 +30,7 @@ def changed(transform, label):
     """The fields besides the image that are others afterwards."""
     image = jnp.asarray(np.random.default_rng(0).integers(1, 256, (8, 12, 10, 3)), jnp.uint8)
     batch = Batch(image, label, jnp.arange(8))
-    after = transform(jax.random.key(0), batch, {}, HALF)
+    after = jax.jit(lambda batch: transform(jax.random.key(0), batch, {}, HALF))(batch)
     moved = label.ndim == 3 and bool((np.asarray(after.label) != np.asarray(label)).any())
     given = {"visibility": after.visibility is not None, "mix_ratio": after.mix_ratio is not None}
     return {name for name, there in given.items() if there} | ({"label_map"} if moved else set())

@@ -53,7 +53,7 @@ def test_every_member(name):
     np.testing.assert_array_equal(result.weight[4:], 0)
     np.testing.assert_array_equal(result.extra[4:], 0)
     few = jax.tree.map(lambda x: x[:4] if x.ndim and len(x) == 6 else x, inputs)
-    np.testing.assert_allclose(losses.mean_loss(transform.apply(state, few)[1]), losses.mean_loss(result), rtol=1e-5)
+    np.testing.assert_allclose(losses.mean_loss(apply(state, few)[1]), losses.mean_loss(result), rtol=1e-5)
     again = apply(state, inputs)
     jax.tree.map(np.testing.assert_array_equal, again, (after, result))
 

@@ -87,7 +87,7 @@ def test_at_full_resolution_each_pixel_has_the_shift_of_its_own_label():
     inputs, found = pixels(), []
     for resolution in ("low", "full"):
         loss = losses.pixel_isda(2.0, resolution=resolution)
-        found.append(loss.apply(loss.init(3, 6), inputs)[1].logits)
+        found.append(jax.jit(loss.apply)(loss.init(3, 6), inputs)[1].logits)
     np.testing.assert_allclose(found[0], found[1], rtol=1e-5)
     void = ~np.asarray(inputs.batch.labelled)
     np.testing.assert_array_equal(found[0][void], inputs.logits[void])

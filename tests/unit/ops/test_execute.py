@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import pil_oracle
-from helpers.op_runner import NAMES, drawn, run, settings, value_of
+from helpers.op_runner import NAMES, drawn, run, settings, share_of, value_of
 from helpers.settings import double_precision
 
 from jaxaug.ops import float64
@@ -16,7 +16,6 @@ from jaxaug.ops import uint8 as pil
 from jaxaug.ops.execute import execute
 from jaxaug.ops.records import ExecutionSettings, Sample
 from jaxaug.ops.registry import OPS, VOID
-from jaxaug.ops.warp import visibility_after
 
 SIDE, COUNT = 32, 96
 # Where the float32 form samples whole pixels, or does not sample at all.
@@ -40,9 +39,6 @@ def random_draw(seed, ops=NAMES, layers=2):
 def fixed_size(rows):
     """Lists of fewer rows filled up, so that the tests share their compilations."""
     return [*rows, *[rows[-1]] * (COUNT - len(rows))]
-
-
-share_of = jax.jit(visibility_after, static_argnums=(0, 2, 3))
 
 
 def after(draw, scheduler="map", exact=True, images=None):
@@ -99,7 +95,7 @@ def test_mass_follows_the_pixels():
 def test_only_named_ops_soften():
     ops = ("CutoutAbs", "TranslateXAbs", "RandCrop")
     draw = drawn(ops, [9.0, 5.0, 0.0]).replace(op=jnp.arange(3, dtype=jnp.int32)[:, None])
-    share = visibility_after(ExecutionSettings(ops), draw, ("CutoutAbs",), (3, SIDE, SIDE)).mean((1, 2))
+    share = share_of(ExecutionSettings(ops), draw, ("CutoutAbs",), (3, SIDE, SIDE)).mean((1, 2))
     np.testing.assert_allclose(share, [1 - 100 / SIDE**2, 1, 1], rtol=1e-6)
 
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers.op_runner import NAMES, drawn, run, settings, through, value_of
+from helpers.op_runner import NAMES, drawn, run, settings, share_of, through, value_of
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -20,7 +20,6 @@ from jaxaug.ops import numpy_uint8, uint8
 from jaxaug.ops.fixed_point import fixed_point_of
 from jaxaug.ops.records import Sample
 from jaxaug.ops.registry import OPS
-from jaxaug.ops.warp import visibility_after
 
 COUNT = 12
 VALUED = [name for name in NAMES if OPS[name].neutral is not None]
@@ -58,13 +57,13 @@ def test_every_op_at_many_values(channels):
     draw = drawn(names, np.asarray(values), np.stack(random), np.stack(fixed)[:, None])
     planes = Sample(jnp.asarray(image.transpose(0, 3, 1, 2)), jnp.asarray(label))
     how = settings("map")
-    under_jax = run(how, draw, planes)
-    shown = visibility_after(how, draw, NAMES, (channels, 30, 47))
+    under_jax = jax.device_get(run(how, draw, planes))
+    shown = np.asarray(share_of(how, draw, NAMES, (channels, 30, 47)))
     differ = []
     for i, name in enumerate(names):
         one = (name, values[i], random[i])
         found = ops.apply_numpy([one], image[i], label[i], cover=how.cover)
-        expected = np.asarray(under_jax.image[i]).transpose(1, 2, 0)
+        expected = under_jax.image[i].transpose(1, 2, 0)
         if OPS[name].kind == "crop_resize":  # sums of weights in another order: one level, now and then
             far = np.abs(found.image.astype(int) - expected)
             assert far.max() <= 1

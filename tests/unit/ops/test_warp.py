@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers.op_runner import run, value_of
+from helpers.op_runner import run, share_of, value_of
 from helpers.settings import double_precision
 
 from jaxaug.augment.policy_transform import execution_settings
@@ -16,7 +16,7 @@ from jaxaug.ops import float32, float64
 from jaxaug.ops.execute import execute
 from jaxaug.ops.records import ExecutionSettings, Sample, SampledOps
 from jaxaug.ops.registry import OPS, VOID
-from jaxaug.ops.warp import composed, folds, visibility_after
+from jaxaug.ops.warp import composed, folds
 from jaxaug.policies import autodo
 
 HEIGHT, WIDTH, COUNT, LAYERS = 9, 14, 24, 4
@@ -121,7 +121,6 @@ def test_what_folds():
     assert folds(settings(border="edge", names=(*NAMES, "RandCrop")), some)
 
 
-share_of = jax.jit(visibility_after, static_argnums=(0, 2, 3))
 SHAPE = (1, HEIGHT, WIDTH)
 FEW = ("Identity", "ScaleX", "Rotate", "Flip", "TranslateX", "TranslateY")
 

@@ -7,20 +7,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.op_runner import run, share_of
 from helpers.settings import double_precision
 
 from jaxaug import ops
 from jaxaug.ops.execute import execute
 from jaxaug.ops.records import ExecutionSettings, Sample, SampledOps
 from jaxaug.ops.registry import OPS, VOID
-from jaxaug.ops.warp import visibility_after
 from jaxaug.policies import apply_numpy, make_policy
 from jaxaug.policies.sampling import sample, value_table
 
 HEIGHT, WIDTH, COUNT = 20, 24, 12
 NAMES = ("Identity", "Invert", "Rotate", "CutoutAbs", "Swirl")
-run = jax.jit(execute, static_argnums=0)
-share_of = jax.jit(visibility_after, static_argnums=(0, 2, 3))
 
 
 @pytest.fixture(autouse=True)

@@ -32,6 +32,7 @@ SIZES = {  # (sub-policies, layers, most branches)
     **dict.fromkeys(("deepaa_cifar_1", "deepaa_cifar_2"), (1, 6, 139)),
     **dict.fromkeys(("deepaa_imagenet_1", "deepaa_imagenet_2"), (1, 5, 139)),
 }
+draw = jax.jit(sample)
 DRAWN = ("uniformaugment", "affine", "autodo_rand", "autodo_color")  # their values are not known beforehand
 
 
@@ -133,7 +134,7 @@ def test_no_pixel_differs_from_pil_at_the_levels_of(name):
 def test_draws_follow_the_probabilities(name):
     policy = PRESETS[name]()
     count = 40_000
-    drawn_ops = np.asarray(sample(jax.random.key(1), policy, jnp.arange(count)).op)
+    drawn_ops = np.asarray(draw(jax.random.key(1), policy, np.arange(count)).op)
     share, probability = policy.probabilities()
     for layer in range(policy.op.shape[1]):
         wanted = np.zeros(len(policy.names))
@@ -149,7 +150,7 @@ def test_layers_of_a_sub_policy_go_together():
     policy = make_policy(
         [[[("Flip", 0, 1)], [("Invert", 0, 1)]], [[("Equalize", 0, 1)], [("AutoContrast", 0, 1)]]], shares=[3, 1]
     )
-    ops = np.asarray(policy.names)[np.asarray(sample(jax.random.key(0), policy, jnp.arange(4000)).op)]
+    ops = np.asarray(policy.names)[np.asarray(draw(jax.random.key(0), policy, np.arange(4000)).op)]
     pairs = {tuple(row) for row in ops}
     assert pairs == {("Flip", "Invert"), ("Equalize", "AutoContrast")}
     assert abs((ops[:, 0] == "Flip").mean() - 0.75) < 0.03
@@ -182,12 +183,12 @@ def test_a_policy_per_row():
         level=jnp.asarray([0.1, 0.2, 0.3]).repeat(2).reshape(3, 1, 1, 2),
     )
     rows = jnp.asarray([2, 0, 1, 2])
-    found = sample(jax.random.key(0), own, rows)
+    found = draw(jax.random.key(0), own, rows)
     np.testing.assert_array_equal(
         np.asarray(own.names)[np.asarray(found.op[:, 0])], ["Rotate", "Rotate", "Identity", "Rotate"]
     )
     np.testing.assert_allclose(found.value[[0, 1, 3], 0], [9.0, 3.0, 9.0], rtol=1e-6)
-    slope = jax.grad(lambda level: sample(jax.random.key(0), own.replace(level=level), rows).value[:2].sum())(own.level)
+    slope = jax.grad(lambda level: draw(jax.random.key(0), own.replace(level=level), rows).value[:2].sum())(own.level)
     np.testing.assert_allclose(slope[:, 0, 0, 0], [30, 0, 30], rtol=1e-6)
     assert value_table(own, 8, 8) is None
     with pytest.raises(UsageError, match="per training row"):

@@ -1,5 +1,8 @@
 """Figures of label maps against plain NumPy; parts add up; windows, scales and mirroring see the image whole."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -59,7 +62,7 @@ def test_views_of_a_pointwise_network_are_the_image(options):
 
 def test_scales_are_averaged():
     image = jnp.ones((1, 4, 6, 3)) * jnp.asarray([0.0, 1.0, 2.0])
-    found = Segmentation(scales=(0.5, 1.0)).evaluated(output_of, image)
+    found = jax.jit(functools.partial(Segmentation(scales=(0.5, 1.0)).evaluated, output_of))(image)
     np.testing.assert_allclose(found.logits[0, 1, 2], np.log(np.exp([0, 1, 2]) / np.exp([0, 1, 2]).sum()), rtol=1e-5)
 
 
