@@ -11,14 +11,20 @@ from jaxaug.core.registry import defaults_of, list_names, options_of, register
 from jaxaug.robustness import Level, Protocol, corruptions, occlusion, translation
 
 
-@pytest.mark.parametrize("shape", [(16, 16, 1), (16, 12, 3)])
-def test_the_hidden_share_is_what_it_says(shape):
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [((16, 16, 1), "uint8"), ((16, 12, 3), "uint8"), ((19, 17, 4), "uint8"), ((17, 16, 3), "float32")],
+)
+def test_the_hidden_share_is_what_it_says(shape, dtype):
     protocol = occlusion(small(shape=shape), fill="black")
-    image = np.full((40, *shape), 200, np.uint8)
+    image = np.full((40, *shape), 200, dtype)
     assert protocol.levels[0].severity == 0
     for level, share in zip(protocol.levels, defaults_of(occlusion)["shares"], strict=True):
         assert level.severity == pytest.approx(share, abs=0.06)
-        hidden = perturbed(protocol, image, level.strength)[..., 0] == 0
+        found = perturbed(protocol, image, level.strength)
+        assert (found.shape, found.dtype) == (image.shape, dtype)
+        hidden = found[..., 0] == 0
+        np.testing.assert_array_equal(found, np.where(hidden[..., None], 0, image))
         assert (hidden.sum(axis=(1, 2)) == round(level.severity * shape[0] * shape[1])).all()
         # One rectangle: every row that is touched is touched in the same columns.
         for one in hidden:
@@ -52,6 +58,20 @@ def test_fills():
         occlusion(built, shares=(0.1, 30))
     with pytest.raises(UsageError, match=r"must lie in 0\.\.1"):
         translation(built, reaches=(-0.1,))
+
+
+@pytest.mark.parametrize(("shape", "dtype"), [((9, 7, 4), "uint8"), ((7, 9, 1), "float32")])
+def test_translation_of_other_shapes(shape, dtype):
+    """Odd sides, any channels, one row; what leaves the image is gone, and the furthest shift is a share of each side."""
+    protocol = translation(small(shape=shape), fill="black", reaches=(0.0, 0.5))
+    most = protocol.levels[1].strength
+    np.testing.assert_array_equal(most, np.floor(0.5 * np.array(shape[:2]) + 0.5))
+    image = np.random.default_rng(0).integers(1, 256, (1, *shape)).astype(dtype)
+    after = perturbed(protocol, image, most)
+    assert (after.shape, after.dtype) == (image.shape, dtype)
+    canvas = np.pad(image[0], ((most[0], most[0]), (most[1], most[1]), (0, 0)))
+    places = [(y, x) for y in range(2 * most[0] + 1) for x in range(2 * most[1] + 1)]
+    assert any((canvas[y : y + shape[0], x : x + shape[1]] == after[0]).all() for y, x in places)
 
 
 def test_translation():
