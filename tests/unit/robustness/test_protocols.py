@@ -62,7 +62,7 @@ def test_fills():
 
 @pytest.mark.parametrize(("shape", "dtype"), [((9, 7, 4), "uint8"), ((7, 9, 1), "float32")])
 def test_translation_of_other_shapes(shape, dtype):
-    """Odd sides, any channels, one row; what leaves the image is gone, and the furthest shift is a share of each side."""
+    """Odd sides, any channels, one row; what leaves the image is gone; the furthest shift is a share of each side."""
     protocol = translation(small(shape=shape), fill="black", reaches=(0.0, 0.5))
     most = protocol.levels[1].strength
     np.testing.assert_array_equal(most, np.floor(0.5 * np.array(shape[:2]) + 0.5))
