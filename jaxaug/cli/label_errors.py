@@ -3,7 +3,8 @@
 PATH is a folder of images, photos/<class>/<image>, or with such folders in train, validation and test; a .csv with the
 columns `file` and `label`; an .npz as the data set "npz" takes it; or the name of a data set, with options
 --data.<option>=<value>. Every row is judged by what is trained on all of them; no label need be trusted. `--out` gets
-label_errors.csv, .png, .json and .html, a page to click through that gives a corrected.csv for `data.labels`.
+label_errors.csv, .png, .json and .html, a page to click through that gives a corrected.csv for `data.labels`; and for a
+training without a look, without_suspects.csv for `data.labels`, learned.npz for the search "learned".
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from jaxaug.core.errors import UsageError
 
 if TYPE_CHECKING:
     from jaxaug.label_errors.reading import Rows
+    from jaxaug.label_errors.scores import LabelIssues
 
 HELP = "list the labels of a set of images that are probably wrong"
 SETTING = "--data."
@@ -35,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shown", type=int, default=0, help="rows of the page (default: as many as are wrong by estimate)"
     )
+    parser.add_argument(
+        "--drop", type=int, help="rows that without_suspects.csv drops (default: as many as are wrong by estimate)"
+    )
     add_output_arguments(parser, "label_errors.json, and where it is,")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
 
@@ -42,16 +47,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
     """Read, train, write."""
     from jaxaug.core.sharding import enable_compilation_cache
+    from jaxaug.label_errors.cleaning import WITHOUT_SUSPECTS
     from jaxaug.label_errors.listing import PAGE, write_listing
     from jaxaug.label_errors.reading import with_labels
     from jaxaug.train.label_errors import find_in_rows
 
-    if min(chosen.size, chosen.shown, chosen.seed, chosen.epochs) < 0:
-        raise UsageError("--size, --shown, --epochs and --seed must be 0 or more")
+    if min(chosen.size, chosen.shown, chosen.drop or 0, chosen.seed, chosen.epochs) < 0:
+        raise UsageError("--size, --shown, --drop, --epochs and --seed must be 0 or more")
     enable_compilation_cache()
     rows = _rows(chosen.path, chosen.size, _settings(others))
     if chosen.labels:
         rows = with_labels(rows, chosen.labels)
+    if (chosen.drop or 0) >= len(rows.label):
+        raise UsageError(f"--drop={chosen.drop} must be less than the {len(rows.label)} rows")
     with speaking(chosen) as stdout:
         for file, why in rows.skipped[:5]:
             print(f"skipped {file}: {why}")
@@ -61,8 +69,30 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
         summary = write_listing(out, rows, issues, chosen.shown)
         wrong = f"about {summary['estimated_errors']} of {summary['rows']} labels are wrong by estimate"
         print(f"{wrong}: look at {out / PAGE}")
+        dropped = _for_a_new_training(out, rows, issues, chosen.drop)
+        print(
+            f"or train without the {dropped} most suspicious, --config.data.labels={out / WITHOUT_SUSPECTS}, or with "
+            f"weights or soft labels, --config.search.name=learned --config.search.run={out}"
+        )
         if chosen.json:
             print_json({"out": str(out), **summary}, stdout)
+
+
+def _for_a_new_training(out: pathlib.Path, rows: Rows, issues: LabelIssues, drop: int | None) -> int:
+    """Write `without_suspects.csv` and `learned.npz`; how many rows the former drops."""
+    import numpy as np
+
+    from jaxaug.core.atomic_io import write_npz, write_text
+    from jaxaug.label_errors.cleaning import WITHOUT_SUSPECTS, learned_from_scores, without_suspects
+    from jaxaug.search.learned import FILE, learned_arrays
+
+    # By an estimate that takes every row for wrong nothing would be left.
+    drop = min(issues.errors, len(rows.label) - 1) if drop is None else drop
+    write_text(out / WITHOUT_SUSPECTS, without_suspects(rows, issues, drop))
+    learned = learned_from_scores(rows.label, issues, len(rows.class_names))
+    numbers = np.arange(len(rows.label)) if rows.index is None else rows.index
+    write_npz(out / FILE, learned_arrays(learned, numbers if rows.files is None else np.array(rows.files)))
+    return drop
 
 
 def _rows(path: str, size: int, options: dict[str, Any]) -> Rows:

@@ -50,28 +50,21 @@ def write_listing(folder: pathlib.Path, rows: Rows, issues: LabelIssues, shown: 
     return summary
 
 
-def key_of(rows: Rows, row: int) -> str:
-    """What a table of labels calls the row: its file, or its number where rows are no files."""
-    if rows.files is not None:
-        return rows.files[row]
-    return str(row if rows.index is None else rows.index[row])
-
-
 def _table(rows: Rows, issues: LabelIssues, odd: dict[int, str]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    titles = ["rank", "index" if rows.files is None else "file", "given", "suggested", "score", "odd"]
+    titles = ["rank", rows.key_column, "given", "suggested", "score", "odd"]
     writer.writerow([*titles, *(["clean"] if rows.clean is not None else [])])
     for rank, row in enumerate(issues.ranking, start=1):
         names = (rows.class_names[rows.label[row]], rows.class_names[issues.suggested[row]])
-        cells = [rank, key_of(rows, row), *names, f"{issues.score[row]:.6g}", odd.get(int(row), "")]
+        cells = [rank, rows.key(row), *names, f"{issues.score[row]:.6g}", odd.get(int(row), "")]
         writer.writerow([*cells, *([rows.class_names[rows.clean[row]]] if rows.clean is not None else [])])
     return text.getvalue()
 
 
 def _summary(rows: Rows, issues: LabelIssues, odd: dict[int, str], pairs: np.ndarray) -> dict[str, Any]:
     told = [
-        {"rows": [key_of(rows, row) for row in pair], "labels": [rows.class_names[rows.label[row]] for row in pair]}
+        {"rows": [rows.key(row) for row in pair], "labels": [rows.class_names[rows.label[row]] for row in pair]}
         for pair in pairs
     ]
     table = {title: np.round(column, 4).tolist() for title, column in issues.classes.items()}
@@ -82,7 +75,7 @@ def _summary(rows: Rows, issues: LabelIssues, odd: dict[int, str], pairs: np.nda
         "estimated_errors": issues.errors,
         "classes": {"name": list(rows.class_names), **table},
         "joint": np.round(issues.joint, 6).tolist(),
-        "odd": {key_of(rows, row): what for row, what in odd.items()},
+        "odd": {rows.key(row): what for row, what in odd.items()},
         "duplicates_with_other_labels": [pair for pair in told if len(set(pair["labels"])) > 1],
         "duplicates": [pair for pair in told if len(set(pair["labels"])) == 1],
         "skipped": dict(rows.skipped),
@@ -101,9 +94,9 @@ def _page(
     )
     pairs = summary["duplicates_with_other_labels"]
     data = {
-        "id": hashlib.sha256("".join(key_of(rows, row) for row in shown).encode()).hexdigest()[:12],
+        "id": hashlib.sha256("".join(rows.key(row) for row in shown).encode()).hexdigest()[:12],
         "about": about,
-        "column": "index" if rows.files is None else "file",
+        "column": rows.key_column,
         "names": list(rows.class_names),
         "classes": [titles, *zip(*columns.values(), strict=True)],
         "odd": [f"{key}: {what}" for key, what in summary["odd"].items()]
@@ -118,7 +111,7 @@ def _page(
 def _card(rows: Rows, issues: LabelIssues, odd: dict[int, str], row: int) -> dict[str, Any]:
     picture = rows.picture(row)
     return {
-        "key": key_of(rows, row),
+        "key": rows.key(row),
         "given": int(rows.label[row]),
         "suggested": int(issues.suggested[row]),
         "score": round(float(issues.score[row]), 4),

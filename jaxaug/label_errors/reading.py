@@ -36,6 +36,7 @@ class Rows:
       index: int [N], the number of each row in its set; None for 0..N-1.
       skipped: (file, why) of those that could not be read or have no label.
       clean: int32 [N], the true labels, None where they are not known.
+      left_out: what a table of labels calls the rows that are not judged since a file of labels drops them.
     """
 
     image: np.ndarray
@@ -47,6 +48,18 @@ class Rows:
     index: np.ndarray | None = None
     skipped: tuple[tuple[str, str], ...] = ()
     clean: np.ndarray | None = None
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def key_column(self) -> str:
+        """The column of a table of labels that has the `key` of each row."""
+        return "index" if self.files is None else "file"
+
+    def key(self, row: int) -> str:
+        """What a table of labels calls the row: its file, or its number where rows are no files."""
+        if self.files is not None:
+            return self.files[row]
+        return str(row if self.index is None else self.index[row])
 
     def picture(self, row: int) -> Image.Image:
         """The image of a row for people: the file's own, made smaller where it is larger than 256 pixels."""
@@ -92,7 +105,8 @@ def with_labels(rows: Rows, path: str) -> Rows:
     """The rows with the labels of a file, see `jaxaug.data.label_files.relabel`; those that it drops are left out."""
     index = np.arange(len(rows.label)) if rows.index is None or rows.files is not None else rows.index
     data = relabel(as_dataset(dataclasses.replace(rows, index=index)), path)
-    kept = np.flatnonzero(np.isin(index, data.train.index))
+    is_kept = np.isin(index, data.train.index)
+    kept = np.flatnonzero(is_kept)
     return dataclasses.replace(
         rows,
         image=data.train.image,
@@ -101,6 +115,7 @@ def with_labels(rows: Rows, path: str) -> Rows:
         sides=None if rows.sides is None else rows.sides[kept],
         index=index[kept],
         clean=None if rows.clean is None else rows.clean[kept],
+        left_out=tuple(rows.key(row) for row in np.flatnonzero(~is_kept).tolist()),
     )
 
 

@@ -23,6 +23,7 @@ class LabelIssues(NamedTuple):
       ranking: int [N], the numbers of the rows, the most suspicious first, equal ones in their order.
       suggested: int32 [N], the class that each row probably belongs to, which is the given one where nothing speaks
         against it.
+      other: int32 [N], the most probable class other than the given one.
       errors: how many labels are wrong by estimate, and so how many rows of the ranking to look at first.
       joint: float64 [K K], the distribution of given by true classes, with sum 1, see `confident_joint`.
       classes: the columns of `class_table`: of each class the rows labelled so, and how many of them are wrong.
@@ -31,6 +32,7 @@ class LabelIssues(NamedTuple):
     score: np.ndarray
     ranking: np.ndarray
     suggested: np.ndarray
+    other: np.ndarray
     errors: int
     joint: np.ndarray
     classes: dict[str, np.ndarray]
@@ -75,6 +77,7 @@ def find(
         suspicion,
         np.argsort(-suspicion, kind="stable"),
         suggested_labels(said),
+        suggested_labels(_of_others(given, said)),
         estimated_errors(joint, len(given)),
         joint,
         class_table(joint, len(given)),
@@ -152,9 +155,14 @@ def _self_confidence(given: np.ndarray, said: np.ndarray) -> np.ndarray:
 
 def _margin(given: np.ndarray, said: np.ndarray) -> np.ndarray:
     of_given = said[np.arange(len(given)), given]
-    others = np.where(np.arange(said.shape[1]) == given[:, None], 0.0, said).max(axis=1)
+    others = np.maximum(_of_others(given, said).max(axis=1), 0.0)
     total = of_given + others
     return np.divide(others, total, out=np.full(len(given), 0.5), where=total > 0)
+
+
+def _of_others(given: np.ndarray, said: np.ndarray) -> np.ndarray:
+    """The probabilities [N K] with that of the given label below all others."""
+    return np.where(np.arange(said.shape[1]) == given[:, None], -1.0, said)
 
 
 _SCORES = {"self_confidence": _self_confidence, "margin": _margin}

@@ -1,6 +1,7 @@
 """What a finished run has learned about its training data, used for another training: nothing is searched.
 
 `learned.npz` in the folder of a run holds `MetaParams`: an array for each leaf, by its path, and the rows' index.
+`jaxaug label-errors` leaves such a file, too; where it has looked at files, their names are in the place of the index.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ import numpy as np
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import register
 from jaxaug.core.types import MetaParams, Tree
+from jaxaug.data.dataset import Dataset
 from jaxaug.search.base import SearchContext, SearchMethod
 
 FILE = "learned.npz"
-INDEX = "index"
+INDEX, NAMES = "index", "files"
+PER_EXAMPLE = "per_example"
 
 
 @register("search", "learned")
@@ -31,7 +34,7 @@ class Learned(SearchMethod):
     declared as learned as they were there; rows that the run did not have are as they begin.
 
     Attributes:
-      run: folder of the finished run, which has a `learned.npz`.
+      run: folder of the finished run, or what `jaxaug label-errors` wrote to, which has a `learned.npz`.
     """
 
     run: str = ""
@@ -40,12 +43,14 @@ class Learned(SearchMethod):
         """Raises UsageError where the file is missing, or is not of what these transforms learn."""
         if not self.run:
             raise UsageError("learned: run must be the folder of a finished run")
-        self._found = read_learned(pathlib.Path(self.run) / FILE)
+        path = pathlib.Path(self.run) / FILE
+        found = read_learned(path)
         self._rows = len(context.data.train)
         meta = context.meta
         if not (meta.per_example or meta.shared):
             raise UsageError("learned: no transform of this config is learned, so that there is nothing to use")
-        _check(self._found, meta, pathlib.Path(self.run) / FILE)
+        _check(found, meta, path)
+        self._found = _numbered(found, context.data, path) if meta.per_example else found
         if meta.per_example and not np.isin(context.data.train.index, self._found[INDEX]).any():
             raise UsageError(
                 f"learned: none of the training rows is among those of {self.run}: is it another data set?"
@@ -69,12 +74,13 @@ class Learned(SearchMethod):
             found = self._found[name][source]
             return jax.numpy.where(known.reshape(-1, *[1] * (found.ndim - 1)), found, leaf)
 
-        return MetaParams(_with_leaves(begun.per_example, "per_example", rows), shared), state
+        return MetaParams(_with_leaves(begun.per_example, PER_EXAMPLE, rows), shared), state
 
 
-def learned_arrays(meta: MetaParams, index: np.ndarray) -> dict[str, np.ndarray]:
-    """The arrays of `learned.npz`. meta: on the host, its rows [N] in the order of index [N]."""
-    return {INDEX: index, **_leaves(meta.per_example, "per_example"), **_leaves(meta.shared, "shared")}
+def learned_arrays(meta: MetaParams, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """The arrays of `learned.npz`. meta: on the host, its rows [N] in the order of rows [N], their index or files."""
+    key = NAMES if rows.dtype.kind == "U" else INDEX
+    return {key: rows, **_leaves(meta.per_example, PER_EXAMPLE), **_leaves(meta.shared, "shared")}
 
 
 def read_learned(path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -88,7 +94,7 @@ def read_learned(path: pathlib.Path) -> dict[str, np.ndarray]:
         ) from None
     except Exception as error:  # zipfile, zlib and NumPy raise many kinds for a damaged file
         raise UsageError(f"learned: {path} cannot be read: {error}") from None
-    if INDEX not in found:
+    if not {INDEX, NAMES} & set(found):
         raise UsageError(f"learned: {path} has no array {INDEX!r}, so it is not what a run has learned")
     return found
 
@@ -96,15 +102,28 @@ def read_learned(path: pathlib.Path) -> dict[str, np.ndarray]:
 def _check(found: Mapping[str, np.ndarray], meta: MetaParams, path: pathlib.Path) -> None:
     """Raises UsageError unless the file has each leaf of meta, in its shape."""
     wanted = {name: np.shape(x) for name, x in _leaves(meta.shared, "shared").items()}
-    rows = len(found[INDEX])
-    wanted |= {name: (rows, *np.shape(x)) for name, x in _leaves(meta.per_example, "per_example").items()}
+    rows = len(found[INDEX if INDEX in found else NAMES])
+    wanted |= {name: (rows, *np.shape(x)) for name, x in _leaves(meta.per_example, PER_EXAMPLE).items()}
     for name, shape in wanted.items():
         if name not in found:
             raise UsageError(
-                f"learned: {path} has no {name!r}: that run learned {', '.join(sorted({*found} - {INDEX}))}"
+                f"learned: {path} has no {name!r}: that run learned {', '.join(sorted({*found} - {INDEX, NAMES}))}"
             )
         if found[name].shape != shape:
             raise UsageError(f"learned: {name!r} in {path} is {list(found[name].shape)}, here it must be {list(shape)}")
+
+
+def _numbered(found: Mapping[str, np.ndarray], data: Dataset, path: pathlib.Path) -> Mapping[str, np.ndarray]:
+    """Where rows are known by their files: the index of each in this data set, without those that it does not have."""
+    if INDEX in found:
+        return found
+    if data.files is None:
+        raise UsageError(f"learned: {path} names its rows by files, and those of {data.name} are none")
+    numbers = {file: number for number, file in enumerate(data.files)}
+    index = np.array([numbers.get(file, -1) for file in found[NAMES].tolist()], np.int32)
+    known = index >= 0
+    own = {name: array[known] for name, array in found.items() if name.startswith(f"{PER_EXAMPLE}/")}
+    return {**found, **own, INDEX: index[known]}
 
 
 def _name(prefix: str, path: tuple[Any, ...]) -> str:

@@ -1,5 +1,6 @@
-"""`jaxaug label-errors` from a folder or an .npz to the list and back as labels of a training; mistakes in one line."""
+"""`jaxaug label-errors` from a folder or an .npz to the list and back as labels and weights of a training; mistakes."""
 
+import csv
 import json
 
 import numpy as np
@@ -7,7 +8,11 @@ import pytest
 from PIL import Image
 
 from jaxaug import data
+from jaxaug.bilevel.per_example import gather_rows
 from jaxaug.cli.main import MISTAKE, main
+from jaxaug.core.errors import UsageError
+from jaxaug.train.config import default_config
+from jaxaug.train.experiment import build_experiment
 
 RANDOM = np.random.default_rng(0)
 
@@ -30,6 +35,27 @@ def summary_of(out):
     return json.loads((out / "label_errors.json").read_text())
 
 
+def taken_up(out, name, loss, **options):
+    """What a training on the data set makes of `learned.npz`: (its data, arrays [N] by their names)."""
+    config = default_config()
+    config.data, config.model, config.loss = {"name": name, **options}, {"name": "linear"}, loss
+    config.batch_size, config.search = 16, {"name": "learned", "run": str(out)}
+    one = build_experiment(config)
+    train, classes = one.data.train, one.data.num_classes
+    everything, state = one.search.init(one.chain.meta(classes), train.index, 1)
+    meta = gather_rows(None, everything, state, train.index).meta
+    return one.data, one.chain.results(meta, train.label, classes)
+
+
+def rows_of(dataset):
+    return zip(dataset.train.index.tolist(), dataset.train.label.tolist(), strict=True)
+
+
+def table_of(out, key):
+    with (out / "label_errors.csv").open(newline="") as file:
+        return {line[key]: line for line in csv.DictReader(file)}
+
+
 def test_a_folder(tmp_path, capsys):
     """The wrong one comes first, with a network of one epoch."""
     out = tmp_path / "found"
@@ -48,7 +74,29 @@ def test_a_folder(tmp_path, capsys):
     assert len(set(names) - {"night/03.png"}) >= 57
     assert "day/00.png" not in names
     assert all(found.train.label[names.index(name)] == 0 for name in names if name == "night/03.png")
-    assert {path.name for path in out.iterdir()} == {f"label_errors.{end}" for end in ("csv", "png", "json", "html")}
+    names = {f"label_errors.{end}" for end in ("csv", "png", "json", "html")}
+    assert {path.name for path in out.iterdir()} == {*names, "without_suspects.csv", "learned.npz"}
+
+
+def test_files_by_their_names(tmp_path):
+    """Rows keep their weights where one was deleted since and some are cut off; without the first suspect."""
+    root, out = photos(tmp_path / "photos"), tmp_path / "found"
+    assert main(["label-errors", str(root), f"--out={out}", "--epochs=0", "--drop=1", "--quiet"]) == 0
+    for gone in ("broken", "07"):
+        (root / "day" / f"{gone}.png").unlink()
+    options = {"path": str(root), "flat": True, "validation_size": 9}
+    kept = data.load("folder", labels=str(out / "without_suspects.csv"), **options)
+    trained, found = taken_up(out, "folder", ("learned_weights",), **options)
+    names = [trained.files[row] for row in trained.train.index]
+    assert len(names) == 50
+    assert set(names) - {"night/03.png"} == {kept.files[row] for row in kept.train.index}
+    right = 1 - np.array([float(line["score"]) for line in table_of(out, "file").values()])
+    expected = {name: (1 - float(line["score"])) / right.mean() for name, line in table_of(out, "file").items()}
+    np.testing.assert_allclose(found["weight"], [expected[name] for name in names], rtol=1e-4)
+    with pytest.raises(
+        UsageError, match=r"^config.search: learned: .* names its rows by files, and those of digits are"
+    ):
+        taken_up(out, "digits", ("learned_weights",))
 
 
 def test_arrays_with_other_labels(tmp_path, capsys):
@@ -68,6 +116,9 @@ def test_arrays_with_other_labels(tmp_path, capsys):
     assert capsys.readouterr() == ("", "")
     lines = (out / "label_errors.csv").read_text().splitlines()
     assert lines[1].startswith("1,5,0,1,")
+    without = (out / "without_suspects.csv").read_text().splitlines()
+    assert {"index,label", "3,", "5,"} <= {*without}, "without those that were not judged, too"
+    assert len(without) == 61
     assert summary_of(out)["rows"] == 59
 
 
@@ -79,6 +130,21 @@ def test_a_data_set_by_its_name(tmp_path):
     summary = summary_of(out)
     assert summary["rows"] == 300
     assert summary["known"]["recall"] > 0.7
+    # A training on other rows, of which some were judged: those without suspects, with the labels that were judged.
+    labels, cut = str(out / "without_suspects.csv"), {"seed": 1, "validation_size": 200}
+    trained, found = taken_up(out, "digits", ("learned_targets", "learned_weights"), labels=labels, **cut)
+    lines = {int(index): line for index, line in table_of(out, "index").items()}
+    told = [lines.get(index, {"given": label, "score": "0"}) for index, label in rows_of(trained)]
+    assert not [line for line in told if "rank" in line and int(line["rank"]) <= summary["estimated_errors"]]
+    np.testing.assert_array_equal(trained.train.label, [int(line["given"]) for line in told])
+    right = 1 - np.array([float(line["score"]) for line in told])
+    judged, mean = (
+        np.isin(trained.train.index, [*lines]),
+        np.mean([1 - float(line["score"]) for line in lines.values()]),
+    )
+    assert 150 < judged.sum() < 270
+    np.testing.assert_allclose(found["weight"], np.where(judged, right / mean, 1), rtol=1e-4)
+    np.testing.assert_allclose(found["soft_given"], 0.9 * right + 0.01, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +152,7 @@ def test_a_data_set_by_its_name(tmp_path):
     [
         (["nowhere"], "there is no nowhere, nor a data set of that name: "),
         (["digits", "--epochs=-1"], "--epochs and --seed must be 0 or more"),
+        (["digits", "--epochs=0", "--drop=1347"], "--drop=1347 must be less than the 1347 rows"),
         (["digits", "--noise=0.1"], "unknown argument --noise=0.1: options of a data set look like --data.noise=0.1"),
     ],
 )
