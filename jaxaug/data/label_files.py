@@ -15,6 +15,7 @@ from jaxaug.data.dataset import Dataset, Split
 
 KEYS = ("file", "path", "index")  # columns that may say which row a line is about
 LABEL = "label"
+OTHERS = "*"  # in the place of a row: all rows that no line names
 DROPPED = -1
 
 
@@ -26,8 +27,9 @@ def relabel(data: Dataset, path: str) -> Dataset:
     Args:
       data: the set.
       path: a .csv with a column `label` and one of `file`, `path` and `index`, one line a row: labels are names of
-        classes or their numbers, an empty one drops the row, and rows that no line names keep their label. Or a .npy
-        of integers, one for each training row before any was cut off, -1 for a row to drop.
+        classes or their numbers, an empty one drops the row. Rows that no line names keep their label, or get that
+        of the line about "*". Or a .npy of integers, one for each training row before any was cut off, -1 for a row to
+        drop.
 
     Raises:
       UsageError: the file cannot be read, has another form, an unknown class, or names none of the rows.
@@ -114,21 +116,31 @@ def _from_csv(data: Dataset, path: pathlib.Path) -> np.ndarray:
     lines = read_table(path, (LABEL,))
     by_file = data.files is not None and not {"file", "path"}.isdisjoint(lines[0] if lines else ())
     numbers = {data.files[row] if by_file and data.files else str(row): i for i, row in enumerate(data.train.index)}
-    label, named = data.train.label.copy(), set()
+    label, named, of_others = data.train.label.copy(), set(), None
     for number, line in enumerate(lines, start=2):
         key = (line.get("file") or line.get("path") or "") if by_file else (line.get("index") or "")
         row = numbers.get(key)
+        if row is not None or key == OTHERS:
+            given = class_number(line[LABEL], data.class_names, f"{data.name}: {path}, line {number}")
         if row is not None:
-            label[row] = class_number(line[LABEL], data.class_names, f"{data.name}: {path}, line {number}")
+            label[row] = given
             named.add(row)
+        elif key == OTHERS:
+            of_others = given
     if not named:
         rows = "files such as " + next(iter(numbers)) if by_file else f"an index from 0 to {data.train.index.max()}"
         raise UsageError(f"{data.name}: {path} names none of the {len(label)} training rows, which are {rows}")
-    log = logging.getLogger(__name__)
-    if len(named) < len(label):
-        log.warning(
-            "%s: %d of %d training rows are not named and keep their label", path, len(label) - len(named), len(label)
-        )
-    if len(named) < len(lines):
-        log.warning("%s: %d lines are about rows that are no training rows", path, len(lines) - len(named))
+    _tell(path, len(label), len(named), len(lines), of_others)
+    if of_others is not None:
+        label[np.setdiff1d(np.arange(len(label)), [*named])] = of_others
     return label
+
+
+def _tell(path: pathlib.Path, rows: int, named: int, lines: int, of_others: int | None) -> None:
+    log, what = logging.getLogger(__name__), {None: "keep their label", DROPPED: "are left out"}
+    if named < rows:
+        told = what.get(of_others, f'get that of "{OTHERS}"')
+        log.warning("%s: %d of %d training rows are not named and %s", path, rows - named, rows, told)
+    about_rows = lines - (of_others is not None)
+    if named < about_rows:
+        log.warning("%s: %d lines are about rows that are no training rows", path, about_rows - named)

@@ -18,6 +18,7 @@ import math
 import numpy as np
 
 from jaxaug.core.types import MetaParams
+from jaxaug.data.label_files import LABEL, OTHERS
 from jaxaug.label_errors.reading import Rows
 from jaxaug.label_errors.scores import LabelIssues
 
@@ -29,7 +30,7 @@ LEAST_WEIGHT = 1e-6  # a weight of 0 is softplus of minus infinity
 def without_suspects(rows: Rows, issues: LabelIssues, drop: int) -> str:
     """A table for `data.labels`: every row with its given label, the label of the suspects empty, which drops them.
 
-    Rows that were left out when others were judged are left out here, too.
+    Rows that were not judged are dropped, too: the labels that their set has may be others.
 
     Args:
       rows: the images and their labels.
@@ -38,10 +39,10 @@ def without_suspects(rows: Rows, issues: LabelIssues, drop: int) -> str:
     """
     text, suspects = io.StringIO(), {*issues.ranking[:drop].tolist()}
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([rows.key_column, "label"])
+    writer.writerow([rows.key_column, LABEL])
     for row, label in enumerate(rows.label.tolist()):
         writer.writerow([rows.key(row), "" if row in suspects else rows.class_names[label]])
-    writer.writerows([key, ""] for key in rows.left_out)
+    writer.writerow([OTHERS, ""])
     return text.getvalue()
 
 

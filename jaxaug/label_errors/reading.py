@@ -36,7 +36,6 @@ class Rows:
       index: int [N], the number of each row in its set; None for 0..N-1.
       skipped: (file, why) of those that could not be read or have no label.
       clean: int32 [N], the true labels, None where they are not known.
-      left_out: what a table of labels calls the rows that are not judged since a file of labels drops them.
     """
 
     image: np.ndarray
@@ -48,7 +47,6 @@ class Rows:
     index: np.ndarray | None = None
     skipped: tuple[tuple[str, str], ...] = ()
     clean: np.ndarray | None = None
-    left_out: tuple[str, ...] = ()
 
     @property
     def key_column(self) -> str:
@@ -105,8 +103,7 @@ def with_labels(rows: Rows, path: str) -> Rows:
     """The rows with the labels of a file, see `jaxaug.data.label_files.relabel`; those that it drops are left out."""
     index = np.arange(len(rows.label)) if rows.index is None or rows.files is not None else rows.index
     data = relabel(as_dataset(dataclasses.replace(rows, index=index)), path)
-    is_kept = np.isin(index, data.train.index)
-    kept = np.flatnonzero(is_kept)
+    kept = np.flatnonzero(np.isin(index, data.train.index))
     return dataclasses.replace(
         rows,
         image=data.train.image,
@@ -115,7 +112,6 @@ def with_labels(rows: Rows, path: str) -> Rows:
         sides=None if rows.sides is None else rows.sides[kept],
         index=index[kept],
         clean=None if rows.clean is None else rows.clean[kept],
-        left_out=tuple(rows.key(row) for row in np.flatnonzero(~is_kept).tolist()),
     )
 
 

@@ -44,6 +44,17 @@ def test_a_table(tmp_path, caplog, text, files):
     assert "2 of 4 training rows are not named and keep their label" in caplog.text
 
 
+def test_all_other_rows(tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        found = relabel(four_rows(), written(tmp_path, "index,label\n1,cat\n*,\n2,2\n"))
+    np.testing.assert_array_equal(found.train.index, [1, 2])
+    np.testing.assert_array_equal(found.train.label, [2, 2])
+    assert "2 of 4 training rows are not named and are left out" in caplog.text
+    assert "lines are about" not in caplog.text
+    found = relabel(four_rows(), written(tmp_path, "index,label\n*,cat\n1,ape\n"))
+    np.testing.assert_array_equal(found.train.label, [2, 0, 2, 2])
+
+
 def test_an_array(tmp_path):
     path = tmp_path / "labels.npy"
     np.save(path, np.array([2, -1, 1, 0]))

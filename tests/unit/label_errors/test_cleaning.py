@@ -32,5 +32,5 @@ def test_weights_and_soft_labels():
 
 def test_a_table_without_suspects():
     rows = Rows(np.zeros((4, 2, 2, 1), np.uint8), GIVEN, ("ape", "b,t", "cat"), index=np.array([3, 4, 7, 9]))
-    assert without_suspects(rows, ISSUES, 2) == "index,label\n3,ape\n4,\n7,cat\n9,\n"
+    assert without_suspects(rows, ISSUES, 2) == "index,label\n3,ape\n4,\n7,cat\n9,\n*,\n"
     assert without_suspects(rows, ISSUES, 0).splitlines()[2] == '4,"b,t"'
