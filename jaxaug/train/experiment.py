@@ -24,7 +24,7 @@ from jaxaug.core.registry import instantiate
 from jaxaug.core.sharding import make_mesh, sharded_along, shardings_of
 from jaxaug.core.target import traced_for
 from jaxaug.core.totals import Totals, empty_totals, totals_of
-from jaxaug.core.types import Batch, LossTransform, MetaParams, ModelOutput, Progress, TrainState, merge_meta_params
+from jaxaug.core.types import Batch, LossTransform, MetaParams, ModelOutput, TrainState, merge_meta_params
 from jaxaug.data.dataset import Dataset, class_counts_of
 from jaxaug.data.loader import check_placement
 from jaxaug.models.api import init_model, without_norms
@@ -314,10 +314,10 @@ def _trace(experiment: Experiment, parts: Parts) -> Any:
         return Batch(jnp.zeros((size, *data.image_shape), data.train.image.dtype), label, zeros)
 
     def one_batch(state: TrainState) -> Batch:
-        batch, share = batch_of(experiment.config.batch_size), jnp.zeros(())
+        batch = batch_of(experiment.config.batch_size)
         meta = gather_rows(None, state.meta, state.search_state, batch.index)[0]
         batch = batch.replace(per_example=meta.per_example)
-        return parts.augment(batch, meta.shared, state.key, Progress(share, share), train=True)
+        return parts.augment(batch, meta.shared, state.key, parts.progress(state.step), train=True)
 
     with at("config.model"):
         state = experiment.abstract_state()  # a model that cannot take such images says so here

@@ -188,6 +188,13 @@ def test_a_mistake_in_the_last_variant_shows_first(tmp_path, monkeypatch):
         sweep.run(config, tmp_path)
 
 
+def test_augmentation_may_close_in_a_number_of_epochs():
+    """What is traced before the training knows how many epochs there are."""
+    config = tiny_config(epochs=3)
+    config.augment.after = ({"name": "soft_crop", "closing": 2},)
+    assert build_experiment(config).total_steps == 3 * 21
+
+
 def test_images_too_small_for_the_model(tmp_path):
     """The model says so when its shapes are computed, which compiles nothing."""
     small = {name: x[:, :2, :2] if "image" in name else x for name, x in arrays().items()}
