@@ -19,8 +19,10 @@ def refuse(others: Sequence[str]) -> None:
         raise UsageError(f"unknown arguments {' '.join(others)}: --help tells what there is")
 
 
-def settings_of(others: Sequence[str], prefix: str) -> Iterator[tuple[str, str]]:
+def settings_of(others: Sequence[str], prefix: str, example: str = "--config.epochs=10") -> Iterator[tuple[str, str]]:
     """(path, value) of settings such as "--config.epochs=3" or "--config.epochs 3", for the prefix "--config.".
+
+    example: of a setting, for the message.
 
     Raises:
       UsageError: an argument is none.
@@ -29,7 +31,7 @@ def settings_of(others: Sequence[str], prefix: str) -> Iterator[tuple[str, str]]
     while waiting:
         setting, equals, value = waiting.pop(0).partition("=")
         if not setting.startswith(prefix):
-            raise UsageError(f"unknown argument {setting!r}: settings look like --config.epochs=10")
+            raise UsageError(f"unknown argument {setting!r}: settings look like {example}")
         if not equals:
             if not waiting:
                 raise UsageError(f"{setting} needs a value: {setting}=...")

@@ -15,7 +15,7 @@ from jaxaug.core.errors import UsageError
 from jaxaug.core.types import Tree
 from jaxaug.models.api import Model, init_model
 from jaxaug.models.vit import POSITION_EMBEDDING, resize_positions
-from jaxaug.models.weights.files import read_tensors, write_safetensors
+from jaxaug.models.weights.files import read_tensors, unread_name, write_safetensors
 from jaxaug.models.weights.fitting import PARTS, of_other_images, some_names
 from jaxaug.models.weights.names import layouts_of, torch_name
 
@@ -28,19 +28,25 @@ def read_torch(path: str | pathlib.Path) -> dict[str, np.ndarray]:
 
     Args:
       path: of `.safetensors` or of what `torch.save` has written: a state dict, or a checkpoint of a training with one
-        under "state_dict" or "model". The prefix "module." of data-parallel networks is taken off. ISDA's checkpoints
-        keep the classifier beside the network: it is added.
+        under "state_dict" or "model". The prefix "module." of data-parallel networks is taken off. A classifier that
+        lies beside the network, as in ISDA's checkpoints of CIFAR, is added; what else does, such as the loss in those
+        of ImageNet, is passed over.
 
     Raises:
-      UsageError: as `weights.files.read_tensors`, or there is no state dict.
+      UsageError: as `weights.files.read_tensors`, or there is no state dict, or one with something else than tensors.
     """
     found = read_tensors(path)
     if not isinstance(found, Mapping):
-        raise UsageError(f"{path}: it holds a {type(found).__name__} instead of a state dict")
+        told = unread_name(found) or type(found).__name__
+        raise UsageError(f"{path}: it holds a {told} instead of a state dict; save its state_dict")
     inner = next((found[name] for name in NESTED if isinstance(found.get(name), Mapping)), found)
     heads = [found[name] for name in found if name.endswith("fc") and isinstance(found[name], Mapping)]
     state: dict[str, np.ndarray] = {}
     for part in (inner, *heads):
+        for name in filter(None, map(unread_name, part.values())):
+            raise UsageError(
+                f"{path}: it names {name}, which is neither a tensor nor a plain value; save the state_dict"
+            )
         arrays = {name: array for name, array in part.items() if isinstance(array, np.ndarray)}
         state |= {_plain(str(name)): array for name, array in arrays.items()}
     if not state:

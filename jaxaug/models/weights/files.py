@@ -44,15 +44,45 @@ LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # the first object of a file of PyTorch b
 MOST_DIMENSIONS = 16
 
 
+class Unread:
+    """What stands for an object of a pickle that is no tensor: nothing of it is imported, called or kept.
+
+    Each class that a pickle names has one derived from this, with its module and name. ISDA's checkpoints hold their
+    whole loss beside the network.
+    """
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+    def append(self, value: Any) -> None:
+        """A pickle fills lists by this."""
+
+    def extend(self, values: Any) -> None:
+        """As `append`."""
+
+
+def unread_name(value: Any) -> str:
+    """ "module.name" of what an `Unread`, or a class of it, stands for; "" for everything else."""
+    kind = value if isinstance(value, type) else type(value)
+    return f"{kind.__module__}.{kind.__qualname__}" if issubclass(kind, Unread) else ""
+
+
 def read_tensors(path: str | pathlib.Path) -> Any:
     """What a file of tensors holds: nested dicts and lists with NumPy arrays.
 
     Args:
-      path: of `.safetensors`, or of what `torch.save` has written (`.pth`, `.pt`, `.bin`; both of its formats). A
-        pickle may name tensors, their storages and ordered dicts; anything else is refused, and nothing is called.
+      path: of `.safetensors`, or of what `torch.save` has written (`.pth`, `.pt`, `.bin`; both of its formats). Of what
+        a pickle names tensors, their storages and ordered dicts are read; `Unread` stands for anything else, and
+        nothing is called.
 
     Raises:
-      UsageError: there is no such file, it is damaged, or it holds something else than tensors and plain values.
+      UsageError: there is no such file, or it is damaged.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -116,9 +146,11 @@ class _TensorUnpickler(pickle.Unpickler):
             return known[module, name]
         if module == "torch" and name in DTYPES:
             return DTYPES[name]
-        raise UsageError(f"it names {module}.{name}, which is neither a tensor nor a plain value; save the state_dict")
+        return type(name, (Unread,), {"__module__": module})
 
-    def persistent_load(self, pid: Any) -> np.ndarray:
+    def persistent_load(self, pid: Any) -> Any:
+        if pid[0] == "module":  # before PyTorch 1.6 a class of a network is written with its source
+            return pid[1]
         kind, dtype, key, _, numel = pid[:5]
         if kind != "storage" or (len(pid) > 5 and pid[5] is not None):
             raise UsageError("it refers to something else than a whole storage")

@@ -57,6 +57,10 @@ def _densenet(model: nn.Module) -> Rules:
     }
 
 
+def _densenet_isda(model: nn.Module) -> Rules:
+    return {**_densenet(model), "BatchNorm_1": "features.norm_final", "head": "fc"}
+
+
 def _efficientnet_torchvision(model: nn.Module) -> Rules:
     rules = {"stem": "features.0.0", "stem_norm": "features.0.1", "last": "features.8.0", "last_norm": "features.8.1"}
     # The first stage does not expand, so that its numbers are one less.
@@ -162,11 +166,11 @@ def _convnext_timm(model: nn.Module) -> Rules:
     }
 
 
-# The first layout of a family is the one that is written; ISDA's networks are named as torchvision's.
+# The first layout of a family is the one that is written; ISDA's ResNets are named as torchvision's.
 LAYOUTS: dict[type[nn.Module], dict[str, Callable[[nn.Module], Rules]]] = {
     ResNet: {"torchvision": _resnet},
     ResNeXt: {"torchvision": _resnet},
-    DenseNet: {"torchvision": _densenet},
+    DenseNet: {"torchvision": _densenet, "isda": _densenet_isda},
     EfficientNet: {"torchvision": _efficientnet_torchvision, "timm": _efficientnet_timm},
     ViT: {"torchvision": _vit_torchvision, "timm": _vit_timm},
     ConvNeXt: {"torchvision": _convnext_torchvision, "timm": _convnext_timm},

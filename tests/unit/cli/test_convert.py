@@ -52,6 +52,20 @@ def test_in_and_out(network, theirs, tmp_path, capsys):
     assert weights.read_torch(again)["fc.weight"].shape == (7, 512)
 
 
+def test_options_of_the_network(tmp_path, capsys):
+    """A ResNet with a stem of three convolutions, whose names the first of them tell apart from torchvision's."""
+    model = models.create("resnet", depth=18, stem="deep", num_classes=7)
+    shapes = jax.eval_shape(lambda key: models.init_model(model, key, (64, 64, 3)), jax.random.key(0))
+    network = jax.tree.map(lambda leaf: np.ones(leaf.shape, np.float32), shapes)
+    weights.export(tmp_path / "deep.safetensors", model, *network)
+    words = ["--model=resnet", "--model.stem=deep", "--num_classes=7", f"--out={tmp_path}/ours.npz"]
+    assert convert(tmp_path / "deep.safetensors", *words, "--model.depth=18") == 0
+    params, _ = weights.load(tmp_path / "ours.npz")
+    assert [params[name]["kernel"].shape[3] for name in ("Conv_0", "Conv_1", "Conv_2")] == [64, 64, 128]
+    assert convert(tmp_path / "deep.safetensors", *words, "--model.dept=18") == 2
+    assert "unknown setting config.model.dept: did you mean 'depth'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -65,7 +79,7 @@ def test_in_and_out(network, theirs, tmp_path, capsys):
         (["none.npz", "--model=resnet18", "--out=x.safetensors"], "none.npz: there is no such file"),
         (["none.pth", "--model=convnet", "--out=x.npz"], "none.pth: there is no such file"),
         (["theirs.safetensors", "--model=convnet", "--out=x.npz"], "weights are known for ImageNet's networks"),
-        (["theirs.safetensors", "--model=resnet18", "--out=x.npz", "--size=3"], "--size=3"),
+        (["theirs.safetensors", "--model=resnet18", "--out=x.npz", "--size=3"], "settings look like --model.depth=50"),
     ],
 )
 def test_refused(theirs, tmp_path, monkeypatch, capsys, words, message):

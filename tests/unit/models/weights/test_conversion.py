@@ -11,6 +11,7 @@ from jaxaug import models
 from jaxaug.core.errors import UsageError
 from jaxaug.models import weights
 from jaxaug.models.vit import resize_positions
+from jaxaug.models.weights import names
 
 # A network, and names with what they must be: [out in H W], [out in] or [features] in PyTorch.
 FACTS = {
@@ -92,6 +93,13 @@ def test_the_layout_of_timm_is_read_too():
             name = name.replace(old, new)
         theirs[name] = array
     jax.tree.map(np.testing.assert_array_equal, weights.from_torch(model, theirs), (params, model_state))
+
+
+def test_isdas_densenets_call_two_layers_otherwise():
+    rules = names.layouts_of(models.create("densenet121", num_classes=7))["isda"]
+    assert names.torch_name(rules, ("head", "kernel")) == "fc.weight"
+    assert names.torch_name(rules, ("BatchNorm_1", "mean")) == "features.norm_final.running_mean"
+    assert names.torch_name(rules, ("BatchNorm_0", "mean")) == "features.norm0.running_mean"
 
 
 def test_what_is_missing_left_over_or_of_another_shape_is_named():

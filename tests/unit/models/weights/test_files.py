@@ -24,6 +24,18 @@ class _Named:
         self.module, self.name, self.arguments = module, name, arguments
 
 
+class _Object:
+    """Pickled as an object of a class of another module; in_old: as old versions of PyTorch write a network's."""
+
+    def __init__(self, module, name, state, in_old=False):
+        self.kind, self.state = _Kind(module, name) if in_old else _Named(module, name), state
+
+
+class _Kind:
+    def __init__(self, module, name):
+        self.id = ("module", _Named(module, name), "isda.py", "class ...")
+
+
 class _Storage:
     def __init__(self, kind, key, numel):
         self.id = ("storage", _Named("torch", kind), key, "cpu", numel)
@@ -35,6 +47,8 @@ class _Pickler(pickle._Pickler):
     dispatch = dict(pickle._Pickler.dispatch)  # noqa: RUF012
 
     def persistent_id(self, thing):
+        if isinstance(thing, _Kind):
+            return thing.id
         return (*thing.id, *self.more) if isinstance(thing, _Storage) else None
 
     def save_named(self, thing):
@@ -43,7 +57,13 @@ class _Pickler(pickle._Pickler):
             self.save(thing.arguments)
             self.write(pickle.REDUCE)
 
-    dispatch[_Named] = save_named
+    def save_object(self, thing):
+        self.save(thing.kind)
+        self.write(pickle.EMPTY_TUPLE + pickle.NEWOBJ)
+        self.save(thing.state)
+        self.write(pickle.BUILD)
+
+    dispatch[_Named], dispatch[_Object] = save_named, save_object
 
 
 def dumped(thing, more=()):
@@ -92,6 +112,25 @@ def test_views_prefixes_and_the_parts_of_a_checkpoint(tmp_path, legacy):
 
 
 @pytest.mark.parametrize("legacy", [False, True])
+def test_objects_beside_the_network_are_passed_over(tmp_path, legacy):
+    """ISDA's checkpoints of ImageNet: the loss lies there as an object, in old files with the source of its class."""
+    loss = _Object(
+        "ISDA_imagenet", "ISDALoss", {"estimator": _Object("ISDA_imagenet", "EstimatorCV", {"n": 3})}, legacy
+    )
+    thing = {
+        "epoch": 300,
+        "state_dict": collections.OrderedDict({"module.fc.bias": tensor(0, (2,), (1,))}),
+        "best_acc1": tensor(0, (), ()),
+        "criterion_isda": loss,
+    }
+    state = weights.read_torch(written(tmp_path / "one.pth.tar", thing, legacy=legacy))
+    assert list(state) == ["fc.bias"]
+    whole = _Object("networks.resnet", "ResNet", {"weight": tensor(0, (2,), (1,))}, legacy)
+    with pytest.raises(UsageError, match=r"it holds a networks.resnet.ResNet instead of a state dict; save its"):
+        weights.read_torch(written(tmp_path / "two.pth", whole, legacy=legacy))
+
+
+@pytest.mark.parametrize("legacy", [False, True])
 def test_nothing_is_executed(tmp_path, legacy):
     target = tmp_path / "made"
     thing = {"a": tensor(0, (2,), (1,)), "b": _Named("os", "mkdir", (str(target),))}
@@ -100,7 +139,7 @@ def test_nothing_is_executed(tmp_path, legacy):
     assert not target.exists()
     for module, name in (("builtins", "eval"), ("torch", "load"), ("torch._utils", "_rebuild_tensor")):
         with pytest.raises(UsageError, match=f"it names {module}.{name}"):
-            weights.read_torch(written(tmp_path / "two.pth", {"a": _Named(module, name)}, legacy=legacy))
+            weights.read_torch(written(tmp_path / "two.pth", {**thing, "b": _Named(module, name)}, legacy=legacy))
 
 
 @pytest.mark.parametrize(
