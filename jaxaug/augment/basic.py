@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 
 from jaxaug.augment.transform import (
     IMAGE,
     MOVES,
     VISIBILITY,
     BatchTransform,
+    check_closing,
     check_probability,
+    closing_phase,
     moved_label,
     visibility_of,
 )
@@ -82,7 +85,9 @@ def flip(probability: float = 0.5) -> BatchTransform:
 
 
 @register("augment")
-def cutout(length: int = 16, value: float = 0.0, soften: bool = False, holes: int = 1) -> BatchTransform:
+def cutout(
+    length: int = 16, value: float = 0.0, soften: bool = False, holes: int = 1, closing: float = 0.0
+) -> BatchTransform:
     """Hide squares of each image; a centre is uniform over the pixels, and what falls outside is cut off.
 
     DeVries and Taylor 2017; ISDA's recipe is the default. Label maps stay as they are.
@@ -92,15 +97,18 @@ def cutout(length: int = 16, value: float = 0.0, soften: bool = False, holes: in
       value: what the square shows in every channel, in 0..255.
       soften: write the holes down.
       holes: how many, at least 1; they may overlap.
+      closing: the last epochs, in which nothing is hidden, as in Soft Augmentation's code: below 1 their share, 0 for
+        never, else their number.
 
     Raises:
-      UsageError: a negative length, another value, or no hole.
+      UsageError: a negative length, another value, no hole, or closing neither a share nor a number.
     """
     if not length >= 0 or not 0 <= value <= 255 or holes < 1:
         raise UsageError(
             "cutout: length must be at least 0, value in 0..255 and holes at least 1, "
             f"got {length}, {value} and {holes}"
         )
+    check_closing("cutout", closing)
 
     def apply(key: jax.Array, batch: Batch, shared: Tree, progress: Progress) -> Batch:
         row_key, column_key = jax.random.split(key)
@@ -108,9 +116,10 @@ def cutout(length: int = 16, value: float = 0.0, soften: bool = False, holes: in
         rows = jax.random.randint(row_key, (holes, len(batch.label)), 0, height)
         columns = jax.random.randint(column_key, (holes, len(batch.label)), 0, width)
         image, visibility = batch.image, visibility_of(batch)[..., None] if soften else None
+        side = jnp.where(closing_phase(progress, closing), 0, length) if closing else length
         for row, column in zip(rows, columns, strict=True):
-            image = batched.fill_squares(image, row, column, length, value)
-            visibility = None if visibility is None else batched.fill_squares(visibility, row, column, length, 0.0)
+            image = batched.fill_squares(image, row, column, side, value)
+            visibility = None if visibility is None else batched.fill_squares(visibility, row, column, side, 0.0)
         return batch.replace(image=image, visibility=batch.visibility if visibility is None else visibility[..., 0])
 
     seen = VISIBILITY if soften else frozenset()

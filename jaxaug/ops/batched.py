@@ -29,8 +29,10 @@ def flip_columns(images: jax.Array, chosen: jax.Array) -> jax.Array:
     return jnp.where(chosen[:, None, None, None], images[:, :, ::-1], images)
 
 
-def fill_squares(images: jax.Array, row: jax.Array, column: jax.Array, length: int, value: float) -> jax.Array:
-    """Set a square of side `length` around the pixel (row, column) [B] int32 to `value`, cut off at the borders.
+def fill_squares(
+    images: jax.Array, row: jax.Array, column: jax.Array, length: jax.Array | int, value: float
+) -> jax.Array:
+    """Set a square of side `length` [] around the pixel (row, column) [B] int32 to `value`, cut off at the borders.
 
     The square covers row - length // 2 .. row - length // 2 + length - 1.
     """

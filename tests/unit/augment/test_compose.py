@@ -86,6 +86,17 @@ def test_cutout():
     assert 1.3 < two[..., 0].sum(axis=(1, 2)).mean() / area.mean() < 2
 
 
+@pytest.mark.parametrize(("closing", "hides"), [(0.4, True), (0.5, False), (2.0, False)])
+def test_cutout_of_the_last_epochs(closing, hides):
+    """Nothing is hidden from the first closing epoch on; before it as without closing."""
+    batch, halfway = batch_of(), HALF.replace(epochs=4)
+    part = basic.cutout(4, soften=True, closing=closing)
+    expected = basic.cutout(4, soften=True)(jax.random.key(0), batch, {}, HALF) if hides else batch
+    found = part(jax.random.key(0), batch, {}, halfway)
+    np.testing.assert_array_equal(found.image, expected.image)
+    assert bool((found.visibility < 1).any()) == hides
+
+
 def pipeline_of(train=(), after=(), **options):
     """The pipeline of slots, as a config has them."""
     transforms = ([instantiate("augment", slot) for slot in slots] for slots in (train, after))
