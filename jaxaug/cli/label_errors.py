@@ -72,7 +72,7 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
         dropped = _for_a_new_training(out, rows, issues, chosen.drop)
         print(
             f"or train without the {dropped} most suspicious, --config.data.labels={out / WITHOUT_SUSPECTS}, or with "
-            f"weights or soft labels, --config.search.name=learned --config.search.run={out}"
+            f"weights or soft labels, --config.search=learned --config.search.run={out}"
         )
         if chosen.json:
             print_json({"out": str(out), **summary}, stdout)
