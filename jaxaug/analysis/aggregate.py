@@ -41,7 +41,7 @@ class Run:
     Attributes:
       folder: where it lies.
       config: field, with dots -> value.
-      result: `result.json`, figures by name.
+      result: `result.json`, metrics by name.
     """
 
     folder: pathlib.Path

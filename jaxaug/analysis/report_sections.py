@@ -35,8 +35,8 @@ DIGEST = 16  # letters of a digest that are shown
 Parts = Iterator[str]
 
 
-def figures(run: ReportedRun) -> Parts:
-    """The table of its figures, and what was evaluated later."""
+def metrics(run: ReportedRun) -> Parts:
+    """The table of its metrics, and what was evaluated later."""
     if f"test_{run.task.metric}" not in run.result:
         raise UsageError("no epoch has been evaluated")
     titles, rows = cells_of(variants_table("", {run.title: [run.result]}, run.task.shown_metrics))
@@ -186,7 +186,7 @@ def configuration(run: ReportedRun) -> Parts:
 
 
 SECTIONS: Mapping[str, Callable[[ReportedRun], Parts]] = {
-    "Figures": figures,
+    "Metrics": metrics,
     "Curves": curves,
     "Calibration": calibration,
     "Robustness": robustness,

@@ -20,7 +20,7 @@ from jaxaug.analysis.table_formats import as_latex, as_markdown
 from jaxaug.core.atomic_io import write_text
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import pick
-from jaxaug.runs.results import EVALUATIONS, FIGURES, format_mean_std
+from jaxaug.runs.results import EVALUATIONS, METRICS, format_mean_std
 from jaxaug.train.hooks.console import print_to_terminal
 
 MOST_NAMES = 10  # of runs that are left out
@@ -31,7 +31,7 @@ CLASS_IOU = "class_iou"  # of runs with label maps, by class
 
 
 class Column(NamedTuple):
-    """A figure of a run: its key in `result.json`, its title, by what it is multiplied for people, its digits."""
+    """A metric of a run: its key in `result.json`, its title, by what it is multiplied for people, its digits."""
 
     key: str
     title: str
@@ -51,7 +51,7 @@ def show(
 
     Args:
       folders: runs are looked for in them and below.
-      metric: a figure of `result.json`; "" for the main one of the runs.
+      metric: one of `result.json`; "" for the main one of the runs.
       style: one of `STYLES`; "" for that of the file's ending, or text. CSV and JSON are unscaled; JSON has every run.
       out: the file; "" to print.
       quiet: whether to say nothing of runs that are left out.
@@ -123,7 +123,7 @@ def columns(groups: Sequence[Group], metric: str = "") -> tuple[Column, ...]:
     valid = {key: key for group in groups for run in group.runs for key, value in run.result.items() if _number(value)}
     metric = metric or _main_metric(groups, valid)
     pick("metric", metric, valid)
-    known = {key: (title, scale, digits) for title, key, scale, digits in FIGURES}
+    known = {key: (title, scale, digits) for title, key, scale, digits in METRICS}
     percent = (f"{metric.replace('_', ' ')} %", 100, 2) if metric.endswith("_error") else (metric, 1, 4)
     title, scale, digits = known.get(metric, percent)
     name = metric.removeprefix("test_")
@@ -165,7 +165,7 @@ def records(groups: Sequence[Group], columns: Sequence[Column]) -> list[dict[str
 
     Returns:
       For each group "data", "imbalance", "noise", "method", "apart", "n", "seeds", and "<key>_mean" (None where no run
-      has the figure) and "<key>_std" (None where fewer than two have) for each column.
+      has the metric) and "<key>_std" (None where fewer than two have) for each column.
     """
     found = []
     for group in groups:
@@ -213,8 +213,8 @@ def evaluations(groups: Sequence[Group]) -> list[dict[str, Any]]:
     """What `jaxaug evaluate` has left beside runs, put together over their seeds.
 
     Returns:
-      For each group and name of an evaluation "method", "name", "n", and "<figure>_mean" and "<figure>_std" (None where
-      there are fewer than two) of its figures, unscaled.
+      For each group and name of an evaluation "method", "name", "n", and "<metric>_mean" and "<metric>_std" (None where
+      there are fewer than two) of its metrics, unscaled.
     """
     told = []
     for group in groups:
@@ -233,8 +233,8 @@ def evaluations(groups: Sequence[Group]) -> list[dict[str, Any]]:
 
 
 def evaluations_table(evaluated: Sequence[dict[str, Any]]) -> Table:
-    """One line for each evaluation: its figures, errors and accuracies in percent."""
-    titles = {key.removeprefix("test_"): (title, scale, digits) for title, key, scale, digits in FIGURES}
+    """One line for each evaluation: its metrics, errors and accuracies in percent."""
+    titles = {key.removeprefix("test_"): (title, scale, digits) for title, key, scale, digits in METRICS}
     drawn = Table(title="evaluated later, mean ± standard deviation over seeds")
     for title in ("method", "evaluation", "n", "rows"):
         drawn.add_column(title, overflow="fold")
@@ -262,7 +262,7 @@ def _read_evaluation(file: pathlib.Path) -> dict[str, Any]:
 
 
 def values_of(runs: Sequence[Run], key: str) -> list[float]:
-    """The figure of each run that has it; "test_error" is 1 - test_top1."""
+    """The metric of each run that has it; "test_error" is 1 - test_top1."""
     if key == "test_error":
         return [1 - value for value in values_of(runs, ACCURACY)]
     return [run.result[key] for run in runs if _number(run.result.get(key))]
@@ -282,7 +282,7 @@ def as_csv(found: RunTable, columns: Sequence[Column]) -> str:
 
 
 def as_json(found: RunTable, columns: Sequence[Column]) -> str:
-    """`records` as JSON, with the folder and the figures of each run, and the runs that are left out."""
+    """`records` as JSON, with the folder and the metrics of each run, and the runs that are left out."""
     lines = records(found.groups, columns)
     for line, group in zip(lines, found.groups, strict=True):
         line["runs"] = [

@@ -1,4 +1,4 @@
-"""What the makers publish of their chips: the only figures that a predicted time rests on."""
+"""What the makers publish of their chips: the only numbers that a predicted time rests on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Chip:
       bandwidth: of the memory, bytes per second.
       link: bytes per second that the chip sends to others of its slice or node, and receives at once.
       per_host: chips of one host.
-      source: where the figures stand.
+      source: where the numbers stand.
     """
 
     name: str

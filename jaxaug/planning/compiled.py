@@ -36,7 +36,7 @@ class Cost:
     fits: bool = True
 
     def seconds(self, chip: Chip) -> dict[str, float]:
-        """The least time of products, memory and links by the chip's published figures; {} if nobody counted them."""
+        """The least time of products, memory and links by the chip's published numbers; {} if nobody counted them."""
         if self.flops is None or self.bytes_accessed is None:
             return {}
         sent = sum(one.sent for one in self.collectives.values())

@@ -21,10 +21,10 @@ _LIMITS = {
 }
 
 
-def _described(name: str, capability: tuple[int, int], **figures: Any) -> str:
+def _described(name: str, capability: tuple[int, int], **limits: Any) -> str:
     """The description of a GPU by its compute capability and data sheet."""
     major, minor = capability
-    lines = [f"  {key}: {value}" for key, value in {**_LIMITS, **figures}.items()]
+    lines = [f"  {key}: {value}" for key, value in {**_LIMITS, **limits}.items()]
     lines += [f"  cuda_compute_capability {{ major: {major} minor: {minor} }}"]
     lines = ["gpu_device_info {", *lines, "}", 'platform_name: "CUDA"', f'device_description_str: "{name}"']
     return "\n".join([*lines, "dnn_version_info { major: 9 minor: 8 patch: 0 }"])

@@ -9,7 +9,7 @@ _MIB, _GIB = 2**20, 2**30
 
 
 def report(found: Plan) -> str:
-    """What a plan says, line by line, with where its figures come from."""
+    """What a plan says, line by line, with where its numbers come from."""
     devices, chip = found.devices, found.devices.chip
     count = len(devices.devices)
     name = "virtual devices of this machine" if chip is None else f"{chip.name} in {devices.hosts} hosts"

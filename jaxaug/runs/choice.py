@@ -40,19 +40,19 @@ def checkpoint_step(folder: pathlib.Path, checkpoint: str, metric: str) -> int:
     Raises:
       UsageError: there is no such checkpoint.
     """
-    steps, figure = saved_steps(checkpoints_of(folder, CHECKPOINTS)), f"validation_{metric}"
+    steps, key = saved_steps(checkpoints_of(folder, CHECKPOINTS)), f"validation_{metric}"
     if not steps:
         raise UsageError(f"the run in {folder} has no checkpoint yet, or they are gone")
     if checkpoint != "best":
         return steps[-1]
     file = folder / METRICS
-    scored = [one for one in (read_history(file) if file.exists() else []) if figure in one]
+    scored = [one for one in (read_history(file) if file.exists() else []) if key in one]
     if not scored:
         raise UsageError(
             f"the run in {folder} has no validation rows, so that no epoch is its best: use its last checkpoint"
         )
-    best = max(one[figure] for one in scored)
-    kept = [int(one["step"]) for one in scored if one[figure] == best and one["step"] in steps]
+    best = max(one[key] for one in scored)
+    kept = [int(one["step"]) for one in scored if one[key] == best and one["step"] in steps]
     if not kept:
         raise UsageError(f"the checkpoint of the best epoch of the run in {folder} is gone: use its last one")
     return kept[0]

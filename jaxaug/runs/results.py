@@ -1,4 +1,4 @@
-"""The figures of a run from its records, and how figures of several runs are told."""
+"""The metrics of a run from its records, and how those of several runs are told."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LAST_EPOCHS = 10
 EVALUATIONS = "evaluations"  # a folder beside a result: of the same weights, asked for later, one file each
 
 # Title, key of a result, what it is multiplied by, digits after the point.
-FIGURES = (
+METRICS = (
     ("top-1 %", "test_top1", 100, 2),
     ("last 10 epochs %", "last10_top1", 100, 2),
     ("chosen on validation %", "chosen_top1", 100, 2),
@@ -28,7 +28,7 @@ FIGURES = (
 
 
 def summarize_history(history: Sequence[Mapping[str, float]], metric: str = "top1") -> dict[str, float]:
-    """The figures of a run from its records.
+    """The metrics of a run from its records.
 
     Args:
       history: the records of its evaluated epochs, oldest first; one or more.

@@ -175,7 +175,7 @@ class Workdir:
         return records
 
     def log(self, record: Mapping[str, float]) -> None:
-        """Add one record to the history and to the sinks; it has "step" and "epoch" among its figures."""
+        """Add one record to the history and to the sinks; it has "step" and "epoch" among its metrics."""
         if not is_main_process():
             return
         append_record(self.path / METRICS, record)

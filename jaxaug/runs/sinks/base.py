@@ -11,7 +11,7 @@ from jaxaug.core.atomic_io import write_text
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import Slot, as_slots, instantiate, slot_name
 
-_PROGRESS = ("step", "epoch")  # of a record, which are no figures
+_PROGRESS = ("step", "epoch")  # of a record, which are no metrics
 
 
 class Sink(Protocol):
@@ -32,7 +32,7 @@ class Sink(Protocol):
         """
 
     def log(self, record: Mapping[str, float]) -> None:
-        """Take the record of an epoch: "step", "epoch" and figures by name."""
+        """Take the record of an epoch: "step", "epoch" and metrics by name."""
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Take the result of a run that is complete."""
@@ -90,7 +90,7 @@ class Sinks:
                 print(f"{name} takes no more records: {error!r}; metrics.jsonl has them all")
 
 
-def figures_of(record: Mapping[str, Any]) -> dict[str, float]:
+def metrics_of(record: Mapping[str, Any]) -> dict[str, float]:
     """The numbers of a record or a result by name, without its step and epoch."""
     return {name: value for name, value in record.items() if name not in _PROGRESS and _is_number(value)}
 

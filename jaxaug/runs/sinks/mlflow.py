@@ -10,7 +10,7 @@ from typing import Any
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import register
 from jaxaug.runs.fields import fields_of
-from jaxaug.runs.sinks.base import figures_of, first_line, keep_id, kept_id, need, run_name
+from jaxaug.runs.sinks.base import first_line, keep_id, kept_id, metrics_of, need, run_name
 
 NAME = "mlflow"
 LONGEST = 500  # letters of a value; what a server takes has grown from there
@@ -61,12 +61,12 @@ class MLflow:
         return identity
 
     def log(self, record: Mapping[str, float]) -> None:
-        """Send the figures of an epoch."""
-        self._send({**figures_of(record), "epoch": record["epoch"]}, int(record["step"]))
+        """Send the metrics of an epoch."""
+        self._send({**metrics_of(record), "epoch": record["epoch"]}, int(record["step"]))
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """The figures of the result, as `result.<figure>`."""
-        self._send({f"result.{name}": value for name, value in figures_of(result).items()}, 0)
+        """The metrics of the result, as `result.<metric>`."""
+        self._send({f"result.{name}": value for name, value in metrics_of(result).items()}, 0)
         self._status = "FINISHED"
 
     def close(self) -> None:
@@ -74,8 +74,8 @@ class MLflow:
         if self._run:
             self._client.set_terminated(self._run, self._status)
 
-    def _send(self, figures: Mapping[str, float], step: int) -> None:
+    def _send(self, metrics: Mapping[str, float], step: int) -> None:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self._client.log_batch(self._run, metrics=[Metric(name, value, now, step) for name, value in figures.items()])
+        self._client.log_batch(self._run, metrics=[Metric(name, value, now, step) for name, value in metrics.items()])

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxaug.core.registry import register
-from jaxaug.runs.sinks.base import figures_of
+from jaxaug.runs.sinks.base import metrics_of
 
 FOLDER = "tensorboard"
 
 
 @register("sink", "tensorboard")
 class TensorBoard:
-    """Figures by step in `tensorboard/` in the run's folder; nothing else need be installed."""
+    """Metrics by step in `tensorboard/` in the run's folder; nothing else need be installed."""
 
     def __init__(self) -> None:
         self._folder: pathlib.Path | None = None
@@ -25,12 +25,12 @@ class TensorBoard:
         self._folder = folder / FOLDER
 
     def log(self, record: Mapping[str, float]) -> None:
-        """Add the figures of an epoch."""
+        """Add the metrics of an epoch."""
         if self._writer is None:
             from tensorboardX import SummaryWriter  # slow to import, and only here
 
             self._writer = SummaryWriter(str(self._folder))
-        for name, value in figures_of(record).items():
+        for name, value in metrics_of(record).items():
             self._writer.add_scalar(name, value, int(record["step"]))
 
     def finish(self, result: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import register
-from jaxaug.runs.sinks.base import figures_of, first_line, keep_id, kept_id, need, run_name
+from jaxaug.runs.sinks.base import first_line, keep_id, kept_id, metrics_of, need, run_name
 
 NAME = "wandb"
 
@@ -53,12 +53,12 @@ class WeightsAndBiases:
         self._run.define_metric("*", step_metric="step")
 
     def log(self, record: Mapping[str, float]) -> None:
-        """Send the figures of an epoch."""
-        self._run.log({**figures_of(record), "step": int(record["step"]), "epoch": record["epoch"]})
+        """Send the metrics of an epoch."""
+        self._run.log({**metrics_of(record), "step": int(record["step"]), "epoch": record["epoch"]})
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """The figures of the result become its summary."""
-        self._run.summary.update(figures_of(result))
+        """The metrics of the result become its summary."""
+        self._run.summary.update(metrics_of(result))
 
     def close(self) -> None:
         """Send what is waiting."""

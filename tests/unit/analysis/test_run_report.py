@@ -102,7 +102,7 @@ def test_an_interrupted_run(finished, tmp_path):
     text = write_report(folder).read_text()
     assert "not complete: evaluated until epoch 1 of 2." in text
     assert "test set, epoch 1 of 2 unless said" in text
-    assert {"Figures", "Curves", "Calibration", "Confusion", "Most wrong"} <= set(titles_of(text))
+    assert {"Metrics", "Curves", "Calibration", "Confusion", "Most wrong"} <= set(titles_of(text))
     run = ReportedRun(folder)
     shares = np.array(run.diagrams["reliability"]["share"])
     assert shares.sum() == pytest.approx(1)
@@ -147,7 +147,7 @@ def test_a_searched_policy(finished, tmp_path, only):
 
 def test_a_sweep(finished, tmp_path, only):
     """All runs in one table, also those that are not complete; of each variant one in full."""
-    only("Figures", "Environment")
+    only("Metrics", "Environment")
     shutil.copytree(finished[0], tmp_path / "weighted" / "seed_0")
     assert "<h1>digits, linear: weighted, seed 0</h1>" in write_report(tmp_path).read_text(), "one run is its own page"
     for variant, seed in (("weighted", 1), ("other", 0)):

@@ -113,7 +113,7 @@ def test_a_package_that_is_missing(monkeypatch, tmp_path, name):
 
 
 def test_figures_are_numbers():
-    assert base.figures_of({"step": 1, "epoch": 1, "a": 0.5, "b": True, "c": "d"}) == {"a": 0.5}
+    assert base.metrics_of({"step": 1, "epoch": 1, "a": 0.5, "b": True, "c": "d"}) == {"a": 0.5}
 
 
 def records_of(folder):
