@@ -19,6 +19,7 @@ import jax.numpy as jnp
 
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import register
+from jaxaug.core.target import target
 from jaxaug.core.types import LossInputs, LossTransform, MetaParams, ModelOutput
 from jaxaug.losses._feature_statistics import (
     FeatureStatistics,
@@ -196,11 +197,42 @@ def _diagonal_factors(
     covariance [K D], weights [D K], strength [B 1]: 0 for an example that is not augmented.
     """
     if soft is None:
-        scale, own = strength * covariance[labels], weights.T[labels]
+        scale, own = strength * covariance[labels], _columns(weights, labels)
         return scale, scale * own, jnp.sum(scale * own**2, axis=-1, keepdims=True)
     scale, cross = strength * _matmul(soft, covariance), strength * _matmul(soft, covariance * weights.T)
     constant = strength * _matmul(soft, jnp.sum(covariance * weights.T**2, axis=-1, keepdims=True))
     return scale, cross, constant
+
+
+def _columns(weights: jax.Array, labels: jax.Array) -> jax.Array:
+    """Columns of weights [D K] as rows [B D], one for each of labels [B].
+
+    The derivative of such a gather fills [K D], which XLA's CPU backend then adds to a gradient [D K] across the
+    memory, as slowly as it takes a product. There it is made in the gradient's own order instead.
+    """
+    on_one_cpu = target().platform == "cpu" and target().devices == 1
+    return _columns_gathered_back(weights, labels) if on_one_cpu else weights.T[labels]
+
+
+@jax.custom_jvp
+def _columns_gathered_back(weights: jax.Array, labels: jax.Array) -> jax.Array:
+    return weights.T[labels]
+
+
+@_columns_gathered_back.defjvp
+def _columns_derivative(
+    primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, Any]
+) -> tuple[jax.Array, jax.Array]:
+    """Written as a scatter of columns [D B], since its transpose, of which gradients are made, is a gather [D K]."""
+    weights, labels = primals
+    depth, classes = weights.shape
+    rows = len(labels)
+    # The first row of each class, which stands for all of them; past the end for a class without.
+    first = jnp.full(classes, rows, jnp.int32).at[labels].min(jnp.arange(rows, dtype=jnp.int32))
+    columns = jnp.zeros((depth, rows), weights.dtype).at[:, first].add(tangents[0], mode="drop")
+    # Without the barrier XLA would read the gradient's rows across the memory again.
+    columns = jax.lax.optimization_barrier(columns)
+    return _columns_gathered_back(weights, labels), columns.T[first[labels]]
 
 
 def _fused(out: ModelOutput, weights: jax.Array, center: jax.Array, cross: jax.Array, second: jax.Array) -> jax.Array:
