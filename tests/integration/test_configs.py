@@ -122,6 +122,7 @@ def test_every_part_exists(name, row):
         ("isda_cifar", "resnet-33", "unknown row 'resnet-33'"),
         ("isda_cifar", "resnet-32,cutmix", "unknown augmentation 'cutmix'"),
         ("autodo_cifar", "SEP,cifar", "unknown word 'cifar'"),
+        ("autodo_cifar10n", "plain+soft", "unknown row 'soft'"),
         ("autodo_svhn", "SEP,cifar100", "unknown word 'cifar100'"),
         ("deepaa_eval_cifar", "cifar_1,batch", "unknown training 'batch'"),
         ("isda_imagenet", "resnet-50", "unknown row 'resnet-50'"),
@@ -153,6 +154,18 @@ def test_autodo_recipe():
     compat = expand(module.get_config("compat_SEP_BOTH,grid"))
     symmetric = [complete(compat[f"compat_SEP_BOTH_{at}"]).loss[2]["symmetric"] for at in ("1_noise_0", "10_noise_10")]
     assert symmetric == [False, True]
+
+
+def test_labels_of_people():
+    """Trusted rows are the same in all rows of the table; alone they meet as many images; what a list left is taken."""
+    configs = {
+        row: complete(one) for row, one in expand(module_of("autodo_cifar10n").get_config("all,lists/a")).items()
+    }
+    assert {(one.data.validation_size, one.data.seed) for one in configs.values()} == {(500, 0)}
+    assert configs["trusted"].epochs * 500 == configs["plain"].epochs * configs["plain"].data.train_size
+    assert (configs["dropped"].data.labels, configs["dropped"].data.train_size) == ("lists/a/without_suspects.csv", 0)
+    assert configs["weighted"].search.to_dict() == {"name": "learned", "run": "lists/a"}
+    assert names_of(configs["BOTH"].loss) == ("learned_targets", "learned_weights")
 
 
 def test_deepaa_recipe():

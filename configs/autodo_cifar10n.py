@@ -1,0 +1,73 @@
+r"""Labels that people gave (CIFAR-10N): what AutoDO makes of them, and a list of suspects, beside plain training.
+
+    python main.py --config=configs/autodo_cifar10n.py --config.data.labels=cifar10n.npy    # all nine rows
+    python main.py --config=configs/autodo_cifar10n.py:plain+BOTH                           # some of them
+    python main.py --config=configs/autodo_cifar10n.py:dropped+weighted,lists/a             # with the list of lists/a
+
+The data set brings the true labels, which the 500 trusted rows and the test rows keep; `data.labels` names the people's
+for the 10,000 training rows, a .npy with an integer for each of the 50,000, or a .csv. Of the released
+CIFAR-10_human.npy, in the order of CIFAR-10's own archive (a copy that tensorflow-datasets prepared has another):
+
+    python -c "import numpy as np; people = np.load('CIFAR-10_human.npy', allow_pickle=True).item()
+    np.save('cifar10n.npy', np.asarray(people['random_label1'], int))"
+
+Other copies: --config.data.name=npz --config.data.path=cifar10.npz, or folder. The rows `dropped` and `weighted` take
+what this leaves in found/, which looks at the same rows, and at the trusted ones, too:
+
+    jaxaug label-errors cifar10 --data.labels=cifar10n.npy --data.train_size=10000 --data.validation_size=500 \
+        --out=found
+
+Paper: none (AutoDO's noise is drawn). Ours: not measured at this size; a smaller one is in docs/results.md.
+Cost: 936 training steps of 0.22 CPU seconds each, measured on a busy machine; AutoDO's rows have 320 search steps, too:
+some minutes for each row on two idle cores. The list takes 2.5 CPU minutes with --epochs=0.
+"""
+
+from jaxaug.label_errors.cleaning import WITHOUT_SUSPECTS
+from jaxaug.train import autodo_methods
+from jaxaug.train.config import default_config
+
+ROWS = (
+    *("plain", "trusted", "added", "dropped", "weighted"),
+    *("WGHT", "SOFT", "BOTH", "SEP_BOTH"),  # of AutoDO: learned weights, soft labels, both; an augmentation, too
+)
+ROWS_KEPT, TRUSTED, EPOCHS = 10_000, 500, 12
+
+
+def variants(found):
+    """name -> changes of the config; `found`: what `jaxaug label-errors` wrote to."""
+    searched = ("NONE_WGHT", "NONE_SOFT", "NONE_BOTH", "SEP_BOTH")
+    crop = {"name": "pad_and_crop", "padding": 4, "fill": "edge"}
+    methods = autodo_methods.variants("+".join(searched), transforms=(crop, "flip"))
+    plain, epochs = methods["plain"], EPOCHS * ROWS_KEPT // TRUSTED  # of the trusted rows: they meet as many images
+    alone = {"epochs": epochs, "eval_every": epochs, "save_every": epochs, "batch_size": 100}
+    return {
+        "plain": plain,
+        "trusted": {**methods["validation_only"], **alone},
+        "added": methods["train_and_validation"],
+        # The table names the rows that are left.
+        "dropped": {**plain, "data": {"labels": f"{found}/{WITHOUT_SUSPECTS}", "train_size": 0}},
+        "weighted": {
+            **plain,
+            "loss": autodo_methods.CHAINS["WGHT"],
+            "search": {"name": "learned", "run": found},
+        },
+        **{name.removeprefix("NONE_"): methods[name] for name in searched},
+    }
+
+
+def get_config(words="all"):
+    names, _, found = words.partition(",")
+    rows = ROWS if names == "all" else names.split("+")
+    for row in rows:
+        if row not in ROWS:
+            raise ValueError(f"unknown row {row!r}: one of {', '.join(ROWS)}, several joined by +, or all")
+    config = default_config()
+    config.epochs, config.batch_size, config.eval_batch_size = EPOCHS, 128, 1000
+    config.eval_every = config.save_every = EPOCHS
+    config.data.update(name="cifar10", labels="cifar10n.npy", train_size=ROWS_KEPT, validation_size=TRUSTED, seed=0)
+    config.model = {"name": "convnet", "widths": (32, 64, 128)}
+    config.optim.update(learning_rate=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    config.search.update(name="autodo", start=EPOCHS // 3, batch_size=250, validation_batch_size=250)
+    everything = variants(found or "found")
+    config.variants = {row: everything[row] for row in rows}
+    return config
