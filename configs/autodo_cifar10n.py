@@ -1,12 +1,13 @@
 r"""Labels that people gave (CIFAR-10N): what AutoDO makes of them, and a list of suspects, beside plain training.
 
-    python main.py --config=configs/autodo_cifar10n.py --config.data.labels=cifar10n.npy    # all nine rows
-    python main.py --config=configs/autodo_cifar10n.py:plain+BOTH                           # some of them
-    python main.py --config=configs/autodo_cifar10n.py:dropped+weighted,lists/a             # with the list of lists/a
+    python main.py --config=configs/autodo_cifar10n.py                               # all nine rows
+    python main.py --config=configs/autodo_cifar10n.py:plain+BOTH                    # some of them
+    python main.py --config=configs/autodo_cifar10n.py:all,people.csv,lists/people   # other labels, and their list
 
-The data set brings the true labels, which the 500 trusted rows and the test rows keep; `data.labels` names the people's
-for the 10,000 training rows, a .npy with an integer for each of the 50,000, or a .csv. Of the released
-CIFAR-10_human.npy, in the order of CIFAR-10's own archive (a copy that tensorflow-datasets prepared has another):
+The data set brings the true labels, which the 500 trusted rows and the test rows keep. cifar10n.npy has the people's,
+an integer for each of the 50,000 training rows, of which 10,000 are taken; a .csv will do. (On the command line,
+data.labels would be set for the row `dropped`, too, and the epochs for `trusted`.) Of the released CIFAR-10_human.npy,
+in the order of CIFAR-10's own archive (a copy that tensorflow-datasets prepared has another):
 
     python -c "import numpy as np; people = np.load('CIFAR-10_human.npy', allow_pickle=True).item()
     np.save('cifar10n.npy', np.asarray(people['random_label1'], int))"
@@ -31,10 +32,11 @@ ROWS = (
     *("WGHT", "SOFT", "BOTH", "SEP_BOTH"),  # of AutoDO: learned weights, soft labels, both; an augmentation, too
 )
 ROWS_KEPT, TRUSTED, EPOCHS = 10_000, 500, 12
+DEFAULTS = ("cifar10n.npy", "found")  # the people's labels, and what was found in them
 
 
 def variants(found):
-    """name -> changes of the config; `found`: what `jaxaug label-errors` wrote to."""
+    """name -> changes of the config; `found`: the folder that `jaxaug label-errors` wrote to."""
     searched = ("NONE_WGHT", "NONE_SOFT", "NONE_BOTH", "SEP_BOTH")
     crop = {"name": "pad_and_crop", "padding": 4, "fill": "edge"}
     methods = autodo_methods.variants("+".join(searched), transforms=(crop, "flip"))
@@ -56,7 +58,7 @@ def variants(found):
 
 
 def get_config(words="all"):
-    names, _, found = words.partition(",")
+    names, labels, found = [*words.split(","), *DEFAULTS[words.count(",") :]]
     rows = ROWS if names == "all" else names.split("+")
     for row in rows:
         if row not in ROWS:
@@ -64,10 +66,10 @@ def get_config(words="all"):
     config = default_config()
     config.epochs, config.batch_size, config.eval_batch_size = EPOCHS, 128, 1000
     config.eval_every = config.save_every = EPOCHS
-    config.data.update(name="cifar10", labels="cifar10n.npy", train_size=ROWS_KEPT, validation_size=TRUSTED, seed=0)
+    config.data.update(name="cifar10", labels=labels, train_size=ROWS_KEPT, validation_size=TRUSTED, seed=0)
     config.model = {"name": "convnet", "widths": (32, 64, 128)}
     config.optim.update(learning_rate=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4)
     config.search.update(name="autodo", start=EPOCHS // 3, batch_size=250, validation_batch_size=250)
-    everything = variants(found or "found")
+    everything = variants(found)
     config.variants = {row: everything[row] for row in rows}
     return config

@@ -159,11 +159,13 @@ def test_autodo_recipe():
 def test_labels_of_people():
     """Trusted rows are the same in all rows of the table; alone they meet as many images; what a list left is taken."""
     configs = {
-        row: complete(one) for row, one in expand(module_of("autodo_cifar10n").get_config("all,lists/a")).items()
+        row: complete(one)
+        for row, one in expand(module_of("autodo_cifar10n").get_config("all,people.csv,lists/a")).items()
     }
     assert {(one.data.validation_size, one.data.seed) for one in configs.values()} == {(500, 0)}
     assert configs["trusted"].epochs * 500 == configs["plain"].epochs * configs["plain"].data.train_size
     assert (configs["dropped"].data.labels, configs["dropped"].data.train_size) == ("lists/a/without_suspects.csv", 0)
+    assert {one.data.labels for row, one in configs.items() if row != "dropped"} == {"people.csv"}
     assert configs["weighted"].search.to_dict() == {"name": "learned", "run": "lists/a"}
     assert names_of(configs["BOTH"].loss) == ("learned_targets", "learned_weights")
 
