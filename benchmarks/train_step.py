@@ -45,13 +45,13 @@ ARMS = {
 }
 
 
-def measure(name: str, libraries: dict[str, str], rounds: int, seconds: float) -> dict[str, Any]:
-    """The result of one case. libraries: {name: the Python it runs in}."""
+def measure(name: str, chosen: list[str], libraries: dict[str, str], rounds: int, seconds: float) -> dict[str, Any]:
+    """The result of one case and the chosen arms. libraries: {name: the Python it runs in}."""
 
     def start(library: str, arm: str) -> Contestant:
         return Contestant("training_step.worker", [library, name, arm], libraries[library])
 
-    pairs = [(library, arm) for arm, owners in ARMS.items() for library in owners if library in libraries]
+    pairs = [(library, arm) for arm in (*chosen, PRODUCT_ARM) for library in ARMS[arm] if library in libraries]
     arms = {f"{library}: {arm}": (library, arm) for library, arm in pairs}
     makers = {key: functools.partial(start, *arm) for key, arm in arms.items()}
     reports, took, absent = race(makers, rounds, lambda r: (seconds,))
@@ -103,8 +103,8 @@ def summary(
             "rounds_cpu_ms": [round(1e3 * cpu, 2) for _, cpu in turns],
         }
     told: dict[str, Any] = {"batch": CASES[name].batch, "size": CASES[name].size, "classes": CASES[name].classes}
-    rates = {"gigaflop_per_second": peak[0] / 1e9, "gigaflop_per_cpu_second": peak[1] / 1e9}
-    return {**told, "gigaflop_of_a_step": flop / 1e9, "peak": rates, "arms": rows}
+    fastest = {"gigaflop_per_second": peak[0] / 1e9, "gigaflop_per_cpu_second": peak[1] / 1e9}
+    return {**told, "gigaflop_of_a_step": flop / 1e9, "peak": fastest, "arms": rows}
 
 
 def _medians(turns: list[list[float]]) -> list[float]:
@@ -141,20 +141,24 @@ def show(name: str, result: dict[str, Any]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES), metavar="NETWORK")
+    measurable = [arm for arm in ARMS if arm != PRODUCT_ARM]
+    parser.add_argument("--arms", nargs="+", choices=measurable, default=measurable, metavar="ARM")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.5, help="the least length of a turn")
     parser.add_argument("--python", default="", metavar="PATH", help="where PyTorch is")
-    parser.add_argument("--output", default="")
+    parser.add_argument("--output", default="", help="where cases that are not measured stay as they are")
     arguments = parser.parse_args()
     libraries = {"jaxaug": sys.executable} | ({"torch": arguments.python} if arguments.python else {})
-    result: dict[str, Any] = {"command": shlex.join(["python", *sys.argv]), **machine(), "cases": {}}
+    output = pathlib.Path(arguments.output)
+    cases: dict[str, Any] = json.loads(output.read_text()) if output.is_file() else {}
     for name in arguments.only:
         print(name, file=sys.stderr)
-        found = measure(name, libraries, arguments.rounds, arguments.seconds)
-        result["cases"][name] = found
+        about = machine()  # of each case, with the load as it begins
+        found = measure(name, arguments.arms, libraries, arguments.rounds, arguments.seconds)
+        cases[name] = {"command": shlex.join(["python", *sys.argv]), **about, **found}
         show(name, found)
         if arguments.output:
-            pathlib.Path(arguments.output).write_text(json.dumps(result, indent=1) + "\n")
+            output.write_text(json.dumps({key: cases[key] for key in CASES if key in cases}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
