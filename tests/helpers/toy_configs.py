@@ -3,11 +3,12 @@
 The rule, whatever the config:
 
 - data: a small copy in the files that the set is published in, of its image shape; photographs of every size are cut to
-  32 x 32, label maps are 24 x 48; digits are the built-in ones. Cuts and counts of rows shrink with them.
+  32 x 32, label maps are 24 x 48; digits are the built-in ones. Cuts and counts of rows shrink with them, and
+  an imbalance of 100 to 1 is one of 10 to 1.
 - network: of the same family, with the least depth and width that it allows (`NETWORKS`).
 - training: two epochs of batches of 8, both evaluated; a warm-up takes one epoch at most. ISDA's strength, which grows
   by epochs, is then not 0 in the second, and crops that close do so in the second alone.
-- search: from the first step on, of one update of each of two layers where there are such.
+- search: from the first step on; where it has updates, one of each of two layers, of operations at two levels.
 - all else, losses, policies, rates and schedules, is the config's own.
 """
 
@@ -55,7 +56,9 @@ SEARCHES = {
     "copies": 1,
     "factor": 1,
     "chunk": 1,
+    "levels": 2,
 }
+MOST_IMBALANCE = 10.0
 # Options of data that count rows.
 COUNTS = {"train_size": 100, "validation_size": 32, "labels_per_class": 2}
 
@@ -68,6 +71,7 @@ def toy_config(config, variant, folder, monkeypatch):
     found.model = toy_network(found.model.to_dict())
     for slot, sizes in ((found.data, COUNTS), (found.task, TASKS), (found.search, SEARCHES)):
         slot.update({name: size for name, size in sizes.items() if slot.get(name)})
+    found.data.imbalance = min(found.data.imbalance, MOST_IMBALANCE)
     if "start" in found.search:
         found.search.start = 0
     for schedule in (found.optim.schedule, found.search.get("optim", {}).get("schedule", {})):
