@@ -20,7 +20,7 @@ from jaxaug.analysis.table_formats import as_latex, as_markdown
 from jaxaug.core.atomic_io import write_text
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import pick
-from jaxaug.runs.results import EVALUATIONS, METRICS, format_mean_std
+from jaxaug.runs.results import EVALUATIONS, SHOWN_METRICS, format_mean_std
 from jaxaug.train.hooks.console import print_to_terminal
 
 MOST_NAMES = 10  # of runs that are left out
@@ -123,7 +123,7 @@ def columns(groups: Sequence[Group], metric: str = "") -> tuple[Column, ...]:
     valid = {key: key for group in groups for run in group.runs for key, value in run.result.items() if _number(value)}
     metric = metric or _main_metric(groups, valid)
     pick("metric", metric, valid)
-    known = {key: (title, scale, digits) for title, key, scale, digits in METRICS}
+    known = {key: (title, scale, digits) for title, key, scale, digits in SHOWN_METRICS}
     percent = (f"{metric.replace('_', ' ')} %", 100, 2) if metric.endswith("_error") else (metric, 1, 4)
     title, scale, digits = known.get(metric, percent)
     name = metric.removeprefix("test_")
@@ -234,7 +234,7 @@ def evaluations(groups: Sequence[Group]) -> list[dict[str, Any]]:
 
 def evaluations_table(evaluated: Sequence[dict[str, Any]]) -> Table:
     """One line for each evaluation: its metrics, errors and accuracies in percent."""
-    titles = {key.removeprefix("test_"): (title, scale, digits) for title, key, scale, digits in METRICS}
+    titles = {key.removeprefix("test_"): (title, scale, digits) for title, key, scale, digits in SHOWN_METRICS}
     drawn = Table(title="evaluated later, mean ± standard deviation over seeds")
     for title in ("method", "evaluation", "n", "rows"):
         drawn.add_column(title, overflow="fold")

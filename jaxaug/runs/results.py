@@ -9,7 +9,7 @@ LAST_EPOCHS = 10
 EVALUATIONS = "evaluations"  # a folder beside a result: of the same weights, asked for later, one file each
 
 # Title, key of a result, what it is multiplied by, digits after the point.
-METRICS = (
+SHOWN_METRICS = (
     ("top-1 %", "test_top1", 100, 2),
     ("last 10 epochs %", "last10_top1", 100, 2),
     ("chosen on validation %", "chosen_top1", 100, 2),
