@@ -11,6 +11,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from jaxaug import ops
 from jaxaug.core.errors import UsageError
+from jaxaug.ops import functional
 from jaxaug.ops.registry import OPS
 
 NOT_OPS = {
@@ -40,6 +41,19 @@ def test_every_op_has_a_function():
         assert len(positional) == 1 + (op.neutral is not None), name
         assert parameters["exact"].default is True
         assert all(p.annotation is not p.empty for p in parameters.values())
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_hands_on_what_it_is_given(name, monkeypatch):
+    """To the op of its name, with the value where it has one, the word about exactness and the key."""
+    function, value, key = getattr(ops, name), object(), object()
+    told = []
+    monkeypatch.setattr(functional, "apply_op", lambda *arguments, **named: told.append((arguments, named)) or "done")
+    op = next(op for op in OPS if snake(op) == name)
+    values = () if OPS[op].neutral is None else (value,)
+    chance = {"key": key} if "key" in inspect.signature(function).parameters else {}
+    assert function("images", *values, exact=False, **chance) == "done"
+    assert told == [((op, "images", *values), {"exact": False, **chance})]
 
 
 @pytest.mark.parametrize("name", ["rotate", "posterize", "flip", "rand_crop"])

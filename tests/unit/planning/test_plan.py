@@ -1,20 +1,27 @@
 """Plans of small configs for two virtual devices of this machine, and of eight TPU chips where their compiler is."""
 
+import dataclasses
 import json
+import sys
+import types
 
+import jax
 import pytest
 from helpers.settings import module_of
 
 from jaxaug.core.errors import UsageError
 from jaxaug.planning.chips import CHIPS
 from jaxaug.planning.collectives import Collectives
-from jaxaug.planning.compiled import Cost
+from jaxaug.planning.compiled import Cost, cost_of
 from jaxaug.planning.plan import Plan, largest_batch, plan
+from jaxaug.planning.programs import programs_of
 from jaxaug.planning.report import report
 from jaxaug.planning.stand_ins import load_stand_in
 from jaxaug.planning.topology import Devices, has_compiler
-from jaxaug.train.config import complete
+from jaxaug.train.config import complete, expand
+from jaxaug.train.experiment import build_experiment
 
+module_of_plan = sys.modules[plan.__module__]
 UNIT, ROOM = 8, 1000.0
 
 
@@ -104,6 +111,58 @@ def test_a_stand_in_has_the_rows_of_the_config_and_no_images():
     config.data = {"name": "folder", "path": "/nowhere"}
     with pytest.raises(UsageError, match="A plan needs the rows of this set"):
         load_stand_in(complete(config))
+
+
+def test_the_largest_batch_of_a_config(monkeypatch):
+    """Compiled for two devices that are said to be chips of little memory: more rows than asked for, and they fit."""
+    chip = dataclasses.replace(CHIPS["v5e"], memory=2**19)
+    monkeypatch.setattr(module_of_plan, "devices_of", lambda name: Devices(name, jax.devices()[:2], chip))
+    found = plan(tiny(), "v5e:1x2", steps=("train",))
+    assert 16 < found.largest_batch < 1247
+    assert found.largest_batch % 2 == 0
+    assert found.steps["train"].memory < 2**19
+
+
+def test_memory_that_the_compiler_says_is_missing():
+    """The step is one that does not fit, with what it would use; every other error is told as it is."""
+    said = "RESOURCE_EXHAUSTED: Used 20.50G of 15.75G hbm. Exceeded by 4.75G"
+
+    def refusing(message):
+        def compile_it():
+            raise RuntimeError(message)
+
+        lowered = types.SimpleNamespace(compile=compile_it)
+        return types.SimpleNamespace(trace=lambda *_: types.SimpleNamespace(lower=lambda **_: lowered))
+
+    assert cost_of(refusing(said), platform="tpu", devices=8) == Cost(20.5 * 2**30, fits=False)
+    with pytest.raises(RuntimeError, match="of another kind"):
+        cost_of(refusing("of another kind"), platform="tpu", devices=8)
+
+
+def shapes_of(program):
+    """The shapes of what a step gives, for what the plan calls it with."""
+    return [x.shape for x in jax.tree.leaves(program.jitted.eval_shape(*program.arguments))]
+
+
+def test_the_steps_of_searches():
+    """Each stage of DeepAA's, AutoDO's, and of rows that a host sends, with what a training calls it with."""
+    config = module_of("deepaa_search_digits").get_config()
+    config.search.num_layers, config.search.refine, config.model.widths = 2, 1, (4,)
+    config = complete(next(iter(expand(config).values())))
+    programs = programs_of(build_experiment(config, load_stand_in, jax.devices()[:2]), ("search",))
+    assert set(programs) == {"search first", "search later", "search all"}
+    assert shapes_of(programs["search later"])
+    config = module_of("autodo_digits").get_config()
+    config.model.widths, config.place = (4,), "host"
+    config = complete(next(one for one in expand(config).values() if one.search.name == "autodo"))
+    experiment = build_experiment(config, load_stand_in, jax.devices()[:2])
+    programs = programs_of(experiment)
+    assert set(programs) == {"train", "evaluate", "search"}
+    search = programs["search"]
+    rows = [x.shape[0] for x in jax.tree.leaves(search.arguments[2:])]
+    assert set(rows) == {len(one) for one in experiment.search.rows(0)}
+    assert search.rows == sum(len(one) for one in experiment.search.rows(0))
+    assert shapes_of(search)[: len(jax.tree.leaves(search.arguments[0]))]
 
 
 @pytest.mark.slow

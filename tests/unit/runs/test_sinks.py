@@ -191,3 +191,125 @@ def refusing(monkeypatch):
 def test_wandb_without_a_key(refusing, tmp_path):
     with pytest.raises(UsageError, match=r"api_key not configured\. Run `wandb login`, or set WANDB_MODE=offline"):
         run_to_its_end(tmp_path, "wandb")
+
+
+def module_in_place_of(monkeypatch, name, **members):
+    """A module that is imported instead of the real one, installed or not."""
+    module = types.ModuleType(name)
+    module.__spec__ = types.SimpleNamespace()
+    vars(module).update(members)
+    monkeypatch.setitem(sys.modules, name, module)
+
+
+@pytest.fixture
+def wandb_calls(monkeypatch):
+    """What a wandb of the same functions is called with."""
+    told = []
+
+    class Run:
+        def __init__(self, identity):
+            self.id, self.summary = identity, types.SimpleNamespace(update=lambda one: told.append(("summary", one)))
+
+        def define_metric(self, name, step_metric=None):
+            told.append(("define", name, step_metric))
+
+        def log(self, record):
+            told.append(("log", record))
+
+        def finish(self):
+            told.append(("finish",))
+
+    def init(**options):
+        told.append(("init", options["id"], options["resume"], options["name"], options["project"], options["mode"]))
+        return Run(options["id"] or "abc")
+
+    module_in_place_of(monkeypatch, "wandb", init=init, Settings=lambda **options: options)
+    return told
+
+
+def test_what_wandb_is_told(wandb_calls, tmp_path):
+    """Both halves of an interrupted run under the name of the first, each metric by its step, the result at last."""
+    folder, sink = tmp_path / "isda" / "seed_3", {"name": "wandb", "project": "tests"}
+    run_to_its_end(folder, sink, records=RECORDS[:1], result=None)
+    run_to_its_end(folder, sink, records=RECORDS[1:])
+    axis = [("define", "step", None), ("define", "*", "step")]
+    first, second = (("log", {"train_loss": 1 / i, "seconds": 0.5, "step": 10 * i, "epoch": i}) for i in (1, 2))
+    begun = [("init", None, None, "isda/seed_3", "tests", None), *axis, first, ("finish",)]
+    again = [("init", "abc", "allow", "isda/seed_3", "tests", None), *axis, second]
+    assert wandb_calls == [*begun, *again, ("summary", {"test_top1": 0.9, "seconds": 1}), ("finish",)]
+
+
+class Tracking:
+    """MLflow's client, as far as it is used: what it is called with."""
+
+    def __init__(self, told):
+        self._told = told
+
+    def get_experiment_by_name(self, name):
+        return types.SimpleNamespace(experiment_id="7") if name == "known" else None
+
+    def create_experiment(self, name):
+        self._told.append(("experiment", name))
+        return "8"
+
+    def create_run(self, experiment, run_name):
+        self._told.append(("run", experiment, run_name))
+        return types.SimpleNamespace(info=types.SimpleNamespace(run_id="r1"))
+
+    def update_run(self, identity, status):
+        if identity == "gone":
+            raise ConnectionError("no such run.\nmore")
+        self._told.append((status, identity))
+
+    def log_batch(self, identity, params=(), metrics=()):
+        assert len(params) <= 100, "more in one request are refused"
+        self._told.append(("batch", identity, list(params), list(metrics)))
+
+    def set_terminated(self, identity, status):
+        self._told.append((status, identity))
+
+
+@pytest.fixture
+def mlflow_calls(monkeypatch):
+    """What an MLflow of the same functions is called with; the run named "gone" is not there any more."""
+    told = []
+
+    def client(uri):
+        told.append(("client", uri))
+        return Tracking(told)
+
+    def metric(key, value, timestamp, step):
+        assert abs(timestamp / 1000 - time.time()) < 60, "milliseconds of this day"
+        return key, value, step
+
+    module_in_place_of(monkeypatch, "mlflow")
+    module_in_place_of(monkeypatch, "mlflow.tracking", MlflowClient=client)
+    module_in_place_of(monkeypatch, "mlflow.entities", Param=lambda key, value: (key, value), Metric=metric)
+    return told
+
+
+@pytest.mark.parametrize(("experiment", "number"), [("known", "7"), ("new", "8")])
+def test_what_mlflow_is_told(mlflow_calls, tmp_path, experiment, number):
+    """Config, metrics with their steps and the result, of one run in two halves; whether each came to its end."""
+    sink = {"name": "mlflow", "experiment": experiment, "uri": "sqlite:///x.db"}
+    run_to_its_end(tmp_path / "isda" / "seed_3", sink, records=RECORDS[:1], result=None)
+    begun, mlflow_calls[:] = mlflow_calls[:], []
+    made = [("experiment", "new")] if experiment == "new" else []
+    assert begun[: 2 + len(made)] == [("client", "sqlite:///x.db"), *made, ("run", number, "isda/seed_3")]
+    kind, identity, params, metrics = begun[2 + len(made)]
+    assert (kind, identity, metrics) == ("batch", "r1", [])
+    assert ("loss.isda.strength", "0.5") in params
+    figures = [("train_loss", 1.0, 10), ("seconds", 0.5, 10), ("epoch", 1, 10)]
+    assert begun[3 + len(made) :] == [("RUNNING", "r1"), ("batch", "r1", [], figures), ("KILLED", "r1")]
+    run_to_its_end(tmp_path / "isda" / "seed_3", sink, records=RECORDS[1:])
+    assert mlflow_calls[:2] == [("client", "sqlite:///x.db"), ("RUNNING", "r1")], "no second run"
+    assert mlflow_calls[-2][3] == [("result.test_top1", 0.9, 0), ("result.seconds", 1, 0)]
+    assert mlflow_calls[-1] == ("FINISHED", "r1")
+
+
+def test_an_mlflow_run_that_is_gone(mlflow_calls, tmp_path):
+    (tmp_path / "mlflow.id").write_text("gone\n")
+    with pytest.raises(
+        UsageError, match=r"MLflow: no such run\. Set MLFLOW_TRACKING_URI .* without .*mlflow.id a new run"
+    ):
+        run_to_its_end(tmp_path, {"name": "mlflow", "experiment": "known"})
