@@ -20,10 +20,11 @@ SMOKE = f"--config={ROOT / 'configs' / 'smoke.py'}"
 def asked(monkeypatch):
     """What is planned, in order; each plan is of one step of two devices."""
     told = []
+    devices = jax.devices()[:2]  # now, so that what the command sets changes nothing for other tests
 
     def plan(config, topology, *, steps, largest):
         told.append((config.batch_size, topology, steps, largest))
-        return Plan(Devices(topology, jax.devices()[:2], None), {"train": Cost(2.0**20, flops=6.0)}, {"train": 64})
+        return Plan(Devices(topology, devices, None), {"train": Cost(2.0**20, flops=6.0)}, {"train": 64})
 
     monkeypatch.setattr(importlib.import_module("jaxaug.planning.plan"), "plan", plan)
     for name in ("JAX_PLATFORMS", "XLA_FLAGS"):
