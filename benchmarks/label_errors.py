@@ -23,10 +23,11 @@ from sklearn.model_selection import StratifiedKFold
 
 from jaxaug import label_errors
 from jaxaug.core.sharding import enable_compilation_cache
+from jaxaug.label_errors.confident import balanced
 from jaxaug.label_errors.patches import patch_probabilities
 from jaxaug.label_errors.reading import Rows
 from jaxaug.runs import environment
-from jaxaug.train.label_errors import judge, judging_config, multiplied
+from jaxaug.train.label_errors import EPOCHS, agreed, judge, judging_config
 
 FOLDS, FOLD_EPOCHS = 4, 15
 
@@ -73,13 +74,15 @@ def timed(function: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:
 
 def compared(rows: Rows, draw: int, epochs: int, cleanlab: bool) -> dict[str, dict[str, float]]:
     """method -> its figures on one draw."""
+    given = rows.label
     patches, first = timed(lambda: patch_probabilities(rows.image, rows.label, len(rows.class_names), draw))
-    found = {"patches": told(rows, patches, "margin", first)}
+    found = {"patches (--epochs=0)": told(rows, balanced(given, patches), "margin", first)}
     if epochs:
         network, second = timed(lambda: judge(rows, judging_config(epochs, draw)).probabilities)
         found["network, self-confidence"] = told(rows, network, "self_confidence", second)
-        found["network"] = told(rows, network, "margin", second)
-        found["both (jaxaug label-errors)"] = told(rows, multiplied(patches, network), "margin", first + second)
+        found["network"] = told(rows, balanced(given, network), "margin", second)
+        both = balanced(given, agreed(network, patches))
+        found["both (jaxaug label-errors)"] = told(rows, both, "margin", first + second)
     if cleanlab:
         said, seconds = timed(lambda: folds(rows, draw))
         found["cleanlab's pipeline, 4 folds"] = told(rows, said, "self_confidence", seconds)
@@ -92,7 +95,7 @@ def main() -> None:
     parser.add_argument("--path", required=True)
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--draws", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=32, help="of the network; 0: the patches alone")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="of the network; 0: the patches alone")
     parser.add_argument("--nofolds", dest="folds", action="store_false", help="leave cleanlab's pipeline out")
     parser.add_argument("--output", default="")
     arguments = parser.parse_args()

@@ -2,15 +2,17 @@
 
 PATH is a folder of images, photos/<class>/<image>, or with such folders in train, validation and test; a .csv with the
 columns `file` and `label`; an .npz as the data set "npz" takes it; or the name of a data set, with options
---data.<option>=<value>. Every row is judged by what is trained on all of them; no label need be trusted. `--out` gets
-label_errors.csv, .png, .json and .html, a page to click through that gives a corrected.csv for `data.labels`; and for a
-training without a look, without_suspects.csv for `data.labels`, learned.npz for the search "learned".
+--data.<option>=<value>. Every row is judged by what is trained on all of them; no label need be trusted (`--trusted`
+tells those that are). `--out` gets label_errors.csv, .png, .json and .html, a page to click through that gives a
+corrected.csv for `data.labels`; and for a training without a look, without_suspects.csv for `data.labels`, learned.npz
+for the search "learned".
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import dataclasses
 import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -31,8 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", help="a folder, a .csv, an .npz, or the name of a data set")
     parser.add_argument("--out", default="label_errors", help="the folder to write to (default: label_errors)")
     parser.add_argument("--labels", default="", metavar="FILE", help=".csv or .npy of labels to judge in their place")
+    parser.add_argument(
+        "--trusted",
+        default="",
+        metavar="SPLIT|FILE",
+        help="rows whose labels are right, which are learned from and not judged: a split, or a .csv of rows",
+    )
     parser.add_argument("--size", type=int, default=0, help="side of the images (default: their own, at most 64)")
-    parser.add_argument("--epochs", type=int, default=32, help="of training (default: 32); 0: without a network, quick")
+    parser.add_argument("--epochs", type=int, default=36, help="of training (default: 36); 0: without a network, quick")
     parser.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
     parser.add_argument(
         "--shown", type=int, default=0, help="rows of the page (default: as many as are wrong by estimate)"
@@ -50,6 +58,7 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
     from jaxaug.label_errors.cleaning import WITHOUT_SUSPECTS
     from jaxaug.label_errors.listing import PAGE, write_listing
     from jaxaug.label_errors.reading import with_labels
+    from jaxaug.label_errors.trusted import apart, with_trusted
     from jaxaug.train.label_errors import find_in_rows
 
     if min(chosen.size, chosen.shown, chosen.drop or 0, chosen.seed, chosen.epochs) < 0:
@@ -58,18 +67,23 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
     rows = _rows(chosen.path, chosen.size, _settings(others))
     if chosen.labels:
         rows = with_labels(rows, chosen.labels)
+    trusted = None
+    if chosen.trusted:
+        rows, trusted = apart(rows, chosen.trusted)
     if (chosen.drop or 0) >= len(rows.label):
         raise UsageError(f"--drop={chosen.drop} must be less than the {len(rows.label)} rows")
     with speaking(chosen) as stdout:
         for file, why in rows.skipped[:5]:
             print(f"skipped {file}: {why}")
-        print(f"{len(rows.label)} rows of {len(rows.class_names)} classes, {len(rows.skipped)} skipped")
-        issues = find_in_rows(rows, chosen.epochs, chosen.seed)
+        told = "" if trusted is None else f", beside {len(trusted.label)} trusted ones"
+        print(f"{len(rows.label)} rows of {len(rows.class_names)} classes, {len(rows.skipped)} skipped{told}")
+        issues = find_in_rows(rows, chosen.epochs, chosen.seed, trusted)
         out = pathlib.Path(chosen.out)
         summary = write_listing(out, rows, issues, chosen.shown)
         wrong = f"about {summary['estimated_errors']} of {summary['rows']} labels are wrong by estimate"
         print(f"{wrong}: look at {out / PAGE}")
-        dropped = _for_a_new_training(out, rows, issues, chosen.drop)
+        everything = (rows, issues) if trusted is None else with_trusted(rows, issues, trusted)
+        dropped = _for_a_new_training(out, *everything, chosen.drop)
         print(
             f"or train without the {dropped} most suspicious, --config.data.labels={out / WITHOUT_SUSPECTS}, or with "
             f"weights or soft labels, --config.search=learned --config.search.run={out}"
@@ -106,7 +120,8 @@ def _rows(path: str, size: int, options: dict[str, Any]) -> Rows:
         with np.load(file) as arrays:
             alone = not {"test_label", "validation_label"} & set(arrays.files)
         # A set must have rows to report on: one is cut off, and judged with the others all the same.
-        return rows_of(data.load("npz", path=str(file), validation_size=1 if alone else 0, **options))
+        found = rows_of(data.load("npz", path=str(file), validation_size=1 if alone else 0, **options))
+        return dataclasses.replace(found, split_names=None) if alone else found
     if file.exists():
         if options:
             raise UsageError(f"options of data sets go with the name of one, {path} is a file or folder")

@@ -24,10 +24,7 @@ def confident_joint(labels: ArrayLike, probabilities: ArrayLike) -> np.ndarray:
     """
     given, said = np.asarray(labels), np.asarray(probabilities)
     classes = said.shape[1]
-    rows = np.bincount(given, minlength=classes)
-    sums = np.bincount(given, weights=said[np.arange(len(given)), given].astype(np.float64), minlength=classes)
-    # No row can be counted for a class that no row is labelled with.
-    threshold = np.where(rows > 0, sums / np.maximum(rows, 1), np.inf)
+    rows, threshold = np.bincount(given, minlength=classes), _thresholds(given, said)
     count = np.zeros((classes, classes))
     for start in range(0, len(given), _BLOCK):
         block, of_block = said[start : start + _BLOCK].astype(np.float64), given[start : start + _BLOCK]
@@ -40,6 +37,32 @@ def confident_joint(labels: ArrayLike, probabilities: ArrayLike) -> np.ndarray:
     count[empty, empty] = 1
     scaled = count / count.sum(axis=1, keepdims=True) * rows[:, None]
     return scaled / max(scaled.sum(), 1)
+
+
+def balanced(labels: ArrayLike, probabilities: ArrayLike) -> np.ndarray:
+    """Probabilities as if a model were equally sure of all classes: over their class's threshold, each row to sum 1.
+
+    Models are surer of some classes than of others, and a row that might be of two is then drawn to the one of them.
+    The thresholds are those of `confident_joint`, by which it meets the same; a class without rows gets nothing.
+
+    Args:
+      labels: int [N], the given labels, 0..K-1.
+      probabilities: float [N K] in 0..1.
+
+    Returns:
+      float64 [N K]; a row that has no probability at all stays without.
+    """
+    given, said = np.asarray(labels), np.asarray(probabilities).astype(np.float64)
+    even = said / np.maximum(_thresholds(given, said), np.finfo(np.float32).tiny)
+    return even / np.maximum(even.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+
+
+def _thresholds(given: np.ndarray, said: np.ndarray) -> np.ndarray:
+    """[K] the mean probability of each class over the rows that are labelled so; no row reaches that of one without."""
+    classes = said.shape[1]
+    rows = np.bincount(given, minlength=classes)
+    sums = np.bincount(given, weights=said[np.arange(len(given)), given].astype(np.float64), minlength=classes)
+    return np.where(rows > 0, sums / np.maximum(rows, 1), np.inf)
 
 
 def estimated_errors(joint: np.ndarray, rows: int) -> int:

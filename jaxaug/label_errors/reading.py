@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -20,6 +21,7 @@ LARGEST = 64  # side of the images that are trained on unless another is asked f
 SPLITS = ("train", "validation", "val", "test")
 LOOKED_AT = 25  # images whose size is looked at first
 SHOWN = 256  # longest side of the pictures of a report
+_OF_ROWS = ("image", "label", "files", "sides", "index", "clean", "split_names")  # those of `Rows` that N things are in
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Rows:
       index: int [N], the number of each row in its set; None for 0..N-1.
       skipped: (file, why) of those that could not be read or have no label.
       clean: int32 [N], the true labels, None where they are not known.
+      split_names: N names of the split that each row is of, None where there is one alone.
     """
 
     image: np.ndarray
@@ -47,6 +50,23 @@ class Rows:
     index: np.ndarray | None = None
     skipped: tuple[tuple[str, str], ...] = ()
     clean: np.ndarray | None = None
+    split_names: tuple[str, ...] | None = None
+
+    def at(self, kept: np.ndarray) -> Rows:
+        """Some of the rows, int [M], with all that is known of them, in this order."""
+        chosen: dict[str, Any] = {"index": kept if self.index is None else self.index[kept]}
+        for name in self._own():
+            values = getattr(self, name)
+            chosen[name] = tuple(values[i] for i in kept) if isinstance(values, tuple) else values[kept]
+        return dataclasses.replace(self, **chosen)
+
+    def beside(self, others: Rows) -> Rows:
+        """These rows, then others of the same set."""
+        both: dict[str, Any] = {}
+        for name in self._own():
+            first, second = getattr(self, name), getattr(others, name)
+            both[name] = first + second if isinstance(first, tuple) else np.concatenate([first, second])
+        return dataclasses.replace(self, **both)
 
     @property
     def key_column(self) -> str:
@@ -58,6 +78,10 @@ class Rows:
         if self.files is not None:
             return self.files[row]
         return str(row if self.index is None else self.index[row])
+
+    def _own(self) -> list[str]:
+        """The attributes that are known of each row."""
+        return [name for name in _OF_ROWS if getattr(self, name) is not None]
 
     def picture(self, row: int) -> Image.Image:
         """The image of a row for people: the file's own, made smaller where it is larger than 256 pixels."""
@@ -85,7 +109,9 @@ def rows_of(data: Dataset) -> Rows:
     if data.clean_label is not None:
         clean = np.concatenate([data.clean_label, data.validation.label])[order]
     files = None if data.files is None else tuple(data.files[row] for row in index[order])
-    return Rows(image, label, data.class_names, files, index=index[order], clean=clean)
+    words = np.repeat(["train", "validation"], [len(split) for split in splits])[order]
+    split_names = tuple(words.tolist()) if len(data.validation) else None
+    return Rows(image, label, data.class_names, files, index=index[order], clean=clean, split_names=split_names)
 
 
 def as_dataset(rows: Rows) -> Dataset:
@@ -104,15 +130,7 @@ def with_labels(rows: Rows, path: str) -> Rows:
     index = np.arange(len(rows.label)) if rows.index is None or rows.files is not None else rows.index
     data = relabel(as_dataset(dataclasses.replace(rows, index=index)), path)
     kept = np.flatnonzero(np.isin(index, data.train.index))
-    return dataclasses.replace(
-        rows,
-        image=data.train.image,
-        label=data.train.label,
-        files=None if rows.files is None else tuple(rows.files[row] for row in kept),
-        sides=None if rows.sides is None else rows.sides[kept],
-        index=index[kept],
-        clean=None if rows.clean is None else rows.clean[kept],
-    )
+    return dataclasses.replace(rows.at(kept), label=data.train.label, index=index[kept])
 
 
 def read_rows(path: pathlib.Path, size: int = 0) -> Rows:
@@ -181,7 +199,11 @@ def _decoded(
         told = f", {len(skipped)} cannot be used, such as {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
         raise UsageError(f"{root} has no labelled image that can be read{told}")
     kept = tuple(files[row] for row in read.tolist())
-    return Rows(images[read], label[read], names, kept, root, sides[read], skipped=tuple(skipped))
+    tops = tuple(pathlib.PurePath(file).parts[0] for file in kept)
+    split_names = tops if set(tops) <= set(SPLITS) else None
+    return Rows(
+        images[read], label[read], names, kept, root, sides[read], skipped=tuple(skipped), split_names=split_names
+    )
 
 
 def _reader(

@@ -14,6 +14,7 @@ from jaxaug.core.sharding import replicated
 from jaxaug.core.types import TrainState
 from jaxaug.data.dataset import Split
 from jaxaug.data.loader import Loader, RowSource
+from jaxaug.label_errors.confident import balanced
 from jaxaug.label_errors.patches import patch_probabilities
 from jaxaug.label_errors.reading import Rows, as_dataset
 from jaxaug.label_errors.scores import LabelIssues, find
@@ -22,6 +23,8 @@ from jaxaug.train.experiment import Experiment, build_experiment, empty_training
 from jaxaug.train.hooks.console import ProgressBar
 from jaxaug.train.hooks.preemption import StopSignal
 from jaxaug.train.step import batch_of, make_train_dispatch
+
+EPOCHS = 36  # with the patches less time than cleanlab's four folds of 15 epochs
 
 
 class Judgement(NamedTuple):
@@ -36,16 +39,18 @@ class Judgement(NamedTuple):
     features: np.ndarray
 
 
-def find_in_rows(rows: Rows, epochs: int = 32, seed: int = 0) -> LabelIssues:
-    """Rank the labels of rows by what two judges say of them, their probabilities multiplied.
+def find_in_rows(rows: Rows, epochs: int = EPOCHS, seed: int = 0, trusted: Rows | None = None) -> LabelIssues:
+    """Rank the labels of rows by what two judges say of them.
 
     One is a ridge regression on patches of the images, each row left out (`label_errors.patches`), the other a network
-    that is trained on all rows (`judge`). They err differently, and together they find more than either.
+    that is trained on all rows (`judge`). They err differently, and together they find more than either (`agreed`);
+    what they say is `balanced` between the classes.
 
     Args:
       rows: the images and their labels.
       epochs: of the network's training; 0 for the regression alone.
       seed: of everything random.
+      trusted: rows of the same classes whose labels are right, to learn from beside the others.
 
     Raises:
       UsageError: fewer than two classes have rows, or whatever `judge` refuses.
@@ -57,19 +62,24 @@ def find_in_rows(rows: Rows, epochs: int = 32, seed: int = 0) -> LabelIssues:
             f"all {len(rows.label)} rows are labelled {rows.class_names[present[0]]}: wrong labels show among two "
             "or more classes"
         )
-    said = patch_probabilities(rows.image, rows.label, len(rows.class_names), seed)
+    learned_from = rows if trusted is None else rows.beside(trusted)
+    said = patch_probabilities(learned_from.image, learned_from.label, len(rows.class_names), seed)
     if epochs:
-        said = multiplied(said, judge(rows, judging_config(epochs, seed)).probabilities)
-    return find(rows.label, said, score="margin")
+        said = agreed(judge(learned_from, judging_config(epochs, seed)).probabilities, said)
+    said = said[: len(rows.label)]
+    return find(rows.label, balanced(rows.label, said), score="margin")
 
 
-def multiplied(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """[N K] probabilities of two judges multiplied, each row to the sum 1."""
-    said = first * second
+def agreed(network: np.ndarray, patches: np.ndarray) -> np.ndarray:
+    """What two judges say together: [N K] probabilities multiplied, each row to the sum 1.
+
+    Of the patches it is the root, as they are as sure of themselves as the network and know less.
+    """
+    said = network * np.sqrt(patches)
     return said / np.maximum(said.sum(axis=1, keepdims=True), np.finfo(said.dtype).tiny)
 
 
-def judging_config(epochs: int = 32, seed: int = 0) -> ConfigDict:
+def judging_config(epochs: int = EPOCHS, seed: int = 0) -> ConfigDict:
     """The training of `judge`: a small network, and images that look different each time it meets them.
 
     Args:
@@ -77,13 +87,15 @@ def judging_config(epochs: int = 32, seed: int = 0) -> ConfigDict:
       seed: of everything random.
     """
     config = default_config()
-    config.epochs, config.seed, config.batch_size, config.eval_batch_size = epochs, seed, 64, 500
+    config.epochs, config.seed, config.batch_size, config.eval_batch_size = epochs, seed, 32, 500
     config.augment.train = ({"name": "flip"}, {"name": "pad_and_crop", "padding": 4, "fill": "edge"})
-    config.model = {"name": "convnet", "widths": (32, 64, 128)}
+    config.model = {"name": "convnet", "widths": (32, 64, 128), "downsampling": "max_pool", "dropout_rate": 0.1}
+    schedule = {"name": "cosine", "warmup": 0.2 * epochs}
+    config.optim = {"name": "adamw", "learning_rate": 2e-3, "weight_decay": 5e-4, "schedule": schedule}
     return config
 
 
-def judge(rows: Rows, config: ConfigDict, last: float = 0.25, trained_on: np.ndarray | None = None) -> Judgement:
+def judge(rows: Rows, config: ConfigDict, last: float = 0.1, trained_on: np.ndarray | None = None) -> Judgement:
     """Train on all rows, and keep what the network says of each after every one of the last epochs.
 
     Args:

@@ -11,6 +11,8 @@ from jaxaug import data
 from jaxaug.bilevel.per_example import gather_rows
 from jaxaug.cli.main import MISTAKE, main
 from jaxaug.core.errors import UsageError
+from jaxaug.label_errors.reading import read_rows
+from jaxaug.label_errors.trusted import apart
 from jaxaug.train.config import default_config
 from jaxaug.train.experiment import build_experiment
 
@@ -165,3 +167,51 @@ def test_one_class(tmp_path, capsys):
     (tmp_path / "day").rename(tmp_path / "only" / "day")
     assert main(["label-errors", str(tmp_path / "only"), f"--out={tmp_path}"]) == MISTAKE
     assert "all 30 rows are labelled day: wrong labels show among two or more classes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("trusted", ["validation", "looked_at.csv"])
+def test_trusted_rows(tmp_path, trusted, capsys):
+    """They are not listed, nor dropped from a new training; of a table that the page gave only what was looked at."""
+    root = photos(tmp_path / "photos" / "train")
+    (root.parent / "validation").mkdir()
+    for name in ("day", "night"):
+        (root.parent / "validation" / name).mkdir()
+        for i in range(20, 30):
+            (root / name / f"{i}.png").rename(root.parent / "validation" / name / f"{i}.png")
+    lines = [
+        "file,label,mark",
+        "train/night/03.png,day,wrong",
+        "train/day/00.png,day,right",
+        "train/day/01.png,day,unsure",
+    ]
+    (tmp_path / "looked_at.csv").write_text("\n".join([*lines, "train/night/04.png,,wrong", "elsewhere.png,day,right"]))
+    out = tmp_path / "found"
+    named = str(tmp_path / trusted) if trusted.endswith("csv") else trusted
+    assert main(["label-errors", str(root.parent), f"--out={out}", "--epochs=0", f"--trusted={named}", "--drop=1"]) == 0
+    listed, cleaned = table_of(out, "file"), (out / "without_suspects.csv").read_text().splitlines()
+    kept, whole = dict(np.load(out / "learned.npz")), 60
+    if trusted == "validation":
+        assert "40 rows of 2 classes, 1 skipped, beside 20 trusted ones" in capsys.readouterr().out
+        assert {name.partition("/")[0] for name in listed} == {"train"}
+        assert "train/night/03.png," in cleaned
+        assert "validation/day/20.png,day" in cleaned
+    else:
+        whole -= 1  # number 4 is left out by who looked
+        assert len(listed) == 57
+        assert not {"train/night/03.png", "train/day/00.png", "train/night/04.png"} & {*listed}
+        assert "train/day/01.png" in listed
+        assert {"train/night/03.png,day", "train/day/00.png,day"} < {*cleaned}
+    assert {len(array) for array in kept.values() if array.ndim} >= {whole}
+
+
+@pytest.mark.parametrize(
+    ("trusted", "told"), [("test", "names none of the 4 rows, such as a/0.png"), ("all.csv", "names all of the 4 rows")]
+)
+def test_trusting_none_or_all(tmp_path, trusted, told):
+    files = [f"{name}/{i}.png" for name in "ab" for i in range(2)]
+    for file in files:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        Image.fromarray(pixels(100)).save(tmp_path / file)
+    (tmp_path / "all.csv").write_text("\n".join(["path", *files]))
+    with pytest.raises(UsageError, match=told):
+        apart(read_rows(tmp_path), trusted if trusted == "test" else str(tmp_path / trusted))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxaug import label_errors
-from jaxaug.label_errors.confident import class_table, confident_joint, estimated_errors
+from jaxaug.label_errors.confident import balanced, class_table, confident_joint, estimated_errors
 
 
 def noisy(rows, classes, share, seed=0):
@@ -58,3 +58,15 @@ def test_maps_as_cleanlab():
     scores, pixels = rank.get_label_quality_scores(labels, np.moveaxis(said, -1, 1), method="softmin", verbose=False)
     np.testing.assert_allclose(1 - issues.score, scores, atol=1e-6)
     np.testing.assert_allclose(1 - issues.pixel_score, pixels, atol=1e-6)
+
+
+def test_balanced_between_classes():
+    """Of a model that is twice as sure of the first class a row of 60 % is the second's; an empty class is none's."""
+    labels = np.array([0, 0, 1, 1])
+    said = np.array([[0.9, 0.1, 0.0], [0.7, 0.3, 0.0], [0.6, 0.4, 0.0], [0.5, 0.4, 0.1]])
+    found = balanced(labels, said)
+    even = said[:, :2] / [0.8, 0.4]
+    np.testing.assert_allclose(found[:, :2], even / even.sum(axis=1, keepdims=True))
+    np.testing.assert_array_equal(found[:, 2], 0)
+    assert found[2].argmax() == 1
+    np.testing.assert_array_equal(balanced(labels, np.zeros((4, 3))), np.zeros((4, 3)))

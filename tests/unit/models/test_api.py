@@ -1,6 +1,7 @@
 """Every model family: size, contract, randomness, precision, initialisers and options."""
 
 import functools
+import math
 
 import flax.errors
 import flax.linen as nn
@@ -38,6 +39,7 @@ TABLE = [
     ("shake_resnext", {}, 34_437_386, 1024),
     ("pyramidnet", {"depth": 11}, 1_182_336, 864),  # ours; the published one in test_pyramidnet.py
     ("convnet", {}, 94_762, 128),  # ours
+    ("convnet", {"downsampling": "max_pool"}, 94_762, 128),  # ours
     ("linear", {}, 30_730, 3072),  # ours
 ]
 # With 1,000 classes, torchvision's; of ResNet-200 and ViT-S timm's; of DenseNet-265 the paper's.
@@ -88,6 +90,7 @@ TINY = [  # module, options, stochastic
     ("shake_resnext", {"depth": 11, "cardinality": 2, "base_width": 4}, True),
     ("pyramidnet", {"depth": 11, "alpha": 12, "drop_rate": 0.9}, True),
     ("convnet", {"widths": (8, 16), "dropout_rate": 0.5}, True),
+    ("convnet", {"widths": (8, 16, 8, 8, 8), "downsampling": "max_pool"}, False),
     ("linear", {"dropout_rate": 0.5}, True),
 ]
 INVALID = [
@@ -121,6 +124,7 @@ INVALID = [
     ("pyramidnet", {"alpha": 0}, "positive"),
     ("convnet", {"widths": ()}, "widths"),
     ("convnet", {"dtype": "bfloat61"}, "bfloat16"),
+    ("convnet", {"downsampling": "average"}, "downsampling must be one of stride, max_pool"),
 ]
 IMAGE = np.random.default_rng(0).normal(size=(4, 9, 12, 2)).astype(np.float32)  # odd, oblong, two channels
 LARGE = np.random.default_rng(0).normal(size=(4, 33, 36, 2)).astype(np.float32)  # for those that refuse smaller ones
@@ -380,3 +384,17 @@ def test_drop_path_rates_grow_from_block_to_block(module, options, expected):
 def test_densenet_refuses_images_that_would_vanish():
     with pytest.raises(UsageError, match="4 x 4"):
         jax.eval_shape(functools.partial(build("densenet", {}).init, train=False), KEYS[0], IMAGE[:, :3])
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 6, 3), (1, 7, 5, 2), (1, 1, 9, 1)])
+def test_max_of_pairs_is_max_pooling(shape):
+    """Values and, where no two are equal, gradients; a side of 1 stays as it is."""
+    maps = jnp.asarray(np.random.default_rng(0).permutation(math.prod(shape)).reshape(shape), jnp.float32)
+    window = tuple(min(side, 2) for side in shape[1:3])
+
+    def pooled(maps):
+        return nn.max_pool(maps, window, window)
+
+    np.testing.assert_array_equal(layers.max_of_pairs(maps), pooled(maps))
+    first, second = (jax.grad(lambda x, f=f: jnp.sum(f(x) ** 2))(maps) for f in (layers.max_of_pairs, pooled))
+    np.testing.assert_array_equal(first, second)

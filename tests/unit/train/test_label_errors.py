@@ -3,7 +3,7 @@
 import numpy as np
 
 from jaxaug.label_errors.reading import Rows
-from jaxaug.train.label_errors import judge, judging_config, multiplied
+from jaxaug.train.label_errors import agreed, judge, judging_config
 
 
 def test_rows_that_were_left_out_are_judged():
@@ -12,6 +12,7 @@ def test_rows_that_were_left_out_are_judged():
     label = np.arange(53, dtype=np.int32) % 2
     image = random.integers(0, 60, (53, 8, 8, 1), dtype=np.uint8) + (190 * label[:, None, None, None]).astype(np.uint8)
     config = judging_config(epochs=12)
+    config.optim.learning_rate = 0.03
     config.batch_size, config.eval_batch_size = 10, 16
     config.model.widths = (4,)
     found = judge(Rows(image, label, ("dark", "bright")), config, trained_on=np.arange(40))
@@ -21,6 +22,7 @@ def test_rows_that_were_left_out_are_judged():
     np.testing.assert_array_equal(found.probabilities[40:].argmax(axis=1), label[40:])
 
 
-def test_probabilities_multiplied():
-    found = multiplied(np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([[0.2, 0.8], [0.0, 1.0]]))
-    np.testing.assert_allclose(found, [[0.2, 0.8], [0, 0]])
+def test_what_two_judges_say_together():
+    """The network's times the root of the patches'; what nobody thinks possible stays without probability."""
+    found = agreed(np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([[0.36, 0.64], [0.0, 1.0]]))
+    np.testing.assert_allclose(found, [[6 / 14, 8 / 14], [0, 0]])
