@@ -17,7 +17,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from jaxaug.cli.arguments import add_output_arguments, print_json, speaking
+from jaxaug.cli.arguments import add_output_arguments, print_json, settings_of, speaking
 from jaxaug.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -133,10 +133,7 @@ def _rows(path: str, size: int, options: dict[str, Any]) -> Rows:
 
 def _settings(others: Sequence[str]) -> dict[str, Any]:
     found = {}
-    for setting in others:
-        name, equals, value = setting.removeprefix(SETTING).partition("=")
-        if not (setting.startswith(SETTING) and equals):
-            raise UsageError(f"unknown argument {setting}: options of a data set look like --data.noise=0.1")
+    for name, value in settings_of(others, SETTING, f"{SETTING}noise=0.1"):
         try:
             found[name] = ast.literal_eval(value)
         except (SyntaxError, ValueError):

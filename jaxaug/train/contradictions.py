@@ -77,3 +77,16 @@ def check_average(decay: float, task: Task, state: TrainState) -> None:
     network = getattr(task, "network", None)
     if decay and network is not None and network(state)[0] is not state.params:
         raise UsageError("the task evaluates a network of its own, which is an average already: leave it out")
+
+
+def check_search(task: Task) -> None:
+    """Raises UsageError for a task that trains by an objective of its own, beside a search that learns as it trains.
+
+    Hypergradients are those of the chain of losses on the rows of a step; of another objective they would be wrong.
+    """
+    if getattr(task, "objective", None) is not None:
+        raise UsageError(
+            "the task trains by an objective of its own, of which a search beside the training takes no derivatives: "
+            "search with config.task=classification, and give this training what was found (search=learned, or the "
+            "policy's file)"
+        )

@@ -35,7 +35,7 @@ from jaxaug.robustness.base import Protocol
 from jaxaug.search.base import SearchContext, SearchMethod
 from jaxaug.tasks.base import Task
 from jaxaug.train.config import NO_SEARCH, complete
-from jaxaug.train.contradictions import check_average, check_parts, check_state
+from jaxaug.train.contradictions import check_average, check_parts, check_search, check_state
 from jaxaug.train.initial_weights import initial_weights
 from jaxaug.train.objective import HEAD, Parts, make_bilevel_problem, make_objective, make_per_example_inputs
 from jaxaug.train.step import init_state, make_predict, make_train_step
@@ -335,6 +335,7 @@ def _trace(experiment: Experiment, parts: Parts) -> Any:
         without_norms(state.params, tuple(search.part))
         if not search.due(experiment.total_steps - 1):
             return None
+        check_search(parts.task)
         chosen, validation = search.rows(0)
         return jax.eval_shape(search.step, state, batch_of(len(chosen)), batch_of(len(validation)))[1]
 

@@ -151,7 +151,7 @@ def test_a_data_set_by_its_name(tmp_path):
         (["nowhere"], "there is no nowhere, nor a data set of that name: "),
         (["digits", "--epochs=-1"], "--epochs and --seed must be 0 or more"),
         (["digits", "--epochs=0", "--drop=1347"], "--drop=1347 must be less than the 1347 rows"),
-        (["digits", "--noise=0.1"], "unknown argument --noise=0.1: options of a data set look like --data.noise=0.1"),
+        (["digits", "--noise=0.1"], "unknown argument '--noise': settings look like --data.noise=0.1"),
     ],
 )
 def test_mistakes(capsys, arguments, told):

@@ -4,13 +4,13 @@ import logging
 
 import pytest
 from helpers.road_scenes import write_cityscapes
-from helpers.settings import tiny_config
+from helpers.settings import module_of, tiny_config
 
 from jaxaug import augment, losses, policies
 from jaxaug.core.errors import UsageError
 from jaxaug.core.types import LossTransform
 from jaxaug.tasks.classification import Classification
-from jaxaug.train.config import default_config
+from jaxaug.train.config import default_config, expand
 from jaxaug.train.contradictions import check_parts
 from jaxaug.train.experiment import build_experiment
 
@@ -101,3 +101,13 @@ def test_what_is_learned_of_rows_with_label_maps(scenes):
     scenes.search = {"name": "autodo", "batch_size": 2, "validation_batch_size": 2, "start": 0}
     with pytest.raises(UsageError, match="weight would be learned for each row, cityscapes has label maps"):
         build_experiment(scenes)
+
+
+def test_a_search_beside_an_objective_of_another_kind():
+    """Its hypergradients would be those of the classification loss, whatever the network is trained by."""
+    config = expand(module_of("softaug_simsiam").get_config("small"))["soft"]
+    config.data = {"name": "digits", "validation_size": 100}
+    config.search = {"name": "autodo", "start": 0}
+    config.augment.train = ({"name": "affine", "learned": "shared"},)
+    with pytest.raises(UsageError, match=r"config\.search: the task trains by an objective of its own"):
+        build_experiment(config)
