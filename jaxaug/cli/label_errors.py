@@ -40,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="rows whose labels are right, which are learned from and not judged: a split, or a .csv of rows",
     )
     parser.add_argument("--size", type=int, default=0, help="side of the images (default: their own, at most 64)")
-    parser.add_argument("--epochs", type=int, default=36, help="of training (default: 36); 0: without a network, quick")
+    parser.add_argument(
+        "--epochs", type=int, help="of training (default: 36, 8 to 36 for more than 10,000 rows); 0: no network, quick"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
     parser.add_argument(
         "--shown", type=int, default=0, help="rows of the page (default: as many as are wrong by estimate)"
@@ -61,7 +63,7 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
     from jaxaug.label_errors.trusted import apart, with_trusted
     from jaxaug.train.label_errors import find_in_rows
 
-    if min(chosen.size, chosen.shown, chosen.drop or 0, chosen.seed, chosen.epochs) < 0:
+    if min(chosen.size, chosen.shown, chosen.drop or 0, chosen.seed, chosen.epochs or 0) < 0:
         raise UsageError("--size, --shown, --drop, --epochs and --seed must be 0 or more")
     enable_compilation_cache()
     rows = _rows(chosen.path, chosen.size, _settings(others))

@@ -25,6 +25,7 @@ from jaxaug.train.hooks.preemption import StopSignal
 from jaxaug.train.step import batch_of, make_train_dispatch
 
 EPOCHS = 36  # with the patches less time than cleanlab's four folds of 15 epochs
+FEWEST, SEEN = 8, 360_000  # epochs of large sets, whose labels are learned by heart in fewer; images for all of it
 
 
 class Judgement(NamedTuple):
@@ -39,7 +40,7 @@ class Judgement(NamedTuple):
     features: np.ndarray
 
 
-def find_in_rows(rows: Rows, epochs: int = EPOCHS, seed: int = 0, trusted: Rows | None = None) -> LabelIssues:
+def find_in_rows(rows: Rows, epochs: int | None = None, seed: int = 0, trusted: Rows | None = None) -> LabelIssues:
     """Rank the labels of rows by what two judges say of them.
 
     One is a ridge regression on patches of the images, each row left out (`label_errors.patches`), the other a network
@@ -48,7 +49,7 @@ def find_in_rows(rows: Rows, epochs: int = EPOCHS, seed: int = 0, trusted: Rows 
 
     Args:
       rows: the images and their labels.
-      epochs: of the network's training; 0 for the regression alone.
+      epochs: of the network's training; 0 for the regression alone, None for `epochs_of`.
       seed: of everything random.
       trusted: rows of the same classes whose labels are right, to learn from beside the others.
 
@@ -64,10 +65,16 @@ def find_in_rows(rows: Rows, epochs: int = EPOCHS, seed: int = 0, trusted: Rows 
         )
     learned_from = rows if trusted is None else rows.beside(trusted)
     said = patch_probabilities(learned_from.image, learned_from.label, len(rows.class_names), seed)
+    epochs = epochs_of(len(learned_from.label)) if epochs is None else epochs
     if epochs:
         said = agreed(judge(learned_from, judging_config(epochs, seed)).probabilities, said)
     said = said[: len(rows.label)]
     return find(rows.label, balanced(rows.label, said), score="margin")
+
+
+def epochs_of(rows: int) -> int:
+    """For how many epochs a network is trained on so many rows: 36, of more than 10,000 fewer, 8 at least."""
+    return max(min(EPOCHS, round(SEEN / rows)), FEWEST)
 
 
 def agreed(network: np.ndarray, patches: np.ndarray) -> np.ndarray:

@@ -1,9 +1,10 @@
 """The network's judgement: of every row, those that it did not train on too."""
 
 import numpy as np
+import pytest
 
 from jaxaug.label_errors.reading import Rows
-from jaxaug.train.label_errors import agreed, judge, judging_config
+from jaxaug.train.label_errors import agreed, epochs_of, judge, judging_config
 
 
 def test_rows_that_were_left_out_are_judged():
@@ -26,3 +27,8 @@ def test_what_two_judges_say_together():
     """The network's times the root of the patches'; what nobody thinks possible stays without probability."""
     found = agreed(np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([[0.36, 0.64], [0.0, 1.0]]))
     np.testing.assert_allclose(found, [[6 / 14, 8 / 14], [0, 0]])
+
+
+@pytest.mark.parametrize(("rows", "epochs"), [(40, 36), (10_000, 36), (20_000, 18), (60_000, 8), (10**6, 8)])
+def test_epochs_of_large_sets(rows, epochs):
+    assert epochs_of(rows) == epochs
