@@ -15,11 +15,13 @@ from jaxaug.core.arguments import as_key
 from jaxaug.core.target import target
 from jaxaug.ops.arguments import check_images, check_scale_of
 from jaxaug.ops.execute import execute
-from jaxaug.ops.records import ExecutionSettings, SampledOps, begin_sample
+from jaxaug.ops.records import ExecutionSettings, SampledOps, begin_sample, images_of
 from jaxaug.ops.registry import OPS, check_op
 from jaxaug.ops.warp import visibility_after
 from jaxaug.policies.policy import Array, Policy, check_policy
 from jaxaug.policies.sampling import sample, value_table
+
+PART = 4_000_000  # values that are worked on at once: memory of more than 32 MB the C library fetches anew each time
 
 
 def apply_policy(key: jax.Array, images: Array, policy: Policy, *, exact: bool = True) -> tuple[jax.Array, jax.Array]:
@@ -67,17 +69,18 @@ def _draw(key: jax.Array, policy: Policy, count: int, table) -> SampledOps:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _execute(settings: ExecutionSettings, drawn: SampledOps, images: Array) -> tuple[jax.Array, jax.Array]:
-    image = execute(settings, drawn, begin_sample(images, settings)).image.transpose(0, 2, 3, 1)
+    image = images_of(execute(settings, drawn, begin_sample(images, settings)))
     height, width, channels = images.shape[1:]
     visibility = visibility_after(settings, drawn, tuple(OPS), (channels, height, width))
     return image, jnp.clip(jnp.mean(visibility, axis=(1, 2)), 0.0, 1.0)
 
 
 def _on_every_core(settings: ExecutionSettings, drawn: SampledOps, images: Array) -> tuple[jax.Array, jax.Array]:
-    """`_execute` on equal parts of the batch, each in a thread of its own: XLA's CPU loops use one core."""
+    """`_execute` on equal parts of the batch, as many threads as cores: XLA's CPU loops use one core."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     count = len(images)
-    size = -(-count // min(cores, count))
+    parts = min(max(cores, -(-count * images[0].size // PART)), count)
+    size = -(-count // parts)
     starts = range(0, count, size)
     if len(starts) == 1:
         return _execute(settings, drawn, images)
@@ -92,7 +95,7 @@ def _on_every_core(settings: ExecutionSettings, drawn: SampledOps, images: Array
         found = _execute(settings, jax.tree.map(lambda x: x[here], drawn), images[here])
         augmented[own], visible[own] = (np.asarray(x)[start - first :] for x in found)
 
-    list(_threads(len(starts)).map(part, starts))
+    list(_threads(cores).map(part, starts))
     return jnp.asarray(augmented), jnp.asarray(visible)
 
 

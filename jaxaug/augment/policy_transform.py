@@ -13,7 +13,7 @@ from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import register
 from jaxaug.core.types import Batch, Progress, Tree
 from jaxaug.ops.execute import execute
-from jaxaug.ops.records import ExecutionSettings, SampledOps, begin_sample
+from jaxaug.ops.records import ExecutionSettings, SampledOps, begin_sample, images_of
 from jaxaug.ops.registry import OPS, check_op, find_op
 from jaxaug.ops.warp import visibility_after
 from jaxaug.policies import presets
@@ -138,4 +138,4 @@ def apply_sampled(drawn: SampledOps, batch: Batch, settings: ExecutionSettings, 
         visibility = visibility_after(settings, drawn, softens, (channels, height, width), before)
         batch = batch.replace(visibility=visibility)
     batch = batch if label is None else batch.replace(label=sample.label)
-    return batch.replace(image=sample.image.transpose(0, 2, 3, 1))
+    return batch.replace(image=images_of(sample))

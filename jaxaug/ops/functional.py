@@ -13,7 +13,7 @@ from jaxaug.core.target import target
 from jaxaug.ops.arguments import check_images, check_scale_of, values_of
 from jaxaug.ops.execute import execute
 from jaxaug.ops.fixed_point import fixed_point_of
-from jaxaug.ops.records import ExecutionSettings, SampledOps, begin_sample
+from jaxaug.ops.records import ExecutionSettings, SampledOps, begin_sample, images_of
 from jaxaug.ops.registry import check_op, find_op
 
 Images = jax.Array | np.ndarray
@@ -384,4 +384,4 @@ def rand_resize_crop(
 
 @functools.partial(jax.jit, static_argnums=0)
 def _execute(settings: ExecutionSettings, drawn: SampledOps, images: Images) -> jax.Array:
-    return execute(settings, drawn, begin_sample(images, settings)).image.transpose(0, 2, 3, 1)
+    return images_of(execute(settings, drawn, begin_sample(images, settings)))

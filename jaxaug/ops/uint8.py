@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxaug.ops import fixed_point, lut
+from jaxaug.core.target import target
+from jaxaug.ops import fixed_point, looped, lut
 from jaxaug.ops.backend import Box, Six
 from jaxaug.ops.fixed_point import ONE
 from jaxaug.ops.float64 import LEAST_FACTOR
@@ -21,6 +22,8 @@ xp = jnp
 
 def blend(base: jax.Array, image: jax.Array, factor: jax.Array) -> jax.Array:
     """Pillow's `Image.blend`: base + factor * (image - base), rounded toward zero, in 0..255."""
+    if base.ndim == 3 and len(base) < len(image) and _on_cpu():
+        return looped.by_plane(lambda plane: blend(base[0], plane, factor), image)
     start = base.astype(jnp.float32)
     step = image.astype(jnp.float32) - start
     # C computes round(start + round(factor * step)). A compiler that contracts the two into one operation skips the
@@ -34,6 +37,8 @@ def grayscale(image: jax.Array) -> jax.Array:
     """[1 H W]: `convert("L")`."""
     if image.shape[0] == 1:
         return image
+    if _on_cpu():
+        return looped.grayscale(image)
     red, green, blue = (image[c].astype(jnp.int32) for c in range(3))
     return ((LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue + ONE // 2) >> 16).astype(jnp.uint8)[None]
 
@@ -50,6 +55,8 @@ def smoothed(image: jax.Array) -> jax.Array:
     height, width = image.shape[1:]
     if height < 3 or width < 3:
         return image
+    if _on_cpu():
+        return looped.smoothed(image)
     wide = image.astype(jnp.int16)
     rows = wide[:, :-2] + wide[:, 1:-1] + wide[:, 2:]
     total = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:] + 4 * wide[:, 1:-1, 1:-1]
@@ -164,11 +171,23 @@ def area(coefficients: Six) -> jax.Array:
 def take(plane: jax.Array, found: tuple[jax.Array, ...], fill: jax.Array | float) -> jax.Array:
     """The plane [H W] of any dtype seen through `where_from`; `fill` where nothing is."""
     if len(found) == 3:
-        # Two copies of whole rows instead of a look-up for each pixel.
-        seen = jnp.roll(jnp.roll(plane, -found[1], axis=0), -found[0], axis=1)
-    else:
-        seen = plane.reshape(-1).at[found[0]].get(mode="promise_in_bounds")
+        return _translated(plane, *found, jnp.asarray(fill, plane.dtype))
+    seen = plane.reshape(-1).at[found[0]].get(mode="promise_in_bounds")
     return jnp.where(found[-1], seen, jnp.asarray(fill, plane.dtype))
+
+
+def _translated(plane: jax.Array, columns: jax.Array, rows: jax.Array, within: jax.Array, fill: jax.Array) -> jax.Array:
+    """The plane moved by whole pixels, as one piece of it in a row instead of a look-up for each pixel."""
+    size = plane.size
+    padded = jnp.pad(plane.reshape(-1), size)
+    # Farther than the plane is long there is nothing to see.
+    start = jnp.clip(size + rows * plane.shape[1] + columns, 0, 2 * size)
+    seen = jax.lax.dynamic_slice(padded, (start,), (size,)).reshape(plane.shape)
+    if plane.dtype != jnp.uint8:
+        return jnp.where(within, seen, fill)
+    # Bytes of ones and zeros take a fraction of the time of a choice by comparisons on a CPU.
+    ones = jnp.where(within, jnp.uint8(255), jnp.uint8(0))
+    return (seen & ones) | (fill & ~ones)
 
 
 def corner(position: jax.Array) -> jax.Array:
@@ -190,6 +209,10 @@ def cover(image: jax.Array, amount: jax.Array, color: jax.Array | np.ndarray) ->
 def rounded(image: jax.Array) -> jax.Array:
     """Float32 to the nearest uint8."""
     return jnp.clip(jnp.floor(image + 0.5), 0, 255).astype(jnp.uint8)
+
+
+def _on_cpu() -> bool:
+    return target().platform == "cpu"
 
 
 def _halves(value: jax.Array) -> tuple[jax.Array, jax.Array]:
