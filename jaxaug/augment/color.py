@@ -140,7 +140,7 @@ def color_jitter(
         image = batch.image.astype(jnp.float32).transpose(0, 3, 1, 2)
         changed = jax.vmap(functools.partial(_changed, names))(image, order, amount)
         chosen = jax.random.bernoulli(chance_key, probability, (count,))
-        return _where(chosen, changed.transpose(0, 2, 3, 1), batch)
+        return _where(chosen, batched.channels_last(changed), batch)
 
     return BatchTransform(apply, "color_jitter", "levels")
 

@@ -67,7 +67,7 @@ def random_resized_crop(
         boxes = jax.vmap(box)(keys)
         between = rounded if batch.image.dtype == jnp.uint8 else jnp.asarray
         resize = jax.vmap(lambda image, box: crop_and_resize(image, box, between))
-        image = resize(batch.image.transpose(0, 3, 1, 2), boxes).transpose(0, 2, 3, 1)
+        image = batched.channels_last(resize(batch.image.transpose(0, 3, 1, 2), boxes))
         batch = batch.replace(image=batched.cast(jnp.clip(image, 0.0, 255.0), batch.image.dtype))
         return batch.replace(visibility=jax.vmap(_enlarged)(visibility_of(batch), boxes)) if soften else batch
 

@@ -14,8 +14,9 @@ from jaxaug.augment.policy_transform import execution_settings
 from jaxaug.core.arguments import as_key
 from jaxaug.core.target import target
 from jaxaug.ops.arguments import check_images, check_scale_of
+from jaxaug.ops.batched import channels_last
 from jaxaug.ops.execute import execute
-from jaxaug.ops.records import ExecutionSettings, SampledOps, begin_sample, images_of
+from jaxaug.ops.records import ExecutionSettings, SampledOps, begin_sample
 from jaxaug.ops.registry import OPS, check_op
 from jaxaug.ops.warp import visibility_after
 from jaxaug.policies.policy import Array, Policy, check_policy
@@ -69,7 +70,7 @@ def _draw(key: jax.Array, policy: Policy, count: int, table) -> SampledOps:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _execute(settings: ExecutionSettings, drawn: SampledOps, images: Array) -> tuple[jax.Array, jax.Array]:
-    image = images_of(execute(settings, drawn, begin_sample(images, settings)))
+    image = channels_last(execute(settings, drawn, begin_sample(images, settings)).image)
     height, width, channels = images.shape[1:]
     visibility = visibility_after(settings, drawn, tuple(OPS), (channels, height, width))
     return image, jnp.clip(jnp.mean(visibility, axis=(1, 2)), 0.0, 1.0)

@@ -12,8 +12,9 @@ from jaxaug.augment.transform import MOVES, VISIBILITY, BatchTransform, visibili
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import register
 from jaxaug.core.types import Batch, Progress, Tree
+from jaxaug.ops.batched import channels_last
 from jaxaug.ops.execute import execute
-from jaxaug.ops.records import ExecutionSettings, SampledOps, begin_sample, images_of
+from jaxaug.ops.records import ExecutionSettings, SampledOps, begin_sample
 from jaxaug.ops.registry import OPS, check_op, find_op
 from jaxaug.ops.warp import visibility_after
 from jaxaug.policies import presets
@@ -138,4 +139,4 @@ def apply_sampled(drawn: SampledOps, batch: Batch, settings: ExecutionSettings, 
         visibility = visibility_after(settings, drawn, softens, (channels, height, width), before)
         batch = batch.replace(visibility=visibility)
     batch = batch if label is None else batch.replace(label=sample.label)
-    return batch.replace(image=images_of(sample))
+    return batch.replace(image=channels_last(sample.image))

@@ -8,6 +8,8 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from jaxaug.core.target import target
+
 
 def crop_windows(images: jax.Array, top: jax.Array, left: jax.Array, padding: int, mode: str) -> jax.Array:
     """Pad by `padding` on four sides and cut one window of the old size from each image.
@@ -82,3 +84,14 @@ def cast(values: jax.Array, dtype: jnp.dtype) -> jax.Array:
         return values.astype(dtype)
     limits = jnp.iinfo(dtype)
     return jnp.clip(jnp.round(values), limits.min, limits.max).astype(dtype)
+
+
+def channels_last(planes: jax.Array) -> jax.Array:
+    """[B H W C] of [B C H W]."""
+    if target().platform != "cpu":
+        return planes.transpose(0, 2, 3, 1)
+    count, channels, height, width = planes.shape
+    # A transpose of four axes may become a copy from one layout to another there, which goes pixel by pixel and takes
+    # as long as an operation; with the pixels in a row it does not.
+    pixels = jnp.swapaxes(planes.reshape(count, channels, height * width), 1, 2)
+    return pixels.reshape(count, height, width, channels)

@@ -11,9 +11,10 @@ import numpy as np
 from jaxaug.core.arguments import as_key
 from jaxaug.core.target import target
 from jaxaug.ops.arguments import check_images, check_scale_of, values_of
+from jaxaug.ops.batched import channels_last
 from jaxaug.ops.execute import execute
 from jaxaug.ops.fixed_point import fixed_point_of
-from jaxaug.ops.records import ExecutionSettings, SampledOps, begin_sample, images_of
+from jaxaug.ops.records import ExecutionSettings, SampledOps, begin_sample
 from jaxaug.ops.registry import check_op, find_op
 
 Images = jax.Array | np.ndarray
@@ -384,4 +385,4 @@ def rand_resize_crop(
 
 @functools.partial(jax.jit, static_argnums=0)
 def _execute(settings: ExecutionSettings, drawn: SampledOps, images: Images) -> jax.Array:
-    return images_of(execute(settings, drawn, begin_sample(images, settings)))
+    return channels_last(execute(settings, drawn, begin_sample(images, settings)).image)

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxaug.core.target import target
 from jaxaug.ops import float32, uint8
 from jaxaug.ops.backend import PixelBackend
 from jaxaug.ops.numpy_uint8 import cover_color
@@ -91,14 +90,3 @@ def begin_sample(images: jax.Array | np.ndarray, settings: ExecutionSettings, la
     images = images.astype(jnp.uint8 if settings.exact else jnp.float32)
     # Plane by plane: on CPUs half the time of a transpose.
     return Sample(jnp.stack([images[..., c] for c in range(images.shape[3])], axis=1), label)
-
-
-def images_of(sample: Sample) -> jax.Array:
-    """The images [B H W C] of a sample, in its dtype."""
-    if target().platform != "cpu":
-        return sample.image.transpose(0, 2, 3, 1)
-    count, channels, height, width = sample.image.shape
-    # A transpose of four axes may become a copy from one layout to another there, which goes pixel by pixel and takes
-    # as long as an operation; with the pixels in a row it does not.
-    pixels = jnp.swapaxes(sample.image.reshape(count, channels, height * width), 1, 2)
-    return pixels.reshape(count, height, width, channels)

@@ -70,7 +70,7 @@ class Checkpointer:
         return None if found is None else found.step
 
     def restore(self, abstract: State, step: int | None = None) -> State | None:
-        """The newest state (or that of `step`), None if there is none.
+        """The newest state (or that of `step`), from which a run is resumed; None if there is none.
 
         Args:
           abstract: shapes, dtypes and shardings of the state this run expects (`jax.eval_shape`).

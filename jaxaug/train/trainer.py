@@ -1,4 +1,4 @@
-"""A run from a config: build, restore, train, search, evaluate, save."""
+"""A run from a config: build, resume or begin, train, search, evaluate, save."""
 
 from __future__ import annotations
 
@@ -72,22 +72,23 @@ def train_and_evaluate(
     pick("on_change", on_change, dict.fromkeys(ON_CHANGE))
     config = complete(config)
     try:
-        return _gone_on(config, workdir, title, on_change == "accept", build)
+        return _begun_or_resumed(config, workdir, title, on_change == "accept", build)
     except CannotGoOnError as error:
         if on_change != "restart":
             raise
         if is_main_process():
             print(f"{error}\nStarted anew; what was there is in {set_aside(workdir)}")
-    return _gone_on(config, workdir, title, False, build)
+    return _begun_or_resumed(config, workdir, title, False, build)
 
 
-def _gone_on(
+def _begun_or_resumed(
     config: ConfigDict,
     workdir: str | pathlib.Path,
     title: str,
     accept: bool,
     build: Callable[[ConfigDict], Experiment],
 ) -> dict[str, Any]:
+    """Resume the run of a folder from its newest checkpoint, or begin it; of a finished one, the result."""
     folder = Workdir(workdir, config.to_dict(), LAYOUT)
     try:
         if folder.complete():
