@@ -6,7 +6,7 @@ import csv
 import dataclasses
 import logging
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -70,6 +70,11 @@ def read_table(path: pathlib.Path, needs: Sequence[str]) -> list[dict[str, str]]
     return lines
 
 
+def row_named(line: Mapping[str, str], by_file: bool) -> str:
+    """The file or the index that a line of `read_table` is about, "" if it tells none."""
+    return (line.get("file") or line.get("path") or "") if by_file else (line.get("index") or "")
+
+
 def class_number(label: str, names: Sequence[str], where: str) -> int:
     """The class of that name, or of that number where no class has the name; -1 for an empty label.
 
@@ -118,7 +123,7 @@ def _from_csv(data: Dataset, path: pathlib.Path) -> np.ndarray:
     numbers = {data.files[row] if by_file and data.files else str(row): i for i, row in enumerate(data.train.index)}
     label, named, of_others = data.train.label.copy(), set(), None
     for number, line in enumerate(lines, start=2):
-        key = (line.get("file") or line.get("path") or "") if by_file else (line.get("index") or "")
+        key = row_named(line, by_file)
         row = numbers.get(key)
         if row is not None or key == OTHERS:
             given = class_number(line[LABEL], data.class_names, f"{data.name}: {path}, line {number}")

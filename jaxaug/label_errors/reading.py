@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from jaxaug.core.errors import UsageError
 from jaxaug.data.dataset import Dataset, Split
-from jaxaug.data.label_files import DROPPED, LABEL, class_number, read_table, relabel
+from jaxaug.data.label_files import DROPPED, LABEL, class_number, read_table, relabel, row_named
 from jaxaug.data.statistics import channel_statistics
 from jaxaug.data.storage.image_reader import entries, find_images, in_threads, open_image
 
@@ -172,7 +172,7 @@ def _of_folder(root: pathlib.Path) -> _Found:
 
 def _of_table(path: pathlib.Path) -> _Found:
     lines = read_table(path, (LABEL,))
-    files = [line.get("file") or line.get("path") or "" for line in lines]
+    files = [row_named(line, by_file=True) for line in lines]
     names = tuple(sorted({line[LABEL].strip() for line in lines if (line[LABEL] or "").strip()}))
     label = np.array([class_number(line[LABEL], names, str(path)) for line in lines], np.int32)
     missing = [(file, "has no label") for file, number in zip(files, label, strict=True) if number == DROPPED]

@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 
 from jaxaug.core.errors import UsageError
-from jaxaug.data.label_files import DROPPED, LABEL, class_number, read_table
+from jaxaug.data.label_files import DROPPED, LABEL, class_number, read_table, row_named
 from jaxaug.label_errors.reading import SPLITS, Rows
 from jaxaug.label_errors.scores import LabelIssues
 
@@ -61,7 +61,7 @@ def _of_split(rows: Rows, split: str) -> dict[int, int]:
 def _of_table(rows: Rows, path: pathlib.Path) -> dict[int, int]:
     numbers, given = {rows.key(row): row for row in range(len(rows.label))}, {}
     for number, line in enumerate(read_table(path, ()), start=2):
-        row = numbers.get(line.get(rows.key_column) or line.get("path") or "")
+        row = numbers.get(row_named(line, by_file=rows.files is not None))
         if row is None or line.get(MARK, LOOKED_AT[0]) not in LOOKED_AT:
             continue
         own = int(rows.label[row])

@@ -7,8 +7,6 @@ forms.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 
@@ -50,8 +48,3 @@ def smoothed(image: jax.Array) -> jax.Array:
     total = added(4 * middle, columns, 0, 1)
     inner = jnp.pad(((2 * total + 13).astype(jnp.uint16) // 26).astype(jnp.uint8), width + 1)
     return jax.lax.dynamic_update_slice(image, inner.reshape(image.shape)[:, 1:-1, 1:-1], (0, 1, 1))
-
-
-def by_plane(function: Callable[[jax.Array], jax.Array], image: jax.Array) -> jax.Array:
-    """[C H W]: function([H W]) of each plane."""
-    return jax.lax.map(function, image)

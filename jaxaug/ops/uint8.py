@@ -23,7 +23,8 @@ xp = jnp
 def blend(base: jax.Array, image: jax.Array, factor: jax.Array) -> jax.Array:
     """Pillow's `Image.blend`: base + factor * (image - base), rounded toward zero, in 0..255."""
     if base.ndim == 3 and len(base) < len(image) and _on_cpu():
-        return looped.by_plane(lambda plane: blend(base[0], plane, factor), image)
+        # In a loop over the planes, for the reason that `looped` gives.
+        return jax.lax.map(lambda plane: blend(base[0], plane, factor), image)
     start = base.astype(jnp.float32)
     step = image.astype(jnp.float32) - start
     # C computes round(start + round(factor * step)). A compiler that contracts the two into one operation skips the

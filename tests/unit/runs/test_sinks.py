@@ -176,6 +176,14 @@ def test_mlflow_in_a_file(tmp_path):
     assert run.data.metrics["result.test_top1"] == 0.9
 
 
+def module_in_place_of(monkeypatch, name, **members):
+    """A module that is imported instead of the real one, installed or not."""
+    module = types.ModuleType(name)
+    module.__spec__ = types.SimpleNamespace()
+    vars(module).update(members)
+    monkeypatch.setitem(sys.modules, name, module)
+
+
 @pytest.fixture
 def refusing(monkeypatch):
     """A wandb whose server says no."""
@@ -183,22 +191,12 @@ def refusing(monkeypatch):
     def init(**options):
         raise RuntimeError("api_key not configured\nmore")
 
-    fake = types.ModuleType("wandb")
-    fake.init, fake.Settings, fake.__spec__ = init, lambda **options: None, types.SimpleNamespace()
-    monkeypatch.setitem(sys.modules, "wandb", fake)
+    module_in_place_of(monkeypatch, "wandb", init=init, Settings=lambda **options: None)
 
 
 def test_wandb_without_a_key(refusing, tmp_path):
     with pytest.raises(UsageError, match=r"api_key not configured\. Run `wandb login`, or set WANDB_MODE=offline"):
         run_to_its_end(tmp_path, "wandb")
-
-
-def module_in_place_of(monkeypatch, name, **members):
-    """A module that is imported instead of the real one, installed or not."""
-    module = types.ModuleType(name)
-    module.__spec__ = types.SimpleNamespace()
-    vars(module).update(members)
-    monkeypatch.setitem(sys.modules, name, module)
 
 
 @pytest.fixture
