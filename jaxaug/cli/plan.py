@@ -26,6 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--steps", default="train,evaluate,search", help="which to compile (default: %(default)s)")
     parser.add_argument("--no_largest", action="store_true", help="do not look for the largest batch, which takes time")
+    parser.add_argument(
+        "--reading",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="read images for so long, as a host would, to see how many a second this machine delivers",
+    )
     add_output_arguments(parser, "the plan of each topology")
 
 
@@ -44,7 +51,7 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
     config, found = read_config(chosen.config, others), []
     with speaking(chosen) as stdout:
         for topology in topologies:
-            found.append(plan(config, topology, steps=steps, largest=not chosen.no_largest))
+            found.append(plan(config, topology, steps=steps, largest=not chosen.no_largest, reading=chosen.reading))
             print(report(found[-1]), flush=True)
     if chosen.json:
         print_json([one.as_json() for one in found], stdout)

@@ -84,6 +84,10 @@ class Loader:
             image, label = send(split.image), put_global(_labels(split, rows, rows >= 0), sharding)
         return RowSource(None, Split(image, label, send(split.index)))
 
+    def of_steps(self, step: int, rows: np.ndarray) -> RowSource:
+        """The rows [n B] of the training steps `step`, `step` + 1, and so on."""
+        return self(rows, numbers=step + np.arange(len(rows))[:, None])
+
     def _read(
         self, images: LazyImages, rows: np.ndarray, sharding: Any, numbers: np.ndarray | None
     ) -> tuple[jax.Array, jax.Array]:

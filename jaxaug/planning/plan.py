@@ -10,7 +10,9 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from jaxaug.core.errors import UsageError
+from jaxaug.data.loader import is_sent
 from jaxaug.planning.compiled import Cost, cost_of
+from jaxaug.planning.delivery import images_delivered
 from jaxaug.planning.programs import STEPS, Program, programs_of
 from jaxaug.planning.stand_ins import load_stand_in
 from jaxaug.planning.topology import Devices, devices_of
@@ -31,12 +33,16 @@ class Plan:
       rows: name -> rows of data in a call, of all devices together.
       largest_batch: rows of all devices together that a training step has memory for; None where that was not asked
         for or is not known.
+      delivered: images/s that this machine reads for the training, None where that was not measured or none is sent.
+      sends: whether the training's images are sent batch by batch; otherwise they lie on the devices.
     """
 
     devices: Devices
     steps: Mapping[str, Cost]
     rows: Mapping[str, int]
     largest_batch: int | None = None
+    delivered: float | None = None
+    sends: bool = True
 
     def seconds(self, step: str) -> float | None:
         """The least time of a call: of the slowest of products, memory and links, as if they overlapped wholly.
@@ -48,7 +54,7 @@ class Plan:
         return max(self.steps[step].seconds(self.devices.chip).values(), default=None)
 
     def images_per_host(self, step: str) -> float | None:
-        """Images/s that each host must read and send to keep its devices busy at that time."""
+        """Images/s that each host must read, or find on its devices, to keep them busy at that time."""
         seconds = self.seconds(step)
         return None if not seconds else self.rows[step] / seconds / self.devices.hosts
 
@@ -61,10 +67,13 @@ class Plan:
             one |= {"rows": self.rows[name], "least_seconds": self.seconds(name)}
             found[name] = one | {"images_per_second_per_host": self.images_per_host(name)}
         about = {"topology": self.devices.name, "devices": len(self.devices.devices), "hosts": self.devices.hosts}
-        return {**about, "steps": found, "largest_batch": self.largest_batch}
+        input_ = {"sends": self.sends, "delivered_images_per_second": self.delivered}
+        return {**about, "steps": found, "largest_batch": self.largest_batch, **input_}
 
 
-def plan(config: ConfigDict, topology: str, *, steps: Sequence[str] = STEPS, largest: bool = True) -> Plan:
+def plan(
+    config: ConfigDict, topology: str, *, steps: Sequence[str] = STEPS, largest: bool = True, reading: float = 0.0
+) -> Plan:
     """Compile the steps of a config for a topology.
 
     Args:
@@ -72,6 +81,8 @@ def plan(config: ConfigDict, topology: str, *, steps: Sequence[str] = STEPS, lar
       topology: such as "v5e:2x4", "h100:8" or "cpu:8", see `devices_of`.
       steps: of `STEPS`, those that are wanted.
       largest: whether to look for the largest batch, which compiles the training step two to four times more.
+      reading: seconds for which images are read as a host of the topology would, to see how many a second this machine
+        delivers; the data set must be here then. 0: not at all.
 
     Raises:
       UsageError: whatever is wrong with the config; another topology; a compiler that is missing, with how to get it.
@@ -96,7 +107,9 @@ def plan(config: ConfigDict, topology: str, *, steps: Sequence[str] = STEPS, lar
             most=len(experiment.data.train),
             room=devices.chip.memory,
         )
-    return Plan(devices, costs, {name: program.rows for name, program in programs.items()}, found)
+    rows = {name: program.rows for name, program in programs.items()}
+    delivered = images_delivered(config, devices.hosts, reading) if reading else None
+    return Plan(devices, costs, rows, found, delivered, is_sent(experiment.data.train, config.place))
 
 
 def largest_batch(

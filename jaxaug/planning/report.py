@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from jaxaug.planning.compiled import Cost
 from jaxaug.planning.plan import Plan
 
@@ -48,8 +50,17 @@ def _of_step(found: Plan, step: str, cost: Cost) -> list[str]:
         told = ", ".join(f"{name} {1e3 * value:.2f}" for name, value in parts.items())
         slowest = max(parts, key=lambda name: parts[name])
         lines += [f"time        at least {1e3 * parts[slowest]:.2f} ms, of {slowest} (ms: {told})"]
-        needed = found.images_per_host(step)
-        lines += [f"input       up to {needed:,.0f} images/s for each host"] if needed else []
+    return lines + _input(found, step)
+
+
+def _input(found: Plan, step: str) -> list[str]:
+    needed, lines = found.images_per_host(step), []
+    if needed:
+        where = "" if found.sends else ", which lie on its devices"
+        lines += [f"input       up to {needed:,.0f} images/s for each host{where}"]
+    if step == "train" and found.delivered:
+        share = f", {100 * found.delivered / needed:.0f} % of it" if needed else ""
+        lines += [f"delivered   {found.delivered:,.0f} images/s, read by this machine of {os.cpu_count()} cores{share}"]
     return lines
 
 

@@ -229,8 +229,7 @@ class Trainer:
         return self.evaluation.history
 
     def _load(self, asked: tuple[int, np.ndarray]) -> RowSource:
-        step, rows = asked
-        return self.loader(rows, numbers=step + np.arange(len(rows))[:, None])
+        return self.loader.of_steps(*asked)
 
     def _after(self, step: int, checked: bool) -> None:
         """What is due after so many steps. checked: the metrics are to be looked at and shown."""

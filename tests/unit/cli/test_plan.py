@@ -22,8 +22,8 @@ def asked(monkeypatch):
     told = []
     devices = jax.devices()[:2]  # now, so that what the command sets changes nothing for other tests
 
-    def plan(config, topology, *, steps, largest):
-        told.append((config.batch_size, topology, steps, largest))
+    def plan(config, topology, *, steps, largest, reading):
+        told.append((config.batch_size, topology, steps, largest, reading))
         return Plan(Devices(topology, devices, None), {"train": Cost(2.0**20, flops=6.0)}, {"train": 64})
 
     monkeypatch.setattr(importlib.import_module("jaxaug.planning.plan"), "plan", plan)
@@ -34,9 +34,9 @@ def asked(monkeypatch):
 
 def test_what_is_handed_on_and_printed(asked, capsys):
     """Every topology with the same steps and settings of the config."""
-    arguments = ["--topology=cpu:2,cpu:4", "--steps=train", "--no_largest", "--config.batch_size=48"]
+    arguments = ["--topology=cpu:2,cpu:4", "--steps=train", "--no_largest", "--config.batch_size=48", "--reading=2"]
     assert main(["plan", SMOKE, *arguments]) == 0
-    assert asked == [(48, "cpu:2", ("train",), False), (48, "cpu:4", ("train",), False)]
+    assert asked == [(48, "cpu:2", ("train",), False, 2.0), (48, "cpu:4", ("train",), False, 2.0)]
     told = capsys.readouterr().out
     assert "cpu:4: 2 x virtual devices of this machine" in told
     assert "train, 64 rows in all, 32 on each device" in told

@@ -1,18 +1,23 @@
 """Plans of small configs for two virtual devices of this machine, and of eight TPU chips where their compiler is."""
 
 import dataclasses
+import itertools
 import json
 import sys
+import time
 import types
 
 import jax
+import numpy as np
 import pytest
 from helpers.settings import module_of
 
 from jaxaug.core.errors import UsageError
+from jaxaug.data.loader import Loader
 from jaxaug.planning.chips import CHIPS
 from jaxaug.planning.collectives import Collectives
 from jaxaug.planning.compiled import Cost, cost_of
+from jaxaug.planning.delivery import images_delivered
 from jaxaug.planning.plan import Plan, largest_batch, plan
 from jaxaug.planning.programs import programs_of
 from jaxaug.planning.report import report
@@ -79,6 +84,49 @@ def test_the_least_time_is_that_of_the_slowest_part():
     none = Plan(whole.devices, {"train": Cost(41 * 2.0**30, fits=False)}, {"train": 64})
     assert none.seconds("train") is None
     assert "does not fit: 41.00 GiB of 14.9 GiB" in report(none)
+
+
+@pytest.mark.parametrize(("batch_size", "hosts", "share"), [(16, 1, 16), (16, 3, 5), (16, 99, 1)])
+def test_what_this_machine_delivers(monkeypatch, batch_size, hosts, share):
+    """Batches of a host's share are read, from the first step on, again and again, and counted by the clock."""
+    config, asked = tiny(), []
+    config.place, config.batch_size, config.epochs = "host", batch_size, 1
+    of_steps, clock = Loader.of_steps, itertools.count()
+
+    def counted(self, step, rows):
+        asked.append((step, rows))
+        return of_steps(self, step, rows)
+
+    monkeypatch.setattr(Loader, "of_steps", counted)
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(clock)))
+    images_per_second = images_delivered(config, hosts, seconds=170.0)
+    steps = 1247 // 16
+    # The first batch warms up; the clock is looked at once to begin, once after each batch, and once to divide.
+    assert [step for step, _ in asked] == [number % steps for number in range(1 + 170)]
+    assert {rows.shape for _, rows in asked} == {(1, share)}
+    assert np.array_equal(asked[0][1], asked[steps][1])
+    assert images_per_second == pytest.approx(170 * share / 171)
+
+
+def test_nothing_is_delivered_to_where_it_lies_already(found):
+    assert images_delivered(tiny(), seconds=60.0) is None
+    assert not found.sends
+    with pytest.raises(UsageError, match="hosts must be 1 or more"):
+        images_delivered(tiny(), seconds=0.0)
+
+
+def test_a_plan_that_reads():
+    config = tiny()
+    config.place = "host"
+    read = plan(config, "cpu:2", steps=("train",), reading=0.01)
+    assert read.sends
+    assert read.as_json()["delivered_images_per_second"] == read.delivered > 0
+    assert f"delivered   {read.delivered:,.0f} images/s, read by this machine of" in report(read)
+    chip = CHIPS["v5e"]
+    cost = Cost(1e9, flops=chip.flops, bytes_accessed=0.0)
+    half = Plan(Devices("v5e:2x4", [None] * 8, chip), {"train": cost}, {"train": 64}, delivered=32.0)
+    assert "cores, 50 % of it" in report(half)
+    assert "which lie on its devices" in report(dataclasses.replace(half, delivered=None, sends=False))
 
 
 @pytest.mark.parametrize(
