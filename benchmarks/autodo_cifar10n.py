@@ -4,27 +4,25 @@
 
 cifar10.npz has the true labels, the other file the people's, one for each training row in its order. The rows of
 configs/autodo_cifar10n.py, 10,000 images and 500 trusted ones, drawn by the seed; for each seed first the list, which
-`dropped` and `weighted` take. Accuracy is that of the final epoch; `early` is the test accuracy of the epoch that was
-best on the trusted rows, which costs what looking at them costs. What the output has already is not run again.
+`dropped` and `weighted` take. `chosen_top1` is the test accuracy of the epoch that was best on the trusted rows, where
+these were not trained on. What the table has already is not run again.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import pathlib
 import tempfile
 from typing import Any
 
 import numpy as np
 from configured import FOLDER
-from ml_collections import ConfigDict
+from seed_by_seed import Table
 
 from jaxaug import data
 from jaxaug.cli.main import main as jaxaug
 from jaxaug.core.sharding import enable_compilation_cache
-from jaxaug.runs import environment
-from jaxaug.train import load_config_file, train_and_evaluate
+from jaxaug.train import load_config_file
 from jaxaug.train.config import expand
 
 
@@ -46,17 +44,8 @@ def listed(seed: int, folder: pathlib.Path, rows: dict[str, Any]) -> dict[str, i
     return {name: int(count) for name, count in counts.items()}
 
 
-def trained(config: ConfigDict, workdir: pathlib.Path, title: str) -> dict[str, float]:
-    """Test accuracy at the end, and of the epoch that was best on the trusted rows if they were not trained on."""
-    result = train_and_evaluate(config, workdir, title)
-    found = {"accuracy": result["test_top1"], "seconds": round(result["seconds"], 1)}
-    if "chosen_top1" in result:
-        found["early"], found["epoch"] = result["chosen_top1"], result["chosen_epoch"]
-    return found
-
-
 def main() -> None:
-    """Measure what is not there yet, write after each run, print."""
+    """Measure what is not there yet, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("images", type=pathlib.Path)
     parser.add_argument("labels", type=pathlib.Path)
@@ -65,29 +54,21 @@ def main() -> None:
     parser.add_argument("--rows", default="all", help="of the config, joined by +")
     chosen = parser.parse_args()
     enable_compilation_cache()
-    table = {"environment": environment(), "lists": {}, "results": {}}
-    if chosen.output.exists():
-        table = json.loads(chosen.output.read_text())
+    table = Table(chosen.output)
+    lists = table.found.setdefault("lists", {})
     with tempfile.TemporaryDirectory() as temporary:
         for seed in range(chosen.seeds):
             found = pathlib.Path(temporary) / f"found_{seed}"
             config = load_config_file(f"{FOLDER / 'autodo_cifar10n.py'}:{chosen.rows},{chosen.labels},{found}")
-            config.seed = config.data.seed = seed
-            config.data.update(name="npz", path=str(chosen.images))
+            config.data.update(name="npz", path=str(chosen.images), seed=seed)
             rows = {option: value for option, value in config.data.items() if option != "name"}
-            for row, one in expand(config).items():
-                of = table["results"].setdefault(row, {})
-                if str(seed) in of:
-                    continue
+
+            def before(row: str, seed: int = seed, found: pathlib.Path = found, rows: dict = rows) -> None:
                 if row in ("dropped", "weighted") and not found.exists():
-                    table["lists"][str(seed)] = listed(seed, found, rows)
-                of[str(seed)] = trained(one, pathlib.Path(temporary) / f"{row}_{seed}", f"{row}, seed {seed}")
-                chosen.output.write_text(json.dumps(table, indent=1) + "\n")
-    for row, of in table["results"].items():
-        accuracy = 100 * np.array([one["accuracy"] for one in of.values()])
-        early = 100 * np.array([one.get("early", np.nan) for one in of.values()])
-        spread = accuracy.std(ddof=1) if len(accuracy) > 1 else np.nan
-        print(f"{row:10} {accuracy.mean():.1f} ± {spread:.1f}, stopped early {early.mean():.1f}, {len(accuracy)} seeds")
+                    lists[str(seed)] = listed(seed, found, rows)
+
+            table.measure(seed, expand(config), pathlib.Path(temporary), before)
+    table.show()
 
 
 if __name__ == "__main__":
