@@ -31,9 +31,9 @@ def listed(seed: int, folder: pathlib.Path, rows: dict[str, Any]) -> dict[str, i
     options = [f"--data.{name}={value}" for name, value in rows.items()]
     if jaxaug(["label-errors", "npz", *options, "--trusted=validation", f"--seed={seed}", f"--out={folder}"]):
         raise SystemExit("label-errors failed")
-    judged = data.load("npz", **rows)
+    judged, true = data.load("npz", **rows), data.load("npz", **{**rows, "labels": ""})
     left = data.load("npz", **{**rows, "labels": str(folder / "without_suspects.csv"), "train_size": 0})
-    wrong = judged.clean_label != judged.train.label
+    wrong = true.train.label != judged.train.label
     dropped = ~np.isin(judged.train.index, left.train.index)
     counts = {
         "rows": len(wrong),
