@@ -31,9 +31,10 @@ def listed(seed: int, folder: pathlib.Path, rows: dict[str, Any]) -> dict[str, i
     options = [f"--data.{name}={value}" for name, value in rows.items()]
     if jaxaug(["label-errors", "npz", *options, "--trusted=validation", f"--seed={seed}", f"--out={folder}"]):
         raise SystemExit("label-errors failed")
-    judged, true = data.load("npz", **rows), data.load("npz", **{**rows, "labels": ""})
+    judged = data.load("npz", **rows)
     left = data.load("npz", **{**rows, "labels": str(folder / "without_suspects.csv"), "train_size": 0})
-    wrong = true.train.label != judged.train.label
+    with np.load(rows["path"]) as arrays:
+        wrong = arrays["train_label"][judged.train.index] != judged.train.label
     dropped = ~np.isin(judged.train.index, left.train.index)
     counts = {
         "rows": len(wrong),
