@@ -27,6 +27,7 @@ from jaxaug.models.api import get_subtree
 from jaxaug.search.base import BilevelProblem, SearchContext, SearchMethod, create_meta_optimizer
 
 CURVATURES = {"fisher": True, "hessian": False}
+THROUGH = {"parameters": False, "scale": True}
 
 
 @register("search", "autodo")
@@ -40,6 +41,8 @@ class BilevelSearch(SearchMethod):
       batch_size: training rows of a search step.
       validation_batch_size: validation rows of a search step, at most as many as there are.
       part: path of the parameters that the derivative goes through, such as ("head",); () for all of them.
+      through: "parameters" of the part, each of them; "scale": one number that all of them are multiplied by, of the
+        head how sure the network is of itself. A few hundred validation rows say one number well, and a thousand badly.
       solver: slot of the family "solver", which gives the direction v.
       curvature: "fisher", of the weighted cross-entropy, which is never negative; or "hessian".
       optim: slot of the family "meta_optimizer", with learning_rate and schedule, of which a pass over the training
@@ -51,6 +54,7 @@ class BilevelSearch(SearchMethod):
     batch_size: int = 256
     validation_batch_size: int = 256
     part: tuple[str, ...] = ("head",)
+    through: str = "parameters"
     solver: Slot = "conjugate_gradient"
     curvature: str = "fisher"
     optim: Slot = "rmsprop"
@@ -79,6 +83,7 @@ class BilevelSearch(SearchMethod):
             self._tx,
             self.make_solver(),
             part=tuple(self.part),
+            scale=pick("through", self.through, THROUGH),
             fisher=pick("curvature", self.curvature, CURVATURES),
         )
 
@@ -117,6 +122,7 @@ def make_search_step(
     *,
     part: tuple[str, ...],
     fisher: bool,
+    scale: bool = False,
 ) -> Callable[[TrainState, Batch, Batch], tuple[TrainState, Totals]]:
     """search_step(state, batch, validation) -> (state, totals): meta moves so that the validation rows' loss falls.
 
@@ -126,6 +132,7 @@ def make_search_step(
       problem: the objective, cut for `part`.
       part: path of the parameters that the derivative goes through.
       fisher: curvature by Gauss-Newton on the weighted cross-entropy, which is never negative; else by the Hessian.
+      scale: the derivative goes through one factor of all of these parameters in place of each.
     """
 
     def search_step(state: TrainState, batch: Batch, validation: Batch) -> tuple[TrainState, Totals]:
@@ -133,20 +140,29 @@ def make_search_step(
         seen = gather_rows(rule, state.meta, state.search_state, batch.index)
         arrays, pull, rest = jax.vjp(lambda meta: problem.features(meta, state, batch, key), seen[0], has_aux=True)
 
+        own = get_subtree(state.params, part)
+
+        def scaled(params: Tree) -> Tree:
+            return jax.tree.map(lambda x: x * params, own) if scale else params
+
         def inputs(params: Tree, shared: Tree, arrays: Tree) -> LossInputs:
-            return problem.train_inputs(params, shared, arrays, rest, state)
+            return problem.train_inputs(scaled(params), shared, arrays, rest, state)
 
         def train_loss(params: Tree, given: tuple[Tree, Tree]) -> jax.Array:
             return losses.mean_loss(inputs(params, *given))
 
-        params, given = get_subtree(state.params, part), (seen[0].shared, arrays)
+        params, given = jnp.ones(()) if scale else own, (seen[0].shared, arrays)
         curvature = None
         if fisher:
             now, known = inputs(params, *given), jnp.maximum(jnp.sum(rest.labelled), 1)
             # What transforms add to the logits is held fixed: its curvature need not be positive.
             added = jax.lax.stop_gradient(now.logits - now.output.logits)
             curvature = softmax_fisher(lambda p: inputs(p, *given).output.logits + added, now.weight, known)
-        val_loss = problem.val_loss(state, validation)
+        of_validation = problem.val_loss(state, validation)
+
+        def val_loss(params: Tree) -> jax.Array:
+            return of_validation(scaled(params))
+
         (from_shared, from_arrays), info = hypergradient(train_loss, val_loss, params, given, solver, curvature)
         # What reaches meta through the images and features, and what reaches it directly.
         (gradient,) = pull(from_arrays)

@@ -69,10 +69,10 @@ class Case:
             for split in (data.train, data.validation)
         )
 
-    def by_step(self, solver, fisher):
+    def by_step(self, solver, fisher, scale=False):
         """(gradient of own [16 ...], of shared), as `make_search_step` has it."""
         tx = optax.sgd(1.0)
-        step = make_search_step(self.problem, SHOWING, tx, solver, part=self.part, fisher=fisher)
+        step = make_search_step(self.problem, SHOWING, tx, solver, part=self.part, fisher=fisher, scale=scale)
         state = self.state.replace(search_state=self.state.search_state.replace(shared=tx.init(self.state.meta.shared)))
         after, totals = jax.jit(step)(state, self.batch, self.trusted)
         ids = state.search_state.ids
@@ -152,24 +152,47 @@ def test_gradient(name):
     assert float(totals.sums["search_loss"][0]) > 0
 
 
+def last_layer(case):
+    """Of the batch and of the trusted rows: (features, logits, derivative of cross-entropy by the logits)."""
+
+    def of(batch):
+        image = case.augment(batch, {}, None, None, train=False).image
+        out, _ = apply_model(case.model, case.state.params, case.state.model_state, image, train=False)
+        return out.features, out.logits, jax.nn.softmax(out.logits) - jax.nn.one_hot(batch.label, 10)
+
+    return of(case.batch), of(case.trusted)
+
+
+def raw_weights(case):
+    state = case.state
+    return gather_rows(None, state.meta, state.search_state, case.batch.index)[0].per_example["weight"]
+
+
 def test_last_layer_in_closed_form():
     """A weight's gradient is the product of the row's last-layer gradient with the solver, times its derivative."""
     case = Case(config_of(({"name": "learned_weights", "normalize": "none"},)), ("head", "kernel"))
     own, _, _ = case.by_step(ihvp.identity(), False)
-    state = case.state
+    (features, _, slope), (of_trusted, _, slope_of_trusted) = last_layer(case)
+    v = -of_trusted.T @ slope_of_trusted / 16
+    per_row = jnp.einsum("bd,dk,bk->b", features, v, slope) / 16
+    np.testing.assert_allclose(
+        own["weight"], per_row * jax.nn.sigmoid(raw_weights(case)) / np.log(2), rtol=1e-4, atol=1e-8
+    )
 
-    def outputs(batch):
-        image = case.augment(batch, {}, None, None, train=False).image
-        return apply_model(case.model, state.params, state.model_state, image, train=False)[0]
 
-    def slope(out, label):
-        return jax.nn.softmax(out.logits) - jax.nn.one_hot(label, 10)
-
-    out, trusted = outputs(case.batch), outputs(case.trusted)
-    v = -trusted.features.T @ slope(trusted, case.trusted.label) / 16
-    per_row = jnp.einsum("bd,dk,bk->b", out.features, v, slope(out, case.batch.label)) / 16
-    raw = gather_rows(None, state.meta, state.search_state, case.batch.index)[0].per_example["weight"]
-    np.testing.assert_allclose(own["weight"], per_row * jax.nn.sigmoid(raw) / np.log(2), rtol=1e-4, atol=1e-8)
+def test_scale_of_the_head_in_closed_form():
+    """Through one factor of the head: the trusted rows say how much surer the network should be, by the variance of the
+    logits; a row is worth what its label says of that."""
+    case = Case(config_of(({"name": "learned_weights", "normalize": "none"},)), ("head",))
+    own, _, _ = case.by_step(ihvp.conjugate_gradient(steps=2, damping=DAMPING), True, scale=True)
+    (_, logits, slope), (_, of_trusted, slope_of_trusted) = last_layer(case)
+    weight, p = jax.nn.softplus(raw_weights(case)) / np.log(2), jax.nn.softmax(logits)
+    variance = jnp.sum(p * logits**2, axis=-1) - jnp.sum(p * logits, axis=-1) ** 2
+    v = -jnp.sum(of_trusted * slope_of_trusted) / 16 / (jnp.mean(weight * variance) + DAMPING)
+    per_row = v * jnp.sum(slope * logits, axis=-1) / 16
+    np.testing.assert_allclose(
+        own["weight"], per_row * jax.nn.sigmoid(raw_weights(case)) / np.log(2), rtol=1e-4, atol=1e-8
+    )
 
 
 def test_meta_has_the_views_of_its_rows():
