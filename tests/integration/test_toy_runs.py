@@ -66,7 +66,7 @@ RUNS = [
     ("softaug_fashion_mnist", "", "soft_crop"),
     ("softaug_imagenet", "", "resnet50"),
     *[("softaug_simsiam", word, "resnet") for word in ("", "resized", "linear", "finetune")],
-    ("softaug_simsiam", "small", "soft_target"),
+    *[("softaug_simsiam", word, "soft_target") for word in ("small", "small_cifar")],
 ]
 FILES = {
     "autodo": ("learned.npz",),
