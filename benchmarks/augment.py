@@ -28,7 +28,7 @@ import sys
 from typing import Any
 
 from augmentation.contenders import CONTENDERS, HOME
-from turns import Contestant, race
+from turns import Contestant, race, ratios
 
 BATCHES = {32: 512, 224: 64}
 
@@ -68,17 +68,6 @@ def summary(rates: dict[str, list[list[float]]], batches: dict[str, int], report
             "rounds_images_per_cpu_second": [cpu for _, cpu in rates[name]],
         }
     return {"kornia_best": kornia, "contenders": rows}
-
-
-def ratios(other: str, rows: list[list[float]], base: list[list[float]] | None) -> dict[str, float]:
-    """{times_OTHER_wall, times_OTHER_cpu}; nothing if the base is absent."""
-    if base is None:
-        return {}
-    pairs = list(zip(rows, base, strict=True))
-    return {
-        f"times_{other}_{kind}": statistics.median(ours[i] / theirs[i] for ours, theirs in pairs)
-        for i, kind in enumerate(("wall", "cpu"))
-    }
 
 
 def show(size: int, result: dict[str, Any]) -> None:

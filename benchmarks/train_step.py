@@ -29,7 +29,7 @@ from typing import Any
 
 from augment import machine
 from training_step.cases import CASES, PRODUCT
-from turns import Contestant, race
+from turns import Contestant, race, ratios
 
 PRODUCT_ARM = "matrix product"
 # arm: the libraries that have it, so that what is compared stands side by side.
@@ -96,8 +96,8 @@ def summary(
             "images_per_cpu_second": CASES[name].batch / median[1],
             "times_floor_wall": median[0] * peak[0] / flop,
             "times_floor_cpu": median[1] * peak[1] / flop,
-            **_ratios("plain", turns, took.get(f"{library}: plain")),
-            **(_ratios("torch", turns, took.get(f"torch: {arm}")) if library == "jaxaug" else {}),
+            **ratios("plain", turns, took.get(f"{library}: plain")),
+            **(ratios("torch", turns, took.get(f"torch: {arm}")) if library == "jaxaug" else {}),
             **report,
             "rounds_wall_ms": [round(1e3 * wall, 2) for wall, _ in turns],
             "rounds_cpu_ms": [round(1e3 * cpu, 2) for _, cpu in turns],
@@ -109,14 +109,6 @@ def summary(
 
 def _medians(turns: list[list[float]]) -> list[float]:
     return [statistics.median(column) for column in zip(*turns, strict=True)]
-
-
-def _ratios(other: str, turns: list[list[float]], base: list[list[float]] | None) -> dict[str, float]:
-    """{times_OTHER_wall, times_OTHER_cpu}; nothing if the base is absent."""
-    if base is None:
-        return {}
-    wall, cpu = _medians([[a / b for a, b in zip(*pair, strict=True)] for pair in zip(turns, base, strict=True)])
-    return {f"times_{other}_wall": wall, f"times_{other}_cpu": cpu}
 
 
 def show(name: str, result: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -85,6 +86,17 @@ def race(
     for process in running.values():
         process.stop()
     return {name: reports[name] for name in running}, {name: took[name] for name in running}, absent
+
+
+def ratios(other: str, rows: list[Turn], base: list[Turn] | None) -> dict[str, float]:
+    """{times_OTHER_wall, times_OTHER_cpu}; nothing if the base is absent."""
+    if base is None:
+        return {}
+    pairs = list(zip(rows, base, strict=True))
+    return {
+        f"times_{other}_{kind}": statistics.median(ours[i] / theirs[i] for ours, theirs in pairs)
+        for i, kind in enumerate(("wall", "cpu"))
+    }
 
 
 def serve(start: Callable[[], tuple[Callable[..., Turn], dict[str, Any]]]) -> None:
