@@ -29,6 +29,7 @@ from jaxaug.bilevel.per_example import (
     init_per_example,
     scatter_update,
     sparse_adam,
+    sparse_normalized_sgd,
     sparse_rmsprop,
 )
 
@@ -58,6 +59,7 @@ __all__ = [
     "scatter_update",
     "softmax_fisher",
     "sparse_adam",
+    "sparse_normalized_sgd",
     "sparse_rmsprop",
     "unrolled",
 ]

@@ -133,6 +133,29 @@ def sparse_adam(rate: Rate, *, b1: float = 0.9, b2: float = 0.999, eps: float = 
     return SparseRule(2, skip, update)
 
 
+def sparse_normalized_sgd(rate: Rate, *, eps: float = 1e-12) -> SparseRule:
+    """Gradient descent in steps whose root mean square over the rows of a search step is the rate.
+
+    RMSprop and Adam divide each row's gradient by its own size, so that a row of which the validation rows say little
+    moves as far as one of which they say much; here it moves less by as much. A missed step moves nothing.
+
+    Args:
+      rate: the step, from 0 -> the learning rate.
+      eps: is added to the root of the mean of the squares.
+    """
+
+    def skip(values: Tree, moments: tuple, missed: jax.Array, now: jax.Array) -> tuple[Tree, tuple]:
+        return values, ()
+
+    def update(values: Tree, moments: tuple, gradients: Tree, now: jax.Array) -> tuple[Tree, tuple]:
+        def moved(value: jax.Array, gradient: jax.Array) -> jax.Array:
+            return value - rate(now) * gradient / (jnp.sqrt(jnp.mean(gradient**2)) + eps)
+
+        return jax.tree.map(moved, values, gradients), ()
+
+    return SparseRule(0, skip, update)
+
+
 def init_per_example(
     meta: MetaParams, ids: Any, num_moments: int, shared: Tree = (), multiple: int = 1
 ) -> tuple[MetaParams, SearchState]:

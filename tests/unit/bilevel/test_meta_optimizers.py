@@ -13,7 +13,11 @@ def rate(step):
     return 0.1 / (1 + step)
 
 
-CASES = [("rmsprop", {}), ("rmsprop", {"decay": 0.5, "eps": 0.1}), ("adam", {}), ("adam", {"b1": 0.5, "eps": 0.1})]
+CASES = [
+    *[("rmsprop", {}), ("rmsprop", {"decay": 0.5, "eps": 0.1})],
+    *[("adam", {}), ("adam", {"b1": 0.5, "eps": 0.1})],
+    *[("normalized_sgd", {}), ("normalized_sgd", {"eps": 0.1})],
+]
 
 
 @pytest.mark.parametrize(("name", "options"), CASES)
@@ -29,8 +33,21 @@ def test_both_halves_agree(name, options):
         np.testing.assert_allclose(own, shared, rtol=1e-5)
 
 
+def test_a_row_moves_by_as_much_as_is_said_of_it():
+    """The root mean square over a step's rows is the rate; rows keep the ratio of their gradients."""
+    rule, _ = instantiate("meta_optimizer", {"name": "normalized_sgd"}, rate)
+    gradient = jnp.array([0.0, 1.0, -2.0, 30.0]) * 1e-4
+    own, moments = rule.update(jnp.zeros(4), (), gradient, jnp.asarray(1))
+    assert moments == rule.skip(own, (), jnp.array(3), jnp.asarray(1))[1] == ()
+    np.testing.assert_allclose(jnp.sqrt(jnp.mean(own**2)), rate(1), rtol=1e-5)
+    np.testing.assert_allclose(own / own[1], [0, 1, -2, 30], rtol=1e-5)
+    assert own[1] < 0
+    still, _ = rule.update(own, (), jnp.zeros(4), jnp.asarray(1))
+    np.testing.assert_array_equal(still, own)
+
+
 def test_every_option_has_a_line_of_meaning():
-    assert set(list_names("meta_optimizer")) >= {"rmsprop", "adam"}
+    assert set(list_names("meta_optimizer")) >= {"rmsprop", "adam", "normalized_sgd"}
     for name in list_names("meta_optimizer"):
         assert all(option.meaning for option in options_of(resolve("meta_optimizer", name)))
 
