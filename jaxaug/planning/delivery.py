@@ -35,19 +35,19 @@ def images_delivered(config: ConfigDict, hosts: int = 1, seconds: float = 5.0) -
         raise UsageError(f"hosts must be 1 or more and seconds positive, not {hosts} and {seconds}")
     config = complete(next(iter(expand(config).values())))
     config.robustness, config.mesh = (), {"data": 1, "fsdp": 1}
+    config.batch_size, config.accumulate, config.batch_norm_groups = max(config.batch_size // hosts, 1), 1, 1
     experiment = build_experiment(config, devices=jax.local_devices()[:1])
     loader = Loader(experiment.data.train, experiment.mesh, config.place, config.seed)
     if not loader.sends:
         return None
-    share = max(config.batch_size // hosts, 1)
     # Again from the first step on, where the training is shorter than the measurement.
     steps = itertools.chain.from_iterable(step_batches(experiment, 0) for _ in itertools.count())
     read, began = 0, 0.0
     for number, (step, rows) in enumerate(steps):
         if number == _WARM_UP:
             read, began = 0, time.perf_counter()
-        jax.block_until_ready(loader.of_steps(step, rows[:, :share]).chosen)
-        read += rows[:, :share].size
+        jax.block_until_ready(loader.of_steps(step, rows).chosen)
+        read += rows.size
         if number >= _WARM_UP and time.perf_counter() - began >= seconds:
             break
     return read / (time.perf_counter() - began)

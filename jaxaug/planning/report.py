@@ -24,6 +24,8 @@ def report(found: Plan) -> str:
             "",
             f"largest batch that fits in training: {found.largest_batch} ({found.largest_batch // count} each)",
         ]
+    if found.delivered:
+        lines += ["", _delivered(found)]
     if chip is not None:
         lines += ["", _source(found)]
     return "\n".join(lines)
@@ -54,14 +56,15 @@ def _of_step(found: Plan, step: str, cost: Cost) -> list[str]:
 
 
 def _input(found: Plan, step: str) -> list[str]:
-    needed, lines = found.images_per_host(step), []
-    if needed:
-        where = "" if found.sends else ", which lie on its devices"
-        lines += [f"input       up to {needed:,.0f} images/s for each host{where}"]
-    if step == "train" and found.delivered:
-        share = f", {100 * found.delivered / needed:.0f} % of it" if needed else ""
-        lines += [f"delivered   {found.delivered:,.0f} images/s, read by this machine of {os.cpu_count()} cores{share}"]
-    return lines
+    needed = found.images_per_host(step)
+    where = "" if found.sends else ", which lie on its devices"
+    return [f"input       up to {needed:,.0f} images/s for each host{where}"] if needed else []
+
+
+def _delivered(found: Plan) -> str:
+    needed = found.images_per_host("train") if "train" in found.steps else None
+    share = f", {100 * found.delivered / needed:.0f} % of what the training needs" if found.delivered and needed else ""
+    return f"this machine of {os.cpu_count()} cores reads {found.delivered:,.0f} images/s{share}"
 
 
 def _source(found: Plan) -> str:

@@ -100,11 +100,11 @@ def test_what_this_machine_delivers(monkeypatch, batch_size, hosts, share):
     monkeypatch.setattr(Loader, "of_steps", counted)
     monkeypatch.setattr(time, "perf_counter", lambda: float(next(clock)))
     images_per_second = images_delivered(config, hosts, seconds=170.0)
-    steps = 1247 // 16
+    steps = 1247 // share
     # The first batch warms up; the clock is looked at once to begin, once after each batch, and once to divide.
     assert [step for step, _ in asked] == [number % steps for number in range(1 + 170)]
     assert {rows.shape for _, rows in asked} == {(1, share)}
-    assert np.array_equal(asked[0][1], asked[steps][1])
+    assert steps > 170 or np.array_equal(asked[0][1], asked[steps][1])
     assert images_per_second == pytest.approx(170 * share / 171)
 
 
@@ -121,11 +121,11 @@ def test_a_plan_that_reads():
     read = plan(config, "cpu:2", steps=("train",), reading=0.01)
     assert read.sends
     assert read.as_json()["delivered_images_per_second"] == read.delivered > 0
-    assert f"delivered   {read.delivered:,.0f} images/s, read by this machine of" in report(read)
+    assert f"cores reads {read.delivered:,.0f} images/s" in report(read).splitlines()[-1]
     chip = CHIPS["v5e"]
     cost = Cost(1e9, flops=chip.flops, bytes_accessed=0.0)
     half = Plan(Devices("v5e:2x4", [None] * 8, chip), {"train": cost}, {"train": 64}, delivered=32.0)
-    assert "cores, 50 % of it" in report(half)
+    assert "cores reads 32 images/s, 50 % of what the training needs" in report(half)
     assert "which lie on its devices" in report(dataclasses.replace(half, delivered=None, sends=False))
 
 
