@@ -4,7 +4,7 @@
 
 cifar10.npz has the true labels, the other file the people's, one for each training row in its order. The rows of
 configs/autodo_cifar10n.py, 10,000 images and 500 trusted ones, drawn by the seed; for each seed first the list, which
-`dropped` and `weighted` take. `chosen_top1` is the test accuracy of the epoch that was best on the trusted rows, where
+`dropped`, `weighted` and `softened` take. `chosen_top1` is the test accuracy of the epoch that was best on the trusted rows, where
 these were not trained on. What the table has already is not run again.
 """
 
@@ -24,6 +24,8 @@ from jaxaug.cli.main import main as jaxaug
 from jaxaug.core.sharding import enable_compilation_cache
 from jaxaug.train import load_config_file
 from jaxaug.train.config import expand
+
+LISTED = ("dropped", "weighted", "softened")
 
 
 def listed(seed: int, folder: pathlib.Path, rows: dict[str, Any]) -> dict[str, int]:
@@ -53,19 +55,20 @@ def main() -> None:
     parser.add_argument("output", type=pathlib.Path)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rows", default="all", help="of the config, joined by +")
+    parser.add_argument("--lists", type=pathlib.Path, help="a folder that keeps them")
     chosen = parser.parse_args()
     enable_compilation_cache()
     table = Table(chosen.output)
     lists = table.found.setdefault("lists", {})
     with tempfile.TemporaryDirectory() as temporary:
         for seed in range(chosen.seeds):
-            found = pathlib.Path(temporary) / f"found_{seed}"
+            found = (chosen.lists or pathlib.Path(temporary)) / f"found_{seed}"
             config = load_config_file(f"{FOLDER / 'autodo_cifar10n.py'}:{chosen.rows},{chosen.labels},{found}")
             config.data.update(name="npz", path=str(chosen.images), seed=seed)
             rows = {option: value for option, value in config.data.items() if option != "name"}
 
             def before(row: str, seed: int = seed, found: pathlib.Path = found, rows: dict = rows) -> None:
-                if row in ("dropped", "weighted") and not found.exists():
+                if row in LISTED and not found.exists():
                     lists[str(seed)] = listed(seed, found, rows)
 
             table.measure(seed, expand(config), pathlib.Path(temporary), before)

@@ -1,6 +1,6 @@
 r"""Labels that people gave (CIFAR-10N): what AutoDO makes of them, and a list of suspects, beside plain training.
 
-    python main.py --config=configs/autodo_cifar10n.py                               # all nine rows
+    python main.py --config=configs/autodo_cifar10n.py                               # all ten rows
     python main.py --config=configs/autodo_cifar10n.py:plain+BOTH                    # some of them; BOTH_parameters ...
     python main.py --config=configs/autodo_cifar10n.py:all,people.csv,lists/people   # other labels, and their list
 
@@ -12,8 +12,8 @@ in the order of CIFAR-10's own archive (a copy that tensorflow-datasets prepared
     python -c "import numpy as np; people = np.load('CIFAR-10_human.npy', allow_pickle=True).item()
     np.save('cifar10n.npy', np.asarray(people['random_label1'], int))"
 
-Other copies: --config.data.name=npz --config.data.path=cifar10.npz, or folder. The rows `dropped` and `weighted` take
-what this leaves in found/, which judges the same rows, and learns from the trusted ones, too:
+Other copies: --config.data.name=npz --config.data.path=cifar10.npz, or folder. The rows `dropped`, `weighted` and
+`softened` take what this leaves in found/, which judges the same rows, and learns from the trusted ones, too:
 
     jaxaug label-errors cifar10 --data.labels=cifar10n.npy --data.train_size=10000 --data.validation_size=500 \
         --trusted=validation --out=found
@@ -29,7 +29,8 @@ from jaxaug.train.config import default_config
 
 SEARCHED = ("WGHT", "SOFT", "BOTH", "SEP_BOTH")  # of AutoDO: learned weights, soft labels, both; an augmentation, too
 PARAMETERS = "_parameters"  # AutoDO through each number of the classifier, by RMSprop
-ROWS = ("plain", "trusted", "added", "dropped", "weighted", *SEARCHED)
+LISTED = ("dropped", "weighted", "softened")  # the suspects, their weights, their soft labels
+ROWS = ("plain", "trusted", "added", *LISTED, *SEARCHED)
 ROWS_KEPT, TRUSTED, EPOCHS = 10_000, 500, 30
 # 500 rows say well how sure the network should be of itself, and badly what each of 1,290 numbers should be; and a row
 # of which they say much should move further than others. Chosen on draws 3 and 4, see docs/results.md.
@@ -56,11 +57,8 @@ def variants(found):
         "added": methods["train_and_validation"],
         # The table names the rows that are left.
         "dropped": {**plain, "data": {"labels": f"{found}/{WITHOUT_SUSPECTS}", "train_size": 0}},
-        "weighted": {
-            **plain,
-            "loss": autodo_methods.CHAINS["WGHT"],
-            "search": {"name": "learned", "run": found},
-        },
+        "weighted": {**plain, "loss": autodo_methods.CHAINS["WGHT"], "search": {"name": "learned", "run": found}},
+        "softened": {**plain, "loss": autodo_methods.CHAINS["SOFT"], "search": {"name": "learned", "run": found}},
         **{name: methods[method] for method, name in searched.items()},
         **{name + PARAMETERS: {**methods[method], "search": THROUGH_ALL} for method, name in searched.items()},
     }
