@@ -4,8 +4,9 @@
 
 cifar10.npz has the true labels, the other file the people's, one for each training row in its order. The rows of
 configs/autodo_cifar10n.py, 10,000 images and 500 trusted ones, drawn by the seed; for each seed first the list, which
-`dropped`, `weighted` and `softened` take. `chosen_top1` is the test accuracy of the epoch that was best on the trusted rows, where
-these were not trained on. What the table has already is not run again.
+`dropped`, `weighted` and `softened` take. `chosen_top1` is the test accuracy of the epoch that was best on the trusted
+rows, where these were not trained on. What the table has already is not run again, nor are lists made that --lists
+holds.
 """
 
 from __future__ import annotations
