@@ -5,7 +5,9 @@
 cifar10.npz has the true labels, the other file the people's, one for each training row in its order. The rows of
 configs/autodo_cifar10n.py, 10,000 images and 500 trusted ones, drawn by the seed; for each seed first the list, which
 `dropped`, `weighted` and `softened` take. `chosen_top1` is the test accuracy of the epoch that was best on the trusted
-rows, where these were not trained on. What the table has already is not run again, nor are lists made that --lists
+rows, where these were not trained on. Of learned weights, `auc` tells how well they part wrong rows from right ones,
+`wrong_share` which part of the sum is that of wrong rows, and `effective_rows` how many equal rows they are worth,
+(sum w)^2 / sum w^2, as a share of all. What the table has already is not run again, nor are lists made that --lists
 holds.
 """
 
@@ -23,10 +25,32 @@ from seed_by_seed import Table
 from jaxaug import data
 from jaxaug.cli.main import main as jaxaug
 from jaxaug.core.sharding import enable_compilation_cache
+from jaxaug.search.learned import FILE
 from jaxaug.train import load_config_file
 from jaxaug.train.config import expand
 
 LISTED = ("dropped", "weighted", "softened")
+
+
+def is_wrong(rows: dict[str, Any], index: np.ndarray) -> np.ndarray:
+    """Of training rows, whether people labelled them otherwise than the set."""
+    with np.load(rows["path"]) as arrays:
+        return arrays["train_label"][index] != np.load(rows["labels"])[index]
+
+
+def of_weights(rows: dict[str, Any], folder: pathlib.Path) -> dict[str, float]:
+    """What a run's learned weights know of wrong rows; nothing where it has none."""
+    if not (folder / FILE).exists():
+        return {}
+    with np.load(folder / FILE) as arrays:
+        if "per_example/weight" not in arrays:
+            return {}
+        raw, wrong = arrays["per_example/weight"], is_wrong(rows, arrays["index"])
+    weight, rank = np.log1p(np.exp(raw)), np.argsort(np.argsort(-raw))
+    auc = (rank[wrong].mean() - (wrong.sum() - 1) / 2) / (~wrong).sum()
+    worth = weight.sum() ** 2 / (weight**2).sum() / len(weight)
+    found = {"auc": auc, "wrong_share": weight[wrong].sum() / weight.sum(), "effective_rows": worth}
+    return {name: float(value) for name, value in found.items()}
 
 
 def listed(seed: int, folder: pathlib.Path, rows: dict[str, Any]) -> dict[str, int]:
@@ -36,8 +60,7 @@ def listed(seed: int, folder: pathlib.Path, rows: dict[str, Any]) -> dict[str, i
         raise SystemExit("label-errors failed")
     judged = data.load("npz", **rows)
     left = data.load("npz", **{**rows, "labels": str(folder / "without_suspects.csv"), "train_size": 0})
-    with np.load(rows["path"]) as arrays:
-        wrong = arrays["train_label"][judged.train.index] != judged.train.label
+    wrong = is_wrong(rows, judged.train.index)
     dropped = ~np.isin(judged.train.index, left.train.index)
     counts = {
         "rows": len(wrong),
@@ -72,7 +95,10 @@ def main() -> None:
                 if row in LISTED and not found.exists():
                     lists[str(seed)] = listed(seed, found, rows)
 
-            table.measure(seed, expand(config), pathlib.Path(temporary), before)
+            def after(row: str, folder: pathlib.Path, rows: dict = rows) -> dict[str, float]:
+                return of_weights(rows, folder)
+
+            table.measure(seed, expand(config), pathlib.Path(temporary), before, after)
     table.show()
 
 

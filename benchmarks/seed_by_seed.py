@@ -50,6 +50,7 @@ class Table:
         variants: dict[str, ConfigDict],
         workdir: pathlib.Path,
         before: Callable[[str], None] = lambda name: None,
+        after: Callable[[str, pathlib.Path], dict[str, float]] = lambda name, folder: {},
     ) -> None:
         """Run those variants of a seed that are not there yet, and write each down.
 
@@ -58,6 +59,7 @@ class Table:
           variants: name -> config.
           workdir: a folder for the runs.
           before: is called with the name of each that is run.
+          after: is called with its name and folder then; what else is to be kept of it.
         """
         for name, config in variants.items():
             of = self.results.setdefault(name, {})
@@ -66,7 +68,8 @@ class Table:
             before(name)
             folder = workdir / name / f"seed_{seed}"
             result = train_and_evaluate(with_seed(config, seed), folder, f"{name}, seed {seed}")
-            of[str(seed)] = {metric: round(result[metric], 5) for metric in self._metrics if metric in result}
+            kept = {metric: result[metric] for metric in self._metrics if metric in result} | after(name, folder)
+            of[str(seed)] = {metric: round(value, 5) for metric, value in kept.items()}
             self.path.write_text(json.dumps(self.found, indent=1) + "\n")
 
     def show(self) -> None:
