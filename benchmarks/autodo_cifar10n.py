@@ -4,17 +4,19 @@
 
 cifar10.npz has the true labels, the other file the people's, one for each training row in its order. The rows of
 configs/autodo_cifar10n.py, 10,000 images and 500 trusted ones, drawn by the seed; for each seed first the list, which
-`dropped`, `weighted` and `softened` take. `chosen_top1` is the test accuracy of the epoch that was best on the trusted
-rows, where these were not trained on. Of learned weights, `auc` tells how well they part wrong rows from right ones,
-`wrong_share` which part of the sum is that of wrong rows, and `effective_rows` how many equal rows they are worth,
-(sum w)^2 / sum w^2, as a share of all. What the table has already is not run again, nor are lists made that --lists
-holds.
+`dropped`, `weighted` and `softened` take. With --kept lists stay there, and the weights of WGHT, for `WGHT_again`.
+
+`chosen_top1` is the test accuracy of the epoch that was best on the trusted rows, where these were not trained on. Of
+learned weights, `auc` tells how well they part wrong rows from right ones, `wrong_share` which part of the sum is that
+of wrong rows, and `effective_rows` how many equal rows they are worth, (sum w)^2 / sum w^2, as a share of all. What the
+table has already is not run again.
 """
 
 from __future__ import annotations
 
 import argparse
 import pathlib
+import shutil
 import tempfile
 from typing import Any
 
@@ -71,6 +73,27 @@ def listed(seed: int, folder: pathlib.Path, rows: dict[str, Any]) -> dict[str, i
     return {name: int(count) for name, count in counts.items()}
 
 
+def measure(chosen: argparse.Namespace, table: Table, seed: int, kept: pathlib.Path, runs: pathlib.Path) -> None:
+    """All rows of a seed."""
+    found, weights = kept / f"found_{seed}", kept / f"weights_{seed}"
+    words = ",".join([chosen.rows, str(chosen.labels), str(found), str(weights)])
+    config = load_config_file(f"{FOLDER / 'autodo_cifar10n.py'}:{words}")
+    config.data.update(name="npz", path=str(chosen.images), seed=seed)
+    rows = {option: value for option, value in config.data.items() if option != "name"}
+
+    def before(row: str) -> None:
+        if row in LISTED and not found.exists():
+            table.found.setdefault("lists", {})[str(seed)] = listed(seed, found, rows)
+
+    def after(row: str, folder: pathlib.Path) -> dict[str, float]:
+        if row == "WGHT":
+            weights.mkdir(parents=True, exist_ok=True)
+            shutil.copy(folder / FILE, weights / FILE)
+        return of_weights(rows, folder)
+
+    table.measure(seed, expand(config), runs, before, after)
+
+
 def main() -> None:
     """Measure what is not there yet, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -79,26 +102,14 @@ def main() -> None:
     parser.add_argument("output", type=pathlib.Path)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rows", default="all", help="of the config, joined by +")
-    parser.add_argument("--lists", type=pathlib.Path, help="a folder that keeps them")
+    parser.add_argument("--kept", type=pathlib.Path, help="a folder (default: kept no longer than this)")
     chosen = parser.parse_args()
     enable_compilation_cache()
     table = Table(chosen.output)
-    lists = table.found.setdefault("lists", {})
     with tempfile.TemporaryDirectory() as temporary:
+        runs = pathlib.Path(temporary)
         for seed in range(chosen.seeds):
-            found = (chosen.lists or pathlib.Path(temporary)) / f"found_{seed}"
-            config = load_config_file(f"{FOLDER / 'autodo_cifar10n.py'}:{chosen.rows},{chosen.labels},{found}")
-            config.data.update(name="npz", path=str(chosen.images), seed=seed)
-            rows = {option: value for option, value in config.data.items() if option != "name"}
-
-            def before(row: str, seed: int = seed, found: pathlib.Path = found, rows: dict = rows) -> None:
-                if row in LISTED and not found.exists():
-                    lists[str(seed)] = listed(seed, found, rows)
-
-            def after(row: str, folder: pathlib.Path, rows: dict = rows) -> dict[str, float]:
-                return of_weights(rows, folder)
-
-            table.measure(seed, expand(config), pathlib.Path(temporary), before, after)
+            measure(chosen, table, seed, chosen.kept or runs, runs)
     table.show()
 
 

@@ -1,6 +1,6 @@
 r"""Labels that people gave (CIFAR-10N): what AutoDO makes of them, and a list of suspects, beside plain training.
 
-    python main.py --config=configs/autodo_cifar10n.py                               # all ten rows
+    python main.py --config=configs/autodo_cifar10n.py                               # all eleven rows
     python main.py --config=configs/autodo_cifar10n.py:plain+BOTH                    # some of them; BOTH_parameters ...
     python main.py --config=configs/autodo_cifar10n.py:all,people.csv,lists/people   # other labels, and their list
 
@@ -18,7 +18,9 @@ Other copies: --config.data.name=npz --config.data.path=cifar10.npz, or folder. 
     jaxaug label-errors cifar10 --data.labels=cifar10n.npy --data.train_size=10000 --data.validation_size=500 \
         --trusted=validation --out=found
 
-Paper: none (AutoDO's noise is drawn). Ours: not measured at this size; a smaller one is in docs/results.md.
+and the row `WGHT_again` the folder of a run of WGHT, which is the fourth word.
+
+Paper: none (AutoDO's noise is drawn). Ours: docs/results.md, on a JPEG copy.
 Cost: 9,360 training steps, four to five minutes for each row on a core; AutoDO's rows have 800 search steps, too. The
 list takes nine minutes.
 """
@@ -30,13 +32,14 @@ from jaxaug.train.config import default_config
 SEARCHED = ("WGHT", "SOFT", "BOTH", "SEP_BOTH")  # of AutoDO: learned weights, soft labels, both; an augmentation, too
 PARAMETERS = "_parameters"  # AutoDO through each number of the classifier, by RMSprop
 LISTED = ("dropped", "weighted", "softened")  # the suspects, their weights, their soft labels
-ROWS = ("plain", "trusted", "added", *LISTED, *SEARCHED)
+AGAIN = "WGHT_again"  # anew, with the weights that WGHT ends with from the start
+ROWS = ("plain", "trusted", "added", *LISTED, *SEARCHED, AGAIN)
 ROWS_KEPT, TRUSTED, EPOCHS = 10_000, 500, 30
 # 500 rows say well how sure the network should be of itself, and badly what each of 1,290 numbers should be; and a row
 # of which they say much should move further than others. Chosen on draws 3 and 4, see docs/results.md.
 OPTIM = {"name": "normalized_sgd", "learning_rate": 0.1}
 THROUGH_ALL = {"name": "autodo", "through": "parameters", "optim": {"name": "rmsprop"}}
-DEFAULTS = ("cifar10n.npy", "found")  # the people's labels, and what was found in them
+DEFAULTS = ("cifar10n.npy", "found", "weights")  # the people's labels, what was found in them, what WGHT learned
 
 
 def optimizer(epochs):
@@ -44,8 +47,8 @@ def optimizer(epochs):
     return {"name": "adamw", "learning_rate": 2e-3, "weight_decay": 5e-4, "schedule": schedule}
 
 
-def variants(found):
-    """name -> changes of the config; `found`: the folder that `jaxaug label-errors` wrote to."""
+def variants(found, weights):
+    """name -> changes of the config; folders: `found`, that of `jaxaug label-errors`; `weights`, of a run of WGHT."""
     searched = {name if name.startswith("SEP") else f"NONE_{name}": name for name in SEARCHED}
     crop = {"name": "pad_and_crop", "padding": 4, "fill": "edge"}
     methods = autodo_methods.variants("+".join(searched), transforms=(crop, "flip"))
@@ -59,15 +62,16 @@ def variants(found):
         "dropped": {**plain, "data": {"labels": f"{found}/{WITHOUT_SUSPECTS}", "train_size": 0}},
         "weighted": {**plain, "loss": autodo_methods.CHAINS["WGHT"], "search": {"name": "learned", "run": found}},
         "softened": {**plain, "loss": autodo_methods.CHAINS["SOFT"], "search": {"name": "learned", "run": found}},
+        AGAIN: {**plain, "loss": autodo_methods.CHAINS["WGHT"], "search": {"name": "learned", "run": weights}},
         **{name: methods[method] for method, name in searched.items()},
         **{name + PARAMETERS: {**methods[method], "search": THROUGH_ALL} for method, name in searched.items()},
     }
 
 
 def get_config(words="all"):
-    names, labels, found = [*words.split(","), *DEFAULTS[words.count(",") :]]
+    names, labels, found, weights = [*words.split(","), *DEFAULTS[words.count(",") :]]
     rows = ROWS if names == "all" else names.split("+")
-    everything = variants(found)
+    everything = variants(found, weights)
     for row in rows:
         if row not in everything:
             raise ValueError(f"unknown row {row!r}: one of {', '.join(everything)}, several joined by +, or all")
