@@ -40,6 +40,12 @@ def is_wrong(rows: dict[str, Any], index: np.ndarray) -> np.ndarray:
         return arrays["train_label"][index] != np.load(rows["labels"])[index]
 
 
+def auc_of(score: np.ndarray, wrong: np.ndarray) -> float:
+    """How often a wrong row has the higher score of a wrong and a right one."""
+    rank = np.argsort(np.argsort(score))
+    return (rank[wrong].mean() - (wrong.sum() - 1) / 2) / (~wrong).sum()
+
+
 def of_weights(rows: dict[str, Any], folder: pathlib.Path) -> dict[str, float]:
     """What a run's learned weights know of wrong rows; nothing where it has none."""
     if not (folder / FILE).exists():
@@ -48,8 +54,7 @@ def of_weights(rows: dict[str, Any], folder: pathlib.Path) -> dict[str, float]:
         if "per_example/weight" not in arrays:
             return {}
         raw, wrong = arrays["per_example/weight"], is_wrong(rows, arrays["index"])
-    weight, rank = np.log1p(np.exp(raw)), np.argsort(np.argsort(-raw))
-    auc = (rank[wrong].mean() - (wrong.sum() - 1) / 2) / (~wrong).sum()
+    weight, auc = np.log1p(np.exp(raw)), auc_of(-raw, wrong)
     worth = weight.sum() ** 2 / (weight**2).sum() / len(weight)
     found = {"auc": auc, "wrong_share": weight[wrong].sum() / weight.sum(), "effective_rows": worth}
     return {name: float(value) for name, value in found.items()}
