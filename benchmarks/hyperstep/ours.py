@@ -81,7 +81,7 @@ class Ours:
     def search_step(self, solver: IHVPSolver, part: tuple[str, ...] = ("head",), fisher: bool = True) -> Callable:
         """step(state, batch, validation)."""
         problem = make_bilevel_problem(self.parts, part)
-        return make_search_step(problem, self.rule, self.of_shared, solver, part=part, fisher=fisher)
+        return make_search_step(problem, self.rule, self.of_shared, solver, fisher=fisher)
 
     def rows_step(self) -> Callable:
         """step(state, batch, validation): what a search step does to the rows' numbers alone, gradients like them."""

@@ -23,11 +23,9 @@ from jaxaug.core.random import DeviceStream, HostStream, numpy_generator
 from jaxaug.core.registry import Slot, instantiate, pick, register, slot_name, slot_options
 from jaxaug.core.totals import Totals, totals_of
 from jaxaug.core.types import Batch, LossInputs, MetaParams, TrainState, Tree
-from jaxaug.models.api import get_subtree
 from jaxaug.search.base import BilevelProblem, SearchContext, SearchMethod, create_meta_optimizer
 
 CURVATURES = {"fisher": True, "hessian": False}
-THROUGH = {"parameters": False, "scale": True}
 
 
 @register("search", "autodo")
@@ -77,13 +75,12 @@ class BilevelSearch(SearchMethod):
         self.rule, self._tx = create_meta_optimizer(
             slot_name(self.optim), per_pass=unit, passes=-(-total // unit), **slot_options(self.optim)
         )
+        through = pick("through", self.through, THROUGH)
         self._step = make_search_step(
-            context.problem(tuple(self.part)),
+            through(context.problem(tuple(self.part))),
             self.rule,
             self._tx,
             self.make_solver(),
-            part=tuple(self.part),
-            scale=pick("through", self.through, THROUGH),
             fisher=pick("curvature", self.curvature, CURVATURES),
         )
 
@@ -120,19 +117,15 @@ def make_search_step(
     tx: optax.GradientTransformation,
     solver: IHVPSolver,
     *,
-    part: tuple[str, ...],
     fisher: bool,
-    scale: bool = False,
 ) -> Callable[[TrainState, Batch, Batch], tuple[TrainState, Totals]]:
     """search_step(state, batch, validation) -> (state, totals): meta moves so that the validation rows' loss falls.
 
     The rows' own numbers follow `rule`, the shared ones `tx`.
 
     Args:
-      problem: the objective, cut for `part`.
-      part: path of the parameters that the derivative goes through.
+      problem: the objective, cut where the parameters that the derivative goes through begin to matter.
       fisher: curvature by Gauss-Newton on the weighted cross-entropy, which is never negative; else by the Hessian.
-      scale: the derivative goes through one factor of all of these parameters in place of each.
     """
 
     def search_step(state: TrainState, batch: Batch, validation: Batch) -> tuple[TrainState, Totals]:
@@ -140,29 +133,20 @@ def make_search_step(
         seen = gather_rows(rule, state.meta, state.search_state, batch.index)
         arrays, pull, rest = jax.vjp(lambda meta: problem.features(meta, state, batch, key), seen[0], has_aux=True)
 
-        own = get_subtree(state.params, part)
-
-        def scaled(params: Tree) -> Tree:
-            return jax.tree.map(lambda x: x * params, own) if scale else params
-
         def inputs(params: Tree, shared: Tree, arrays: Tree) -> LossInputs:
-            return problem.train_inputs(scaled(params), shared, arrays, rest, state)
+            return problem.train_inputs(params, shared, arrays, rest, state)
 
         def train_loss(params: Tree, given: tuple[Tree, Tree]) -> jax.Array:
             return losses.mean_loss(inputs(params, *given))
 
-        params, given = jnp.ones(()) if scale else own, (seen[0].shared, arrays)
+        params, given = problem.params(state), (seen[0].shared, arrays)
         curvature = None
         if fisher:
             now, known = inputs(params, *given), jnp.maximum(jnp.sum(rest.labelled), 1)
             # What transforms add to the logits is held fixed: its curvature need not be positive.
             added = jax.lax.stop_gradient(now.logits - now.output.logits)
             curvature = softmax_fisher(lambda p: inputs(p, *given).output.logits + added, now.weight, known)
-        of_validation = problem.val_loss(state, validation)
-
-        def val_loss(params: Tree) -> jax.Array:
-            return of_validation(scaled(params))
-
+        val_loss = problem.val_loss(state, validation)
         (from_shared, from_arrays), info = hypergradient(train_loss, val_loss, params, given, solver, curvature)
         # What reaches meta through the images and features, and what reaches it directly.
         (gradient,) = pull(from_arrays)
@@ -174,6 +158,25 @@ def make_search_step(
         return state.replace(meta=meta, search_state=search.replace(shared=opt_state)), totals
 
     return search_step
+
+
+def through_scale(problem: BilevelProblem) -> BilevelProblem:
+    """The problem whose parameters are one factor [] of all that the given one has."""
+
+    def scaled(factor: Tree, state: TrainState) -> Tree:
+        return jax.tree.map(lambda x: x * factor, problem.params(state))
+
+    def train_inputs(factor: Tree, shared: Tree, arrays: dict, rest: Batch, state: TrainState) -> LossInputs:
+        return problem.train_inputs(scaled(factor, state), shared, arrays, rest, state)
+
+    def val_loss(state: TrainState, batch: Batch) -> Callable[[Tree], jax.Array]:
+        of_parameters = problem.val_loss(state, batch)
+        return lambda factor: of_parameters(scaled(factor, state))
+
+    return problem._replace(params=lambda state: jnp.ones(()), train_inputs=train_inputs, val_loss=val_loss)
+
+
+THROUGH: dict[str, Callable[[BilevelProblem], BilevelProblem]] = {"parameters": lambda x: x, "scale": through_scale}
 
 
 def _totals(info: dict[str, jax.Array], gradient: Tree, step: jax.Array) -> Totals:

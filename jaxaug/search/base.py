@@ -43,12 +43,14 @@ PerExampleInputs = Callable[[Tree, TrainState, Batch], LossInputs]  # params, st
 class BilevelProblem(NamedTuple):
     """The objective cut where the parameters that a search differentiates in begin to matter; the model as evaluated.
 
+    params(state) -> what the derivative goes through.
     features(meta, state, batch, key) -> (arrays, rest): all that comes before, once for a search step. arrays: floats
     that meta may reach, with the features if the part is the head, else with the images; rest: the batch besides.
     train_inputs(params, shared, arrays, rest, state) -> LossInputs, of which the training loss is the mean.
     val_loss(state, batch) -> (params -> []): the plain loss of validation rows, without augmentation.
     """
 
+    params: Callable[[TrainState], Tree]
     features: Callable[[MetaParams, TrainState, Batch, jax.Array], tuple[dict[str, Any], Batch]]
     train_inputs: Callable[[Tree, Tree, dict[str, Any], Batch, TrainState], LossInputs]
     val_loss: Callable[[TrainState, Batch], Callable[[Tree], jax.Array]]

@@ -35,6 +35,7 @@ class DADA(BilevelSearch):
     batch_size: int = 256
     validation_batch_size: int = 256
     part: tuple[str, ...] = dataclasses.field(default=(), init=False)
+    through: str = dataclasses.field(default="parameters", init=False)
     solver: Slot = dataclasses.field(default="unrolled", init=False)
     # One unrolled step asks for no curvature; as the Hessian it is not even traced.
     curvature: str = dataclasses.field(default="hessian", init=False)

@@ -18,7 +18,7 @@ from jaxaug import losses
 from jaxaug.core.errors import UsageError
 from jaxaug.core.target import target
 from jaxaug.core.types import Batch, LossInputs, LossTransform, MetaParams, ModelOutput, Progress, TrainState, Tree
-from jaxaug.models.api import AUXILIARY_HEAD, apply_head, apply_model, replace_subtree
+from jaxaug.models.api import AUXILIARY_HEAD, apply_head, apply_model, get_subtree, replace_subtree
 from jaxaug.models.nnx_model import kept_where_frozen
 from jaxaug.search.base import BilevelProblem, PerExampleInputs
 from jaxaug.tasks.base import Aux, Task
@@ -213,6 +213,9 @@ def make_bilevel_problem(parts: Parts, part: tuple[str, ...]) -> BilevelProblem:
     """The objective for a part of the parameters: a path such as ("head",) or ("head", "kernel"); () for all."""
     split = HeadSplit(parts, part)
 
+    def own(state: TrainState) -> Tree:
+        return get_subtree(state.params, part)
+
     def features(meta: MetaParams, state: TrainState, batch: Batch, key: jax.Array):
         progress = parts.progress(state.step)
         batch = batch.replace(per_example=meta.per_example)
@@ -245,7 +248,7 @@ def make_bilevel_problem(parts: Parts, part: tuple[str, ...]) -> BilevelProblem:
 
         return loss
 
-    return BilevelProblem(features, train_inputs, val_loss)
+    return BilevelProblem(own, features, train_inputs, val_loss)
 
 
 class HeadSplit(NamedTuple):

@@ -138,7 +138,7 @@ MISTAKES = {
     "damping": (of_solver(damping=-1.0), r"config\.search: .*damping"),
     "unknown optimiser": (
         lambda c: c.search.update(optim={"name": "sgd"}),
-        r"config\.search\.optim: unknown meta_optimizer 'sgd': .*rmsprop",
+        r"config\.search\.optim: unknown meta_optimizer 'sgd': did you mean 'normalized_sgd'",
     ),
     "rate": (
         lambda c: c.search.update(optim={"name": "rmsprop", "learning_rate": 0.0}),

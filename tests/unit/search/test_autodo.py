@@ -20,7 +20,7 @@ from jaxaug.core.registry import instantiate
 from jaxaug.core.types import Batch, MetaParams
 from jaxaug.models.api import apply_model, get_subtree, replace_subtree
 from jaxaug.policies.policy import make_policy
-from jaxaug.search.autodo import make_search_step
+from jaxaug.search.autodo import THROUGH, make_search_step
 from jaxaug.tasks import Classification
 from jaxaug.train.experiment import build_experiment
 from jaxaug.train.objective import Parts, make_bilevel_problem
@@ -69,10 +69,10 @@ class Case:
             for split in (data.train, data.validation)
         )
 
-    def by_step(self, solver, fisher, scale=False):
+    def by_step(self, solver, fisher, through="parameters"):
         """(gradient of own [16 ...], of shared), as `make_search_step` has it."""
         tx = optax.sgd(1.0)
-        step = make_search_step(self.problem, SHOWING, tx, solver, part=self.part, fisher=fisher, scale=scale)
+        step = make_search_step(THROUGH[through](self.problem), SHOWING, tx, solver, fisher=fisher)
         state = self.state.replace(search_state=self.state.search_state.replace(shared=tx.init(self.state.meta.shared)))
         after, totals = jax.jit(step)(state, self.batch, self.trusted)
         ids = state.search_state.ids
@@ -184,7 +184,7 @@ def test_scale_of_the_head_in_closed_form():
     """Through one factor of the head: the trusted rows say how much surer the network should be, by the variance of the
     logits; a row is worth what its label says of that."""
     case = Case(config_of(({"name": "learned_weights", "normalize": "none"},)), ("head",))
-    own, _, _ = case.by_step(ihvp.conjugate_gradient(steps=2, damping=DAMPING), True, scale=True)
+    own, _, _ = case.by_step(ihvp.conjugate_gradient(steps=2, damping=DAMPING), True, "scale")
     (_, logits, slope), (_, of_trusted, slope_of_trusted) = last_layer(case)
     weight, p = jax.nn.softplus(raw_weights(case)) / np.log(2), jax.nn.softmax(logits)
     variance = jnp.sum(p * logits**2, axis=-1) - jnp.sum(p * logits, axis=-1) ** 2
