@@ -23,11 +23,13 @@ from typing import Any
 import numpy as np
 from configured import FOLDER
 from seed_by_seed import Table
+from sklearn.metrics import roc_auc_score
 
 from jaxaug import data
 from jaxaug.cli.main import main as jaxaug
 from jaxaug.core.sharding import enable_compilation_cache
-from jaxaug.search.learned import FILE
+from jaxaug.label_errors.cleaning import WITHOUT_SUSPECTS
+from jaxaug.search.learned import FILE, read_learned
 from jaxaug.train import load_config_file
 from jaxaug.train.config import expand
 
@@ -40,23 +42,20 @@ def is_wrong(rows: dict[str, Any], index: np.ndarray) -> np.ndarray:
         return arrays["train_label"][index] != np.load(rows["labels"])[index]
 
 
-def auc_of(score: np.ndarray, wrong: np.ndarray) -> float:
-    """How often a wrong row has the higher score of a wrong and a right one."""
-    rank = np.argsort(np.argsort(score))
-    return (rank[wrong].mean() - (wrong.sum() - 1) / 2) / (~wrong).sum()
-
-
 def of_weights(rows: dict[str, Any], folder: pathlib.Path) -> dict[str, float]:
     """What a run's learned weights know of wrong rows; nothing where it has none."""
     if not (folder / FILE).exists():
         return {}
-    with np.load(folder / FILE) as arrays:
-        if "per_example/weight" not in arrays:
-            return {}
-        raw, wrong = arrays["per_example/weight"], is_wrong(rows, arrays["index"])
-    weight, auc = np.log1p(np.exp(raw)), auc_of(-raw, wrong)
-    worth = weight.sum() ** 2 / (weight**2).sum() / len(weight)
-    found = {"auc": auc, "wrong_share": weight[wrong].sum() / weight.sum(), "effective_rows": worth}
+    learned = read_learned(folder / FILE)
+    if "per_example/weight" not in learned:
+        return {}
+    raw, wrong = learned["per_example/weight"], is_wrong(rows, learned["index"])
+    weight = np.log1p(np.exp(raw))
+    found = {
+        "auc": roc_auc_score(wrong, -raw),
+        "wrong_share": weight[wrong].sum() / weight.sum(),
+        "effective_rows": weight.sum() ** 2 / (weight**2).sum() / len(weight),
+    }
     return {name: float(value) for name, value in found.items()}
 
 
@@ -66,7 +65,7 @@ def listed(seed: int, folder: pathlib.Path, rows: dict[str, Any]) -> dict[str, i
     if jaxaug(["label-errors", "npz", *options, "--trusted=validation", f"--seed={seed}", f"--out={folder}"]):
         raise SystemExit("label-errors failed")
     judged = data.load("npz", **rows)
-    left = data.load("npz", **{**rows, "labels": str(folder / "without_suspects.csv"), "train_size": 0})
+    left = data.load("npz", **{**rows, "labels": str(folder / WITHOUT_SUSPECTS), "train_size": 0})
     wrong = is_wrong(rows, judged.train.index)
     dropped = ~np.isin(judged.train.index, left.train.index)
     counts = {

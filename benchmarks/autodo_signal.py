@@ -16,7 +16,8 @@ import json
 import pathlib
 
 import numpy as np
-from autodo_cifar10n import auc_of, is_wrong
+from autodo_cifar10n import is_wrong
+from sklearn.metrics import roc_auc_score
 
 from jaxaug import data, inference
 from jaxaug.runs import environment
@@ -58,16 +59,18 @@ def main() -> None:
     p = np.asarray(rows.probabilities, np.float64)
     by_row, by_trusted = slope(p, given.train.label), slope(trusted.probabilities, given.validation.label)
     curvature, shuffled = fisher(x, p), np.random.default_rng(0).permutation(len(x_trusted))
-    table = {"-log p(given)": auc_of(-np.log(p[np.arange(len(p)), given.train.label]), wrong)}
+    table = {"-log p(given)": roc_auc_score(wrong, -np.log(p[np.arange(len(p)), given.train.label]))}
     # One number needs no curvature: its sign alone matters.
     pulled = np.sign((by_trusted * np.asarray(trusted.logits, np.float64)).mean(0).sum())
-    table["scale"] = auc_of(-pulled * (by_row * np.asarray(rows.logits, np.float64)).sum(1), wrong)
+    table["scale"] = roc_auc_score(wrong, -pulled * (by_row * np.asarray(rows.logits, np.float64)).sum(1))
     for count in TRUSTED:
         few = shuffled[:count]
         gradient = (x_trusted[few].T @ by_trusted[few] / count).ravel()
         for damping in DAMPINGS:
             v = np.linalg.solve(curvature + damping * np.eye(len(curvature)), gradient).reshape(x.shape[1], -1)
-            table[f"parameters, {count} trusted rows, damping {damping:g}"] = auc_of(-(x @ v * by_row).sum(1), wrong)
+            table[f"parameters, {count} trusted rows, damping {damping:g}"] = roc_auc_score(
+                wrong, -(x @ v * by_row).sum(1)
+            )
     table = {name: round(float(value), 4) for name, value in table.items()}
     chosen.output.write_text(json.dumps({"environment": environment(), "auc": table}, indent=1) + "\n")
     print(json.dumps(table, indent=1))

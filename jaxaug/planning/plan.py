@@ -95,6 +95,8 @@ def plan(
     # What is done after the training is not planned, and its protocols may want files.
     config.robustness = ()
     experiment = build_experiment(config, load_stand_in, devices.devices)
+    # Before minutes of compilation: a data set that is missing shows here.
+    delivered = images_delivered(config, devices.hosts, reading) if reading else None
     programs = programs_of(experiment, tuple(steps))
     costs = {name: _cost(program, devices) for name, program in programs.items()}
     found = None
@@ -108,7 +110,6 @@ def plan(
             room=devices.chip.memory,
         )
     rows = {name: program.rows for name, program in programs.items()}
-    delivered = images_delivered(config, devices.hosts, reading) if reading else None
     return Plan(devices, costs, rows, found, delivered, is_sent(experiment.data.train, config.place))
 
 

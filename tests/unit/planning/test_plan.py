@@ -115,6 +115,14 @@ def test_nothing_is_delivered_to_where_it_lies_already(found):
         images_delivered(tiny(), seconds=0.0)
 
 
+def test_a_set_that_is_missing_shows_before_anything_is_compiled(monkeypatch):
+    monkeypatch.setattr(module_of_plan, "programs_of", lambda *_: pytest.fail("compiled"))
+    config = module_of("deepaa_eval_imagenet").get_config()
+    config.data.path = "/nowhere"
+    with pytest.raises(UsageError, match="nowhere"):
+        plan(config, "cpu:2", reading=1.0)
+
+
 def test_a_plan_that_reads():
     config = tiny()
     config.place = "host"
