@@ -173,8 +173,14 @@ def take(plane: jax.Array, found: tuple[jax.Array, ...], fill: jax.Array | float
     """The plane [H W] of any dtype seen through `where_from`; `fill` where nothing is."""
     if len(found) == 3:
         return _translated(plane, *found, jnp.asarray(fill, plane.dtype))
-    seen = plane.reshape(-1).at[found[0]].get(mode="promise_in_bounds")
-    return jnp.where(found[-1], seen, jnp.asarray(fill, plane.dtype))
+    index, within = found
+    if target().platform == "tpu":
+        from jaxaug.ops.tpu_gather import look_up  # half a second, which others need not spend
+
+        seen = look_up(plane[None], index)[0]
+    else:
+        seen = plane.reshape(-1).at[index].get(mode="promise_in_bounds")
+    return jnp.where(within, seen, jnp.asarray(fill, plane.dtype))
 
 
 def _translated(plane: jax.Array, columns: jax.Array, rows: jax.Array, within: jax.Array, fill: jax.Array) -> jax.Array:
