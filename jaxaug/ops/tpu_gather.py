@@ -65,16 +65,15 @@ def _gathered(planes: jax.Array, index: jax.Array) -> jax.Array:
 def _spread(size: int) -> Any:
     """What gives each device its share of a batch of that size; None where a kernel cannot be."""
     found = target()
-    devices = found.devices if found.mesh is not None else jax.device_count()
     inside_shard_map = bool(jax.sharding.get_abstract_mesh().manual_axes)
     if found.platform != "tpu" or inside_shard_map:
         return None
-    if devices == 1:
-        return lambda function: function
-    if found.mesh is None or size % devices:
+    if found.mesh is None:
+        return (lambda function: function) if jax.device_count() == 1 else None
+    if size % found.devices:
         return None
     rows = PartitionSpec(found.mesh.axis_names)
-    # XLA divides no kernel among devices: it would send all images to each.
+    # XLA divides no kernel among devices; and of a mesh the kernel's compiler learns for which chip it is.
     return functools.partial(jax.shard_map, mesh=found.mesh, in_specs=(rows, rows), out_specs=rows, check_vma=False)
 
 
@@ -105,7 +104,7 @@ def _kernel(planes: Any, index: Any, seen: Any, words: Any, rows: Any, columns: 
 
     @pl.when(jnp.logical_not(still))
     def _() -> None:
-        row = place // width
+        row = jax.lax.div(place, width)  # `//` would ask for signs
         column = place - row * width
         for tile, part in _tiles(width):
             bytes_of = [planes[c, :, part].astype(jnp.int32) << (8 * c) for c in range(channels)]
@@ -124,12 +123,12 @@ def _blocks(words: Any, rows: Any, columns: Any, height: int, width: int) -> Non
     tiles = words.shape[0]
 
     def block(number: jax.Array, nothing: int) -> int:
-        tile, top = number % tiles, pl.multiple_of(number // tiles * ROWS, ROWS)
+        tile, top = jax.lax.rem(number, tiles), pl.multiple_of(jax.lax.div(number, tiles) * ROWS, ROWS)
         here = (tile, pl.ds(top, ROWS), slice(None))
         real = (_numbers((ROWS, LANES), 0) + top < height) & (_numbers((ROWS, LANES), 1) + tile * LANES < width)
         row, column = rows[here], jnp.where(real, columns[here], 0)
         first, last = jnp.min(jnp.where(real, row, height)), jnp.max(jnp.where(real, row, 0))
-        lane, tile_of = column % LANES, column // LANES
+        lane, tile_of = jax.lax.rem(column, LANES), jax.lax.div(column, LANES)
 
         def eight(group: jax.Array, found: jax.Array) -> jax.Array:
             start = pl.multiple_of(group * ROWS, ROWS)
@@ -142,7 +141,8 @@ def _blocks(words: Any, rows: Any, columns: Any, height: int, width: int) -> Non
             return found
 
         # The rows of this block are read, and nobody asks for them again.
-        rows[here] = jax.lax.fori_loop(first // ROWS, last // ROWS + 1, eight, jnp.zeros((ROWS, LANES), jnp.int32))
+        nothing_yet = jnp.zeros((ROWS, LANES), jnp.int32)
+        rows[here] = jax.lax.fori_loop(jax.lax.div(first, ROWS), jax.lax.div(last, ROWS) + 1, eight, nothing_yet)
         return nothing
 
     jax.lax.fori_loop(0, words.shape[1] // ROWS * tiles, block, 0)
