@@ -10,8 +10,8 @@ from typing import Any
 from jaxaug.planning.chips import Chip
 from jaxaug.planning.collectives import Collectives, collectives_of
 
-# Of the compilers: "Used 41.00G of 15.75G hbm", "Out of memory while trying to allocate 123 bytes".
-_USED = re.compile(r"[Uu]sed ([\d.]+)([KMGT]?) of ([\d.]+)([KMGT]?)")
+# Of the compilers: "Used 41.00G of 15.75G hbm", "memory required for HLO temporaries (41.38G) exceeds available HBM".
+_NEEDED = re.compile(r"[Uu]sed ([\d.]+)([KMGT]?) of [\d.]+|\(([\d.]+)([KMGT]?)\) exceeds available")
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -60,10 +60,11 @@ def cost_of(jitted: Any, *arguments: Any, platform: str, devices: int) -> Cost:
     try:
         compiled = lowered.compile()
     except Exception as error:  # jaxlib's own type
-        used = _USED.search(str(error))
-        if used is None:
+        found = _NEEDED.search(str(error))
+        if found is None:
             raise
-        return Cost(float(used[1]) * _UNITS[used[2]], fits=False)
+        number, unit = found[1] or found[3], found[2] or found[4]
+        return Cost(float(number) * _UNITS[unit or ""], fits=False)
     memory, said = compiled.memory_analysis(), compiled.cost_analysis()
     said = said[0] if isinstance(said, list) else said
     said = said or {}

@@ -69,6 +69,37 @@ def test_an_unknown_step():
         plan(tiny(), "cpu:2", steps=("training",))
 
 
+class Refused:
+    """A jitted function that does not compile."""
+
+    def __init__(self, message):
+        self._message = message
+
+    def trace(self):
+        return self
+
+    def lower(self, lowering_platforms):
+        return self
+
+    def compile(self):
+        raise RuntimeError(self._message)
+
+
+@pytest.mark.parametrize(
+    ("message", "memory"),
+    [
+        ("Ran out of memory in memory space hbm. Used 41.00G of 15.75G hbm. Exceeded hbm capacity by", 41 * 2**30),
+        ("RESOURCE_EXHAUSTED: Ran out of memory on HBM, the total memory required for HLO temporaries (512.50M) "
+         "exceeds available HBM (15.75G).", 512.5 * 2**20),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit(message, memory):
+    """As the compilers say it."""
+    assert cost_of(Refused(message), platform="tpu", devices=1) == Cost(memory, fits=False)
+    with pytest.raises(RuntimeError, match="broken"):
+        cost_of(Refused("broken"), platform="tpu", devices=1)
+
+
 def test_the_least_time_is_that_of_the_slowest_part():
     chip = CHIPS["v5e"]
     links = {"all-reduce": Collectives(1, 1, chip.link * 3.0)}
