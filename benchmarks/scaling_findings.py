@@ -95,6 +95,26 @@ def tables(mesh):
     return found
 
 
+def displacements(mesh):
+    """256 images of 256 px, and of 32 px, each under an affine map of its own: by XLA's gather, and by the kernel."""
+    import jax
+    import jax.numpy as jnp
+
+    from jaxaug.ops import tpu_gather, uint8
+
+    found, kept = {}, tpu_gather.PIXELS
+    for side in (256, 32):
+
+        def moved(planes, six, side=side):
+            return jax.vmap(uint8.take, (0, None, None))(planes, uint8.where_from(tuple(six), side, side), 0)
+
+        given = of_shape((256, 3, side, side), jnp.uint8), of_shape((256, 6), jnp.int32)
+        for when, pixels in (("before", 0), ("now", kept)):
+            tpu_gather.PIXELS = pixels
+            found.setdefault(str(side), {})[when] = cost(mesh, lambda *a, f=moved: jax.vmap(f)(*a), (0, 1), *given)
+    return found
+
+
 def main():
     from jaxaug.planning.topology import devices_of, prepare_environment
 
@@ -109,7 +129,7 @@ def main():
 
     mesh = make_mesh(None, devices_of(TOPOLOGY).devices)
     about = {"command": "python benchmarks/scaling_findings.py", "jax": jax.__version__, "topology": TOPOLOGY}
-    found = {part.__name__: part(mesh) for part in (images, isda, tables)}
+    found = {part.__name__: part(mesh) for part in (images, isda, tables, displacements)}
     chosen.output.write_text(json.dumps({**about, **found}, indent=1) + "\n")
     print(json.dumps(found, indent=1))
 
