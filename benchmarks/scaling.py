@@ -15,7 +15,7 @@ import pathlib
 import time
 
 TOPOLOGIES = ("v5e:1x1", "v5e:2x4", "v5e:8x8", "v5e:16x16")
-# Compilers spend less time where this is below 0; they then report a little more memory and traffic.
+# Compilers spend less time where this is below 0; they then copy less into fast memory, and report less traffic.
 EFFORT = "-1.0"
 
 
