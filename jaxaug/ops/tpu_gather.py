@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
-from jax.sharding import PartitionSpec
 
+from jaxaug.core.sharding import sharded_along
 from jaxaug.core.target import target
 
 ROWS, LANES = 8, 128  # of a register
@@ -72,7 +72,7 @@ def _spread(size: int) -> Any:
         return (lambda function: function) if jax.device_count() == 1 else None
     if size % found.devices:
         return None
-    rows = PartitionSpec(found.mesh.axis_names)
+    rows = sharded_along(found.mesh, 0).spec
     # XLA divides no kernel among devices; and of a mesh the kernel's compiler learns for which chip it is.
     return functools.partial(jax.shard_map, mesh=found.mesh, in_specs=(rows, rows), out_specs=rows, check_vma=False)
 

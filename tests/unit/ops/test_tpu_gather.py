@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import PartitionSpec
 
+from jaxaug.core.sharding import make_mesh, sharded_along
 from jaxaug.core.target import Target, traced_for
 from jaxaug.ops import numpy_uint8, tpu_gather, uint8
 from jaxaug.planning.compiled import cost_of
@@ -52,7 +53,7 @@ def given(monkeypatch):
     monkeypatch.setattr(uint8, "target", lambda: found[-1])
 
     def on(devices):
-        found.append(Target("tpu", Mesh(np.array(jax.devices()[:devices]), ("data",))))
+        found.append(Target("tpu", make_mesh(None, jax.devices()[:devices])))
         return shapes
 
     return on
@@ -101,7 +102,7 @@ def test_images_too_large(given, monkeypatch):
 def test_inside_of_shard_map(given):
     shapes, rows = given(2), PartitionSpec("data")
     planes, index = drawn(4, 3, 5, 6)
-    mesh = Mesh(np.array(jax.devices()[:2]), ("data",))
+    mesh = make_mesh(None, jax.devices()[:2])
     spread = jax.shard_map(looked_up, mesh=mesh, in_specs=(rows, rows), out_specs=rows)
     np.testing.assert_array_equal(jitted(spread)(planes, index), expected(planes, index))
     assert not shapes
@@ -148,9 +149,8 @@ def test_compiled_for_eight_chips(topology):
     if not has_compiler(topology):
         pytest.skip("the TPU compiler is not installed")
     prepare_environment(topology, os.environ)
-    devices = np.array(devices_of(topology).devices)
-    mesh = Mesh(devices, ("data",))
-    rows = jax.sharding.NamedSharding(mesh, PartitionSpec("data"))
+    mesh = make_mesh(None, devices_of(topology).devices)
+    rows = sharded_along(mesh, 0)
     shapes = [((16, 3, 100, 200), np.uint8), ((16, 100, 200), np.int32)]
     given = [jax.ShapeDtypeStruct(shape, dtype, sharding=rows) for shape, dtype in shapes]
     cost = cost_of(jax.jit(traced_for(mesh, looked_up)), *given, platform="tpu", devices=8)
