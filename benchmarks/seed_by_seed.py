@@ -5,7 +5,7 @@
 
 What the table has already is not run again, so that a comparison goes on another day or on another machine; whenever it
 is cut off, what is written down is fair. Settings as for `jaxaug train`: --config.<path>=<value>. With --workdir a run
-that was cut off goes on from its checkpoint.
+that was cut off goes on from its checkpoint. Several processes may fill one table, each with --variants of its own.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jaxaug.cli.train import read_config
+from jaxaug.core.atomic_io import write_text
 from jaxaug.core.sharding import enable_compilation_cache
 from jaxaug.runs import environment
 from jaxaug.train import train_and_evaluate
@@ -62,15 +63,23 @@ class Table:
           after: is called with its name and folder then; what else is to be kept of it.
         """
         for name, config in variants.items():
-            of = self.results.setdefault(name, {})
-            if str(seed) in of:
+            self._merge()
+            if str(seed) in self.results.get(name, {}):
                 continue
             before(name)
             folder = workdir / name / f"seed_{seed}"
             result = train_and_evaluate(with_seed(config, seed), folder, f"{name}, seed {seed}")
             kept = {metric: result[metric] for metric in self._metrics if metric in result} | after(name, folder)
-            of[str(seed)] = {metric: round(value, 5) for metric, value in kept.items()}
-            self.path.write_text(json.dumps(self.found, indent=1) + "\n")
+            self._merge()
+            rounded = {metric: round(value, 5) for metric, value in kept.items()}
+            self.results.setdefault(name, {})[str(seed)] = rounded
+            write_text(self.path, json.dumps(self.found, indent=1) + "\n")
+
+    def _merge(self) -> None:
+        """Take up what another process has written down meanwhile."""
+        if self.path.exists():
+            for name, of in json.loads(self.path.read_text()).get("results", {}).items():
+                self.results.setdefault(name, {}).update(of)
 
     def show(self) -> None:
         """Print means and standard deviations."""

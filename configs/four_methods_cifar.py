@@ -18,7 +18,7 @@ Cost: 9,180 steps, half an hour or more a run on one CPU core.
 from jaxaug.train.config import default_config
 
 EPOCHS = 12
-CROP = {"name": "pad_and_crop", "padding": 4, "fill": "edge"}
+CROP = {"name": "pad_and_crop", "padding": 2, "fill": "edge"}
 ISDA = {"name": "isda", "strength": 0.5, "covariance": "full", "schedule": "step"}
 SOFT_CROP = {"name": "soft_crop", "sigma": 0.15, "relative": True, "fill": "constant", "closing": 0.05}
 PUBLISHED = {"name": "policy", "preset": "deepaa_cifar_1"}
@@ -64,9 +64,9 @@ def get_config(words="all"):
     config.seeds, config.epochs = 3, EPOCHS
     config.eval_every, config.save_every = EPOCHS, 1
     config.augment.train = ("flip", CROP)
-    config.model = {"name": "convnet", "widths": (48, 96, 192, 384), "downsampling": "max_pool", "dropout_rate": 0.05}
+    config.model = {"name": "convnet", "widths": (32, 64, 192, 512), "downsampling": "max_pool", "dropout_rate": 0.0}
     schedule = {"name": "cosine", "warmup": 0.2 * EPOCHS}
-    config.optim = {"name": "adamw", "learning_rate": 2e-3, "weight_decay": 5e-4, "schedule": schedule}
+    config.optim = {"name": "sgd", "learning_rate": 0.1, "nesterov": True, "weight_decay": 5e-4, "schedule": schedule}
     config.robustness = ("occlusion",)
     config.variants = {name: everything[name] for name in names}
     return config
