@@ -34,8 +34,7 @@ def apply_op(
       value: [B] or a number for all, in the op's unit; None for an op without a value.
       exact: bit for bit what PIL gives, in uint8; else float32, differentiable in the images and the value.
       key: draws what an op does by chance of its own (where a cutout lies, whether RandFlip mirrors), for each image;
-        a random key, or a
-        whole number as its seed; None for the middle of its chance.
+        a random key, or a whole number as its seed; None for the middle of its chance.
 
     Raises:
       UsageError: an unknown op, another shape or dtype, channels first, floats within 0..1, or a value that is missing,
