@@ -41,7 +41,8 @@ class Table:
 
     def __init__(self, path: pathlib.Path, metrics: Collection[str] = METRICS):
         self.path, self._metrics = path, metrics
-        self.found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        self.found: dict[str, Any] = {}
+        self._read()
         self.found.setdefault("environment", environment())
         self.results: dict[str, dict[str, dict[str, float]]] = self.found.setdefault("results", {})
 
@@ -63,23 +64,22 @@ class Table:
           after: is called with its name and folder then; what else is to be kept of it.
         """
         for name, config in variants.items():
-            self._merge()
+            self._read()
             if str(seed) in self.results.get(name, {}):
                 continue
             before(name)
             folder = workdir / name / f"seed_{seed}"
             result = train_and_evaluate(with_seed(config, seed), folder, f"{name}, seed {seed}")
             kept = {metric: result[metric] for metric in self._metrics if metric in result} | after(name, folder)
-            self._merge()
+            self._read()
             rounded = {metric: round(value, 5) for metric, value in kept.items()}
             self.results.setdefault(name, {})[str(seed)] = rounded
             write_text(self.path, json.dumps(self.found, indent=1) + "\n")
 
-    def _merge(self) -> None:
-        """Take up what another process has written down meanwhile."""
+    def _read(self) -> None:
+        """Take up what is written down, by another process too."""
         if self.path.exists():
-            for name, of in json.loads(self.path.read_text()).get("results", {}).items():
-                self.results.setdefault(name, {}).update(of)
+            _take_up(self.found, json.loads(self.path.read_text()))
 
     def show(self) -> None:
         """Print means and standard deviations."""
@@ -90,6 +90,14 @@ class Table:
                 spread = f" ± {values.std(ddof=1):.4f}" if len(values) > 1 else ""
                 told += [f"{metric} {values.mean():.4f}{spread}"] if len(values) else []
             print("  ".join(told))
+
+
+def _take_up(found: dict[str, Any], written: dict[str, Any]) -> None:
+    for name, value in written.items():
+        if isinstance(value, dict):
+            _take_up(found.setdefault(name, {}), value)
+        else:
+            found[name] = value
 
 
 def main() -> None:
