@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -108,3 +109,15 @@ class Classification:
     def predict(self, output: ModelOutput) -> jax.Array:
         """The class with the largest logit."""
         return jnp.argmax(output.logits, axis=-1).astype(jnp.int32)
+
+
+@dataclasses.dataclass(eq=False)
+class ConfiguredClassification(Classification):
+    """A classification with options of its own, which are checked when it is made."""
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for options that cannot be."""
+
+    def _require(self, valid: bool, what: str) -> None:
+        if not valid:
+            raise UsageError(f"{type(self).__name__}: {what}, got {self}")

@@ -19,7 +19,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxaug.core.errors import UsageError
 from jaxaug.core.totals import Sums
 from jaxaug.core.types import Batch, MetaParams, ModelOutput, TrainState, Tree
 from jaxaug.data.dataset import Dataset
@@ -27,7 +26,7 @@ from jaxaug.losses.base import mean_loss
 from jaxaug.models.api import HEAD, apply_head
 from jaxaug.models.layers import TORCH_DEFAULT, uniform_bias
 from jaxaug.tasks.base import OWN_PARAMS, Aux, ShownMetric, TrainingParts
-from jaxaug.tasks.classification import Classification
+from jaxaug.tasks.classification import Classification, ConfiguredClassification
 from jaxaug.tasks.semi_supervised.base import TrainingStep
 
 SOFTENING = ("none", "weight", "target")
@@ -57,7 +56,7 @@ class Layers(nn.Module):
 
 
 @dataclasses.dataclass(eq=False)
-class SelfSupervised(Classification):
+class SelfSupervised(ConfiguredClassification):
     """Two views of every image should be told alike; methods say what a view is compared with."""
 
     projector: tuple[int, ...] = (2048, 2048)
@@ -68,6 +67,7 @@ class SelfSupervised(Classification):
     temperature: float = 0.1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.projector = tuple(self.projector)
         sizes = (*self.projector, self.predictor)
         self._require(len(sizes) > 1 and min(sizes) >= 1, "projector needs a width or more, all of them at least 1")
@@ -80,10 +80,6 @@ class SelfSupervised(Classification):
                 ShownMetric("knn_top1", "nearest neighbours %", 100, 2),
             )
         self.reads = frozenset({"label"} | ({"visibility"} if self.softening != "none" else set()))
-
-    def _require(self, valid: bool, what: str) -> None:
-        if not valid:
-            raise UsageError(f"{type(self).__name__}: {what}, got {self}")
 
     def check(self, data: Dataset) -> None:
         """Raises UsageError for label maps; rows without a label are as good as others."""

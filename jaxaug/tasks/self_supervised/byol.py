@@ -11,15 +11,15 @@ from typing import Any
 import jax
 
 from jaxaug.core.registry import register
-from jaxaug.core.types import Batch, TrainState, Tree
-from jaxaug.optim.averaging import average, copied
+from jaxaug.core.types import Batch
+from jaxaug.tasks.averaged import Averaged
 from jaxaug.tasks.self_supervised.base import SelfSupervised
 from jaxaug.tasks.semi_supervised.base import TrainingStep
 
 
 @register("task", "byol")
 @dataclasses.dataclass(eq=False)
-class BYOL(SelfSupervised):
+class BYOL(Averaged, SelfSupervised):
     """Each view predicts the projection of the other one by an averaged network.
 
     Args:
@@ -35,19 +35,6 @@ class BYOL(SelfSupervised):
     projector: tuple[int, ...] = (4096, 256)
     predictor: int = 4096
     decay: float = 0.996
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._require(0 <= self.decay < 1, "decay must be in [0, 1)")
-
-    def init_state(self, params: Tree, model_state: Tree) -> Tree:
-        """The averaged network, which begins as the trained one."""
-        return {"params": copied(params), "model_state": copied(model_state)}
-
-    def after_step(self, state: TrainState) -> TrainState:
-        """The average follows."""
-        kept = average(state.task_state["params"], state.params, state.step, self.decay)
-        return state.replace(task_state={**state.task_state, "params": kept})
 
     def targets(self, step: TrainingStep, views: tuple[Batch, Batch], own: tuple[jax.Array, jax.Array]) -> Any:
         """What the average, as it is trained, makes of the same views."""

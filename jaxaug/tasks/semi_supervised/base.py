@@ -26,7 +26,7 @@ from jaxaug.core.types import Batch, MetaParams, ModelOutput, Progress, TrainSta
 from jaxaug.data.dataset import Dataset
 from jaxaug.losses.base import per_example_loss
 from jaxaug.tasks.base import Aux, TrainingParts
-from jaxaug.tasks.classification import Classification
+from jaxaug.tasks.classification import ConfiguredClassification
 
 STREAMS = ("unlabelled", "labelled")
 RAMPS = ("epoch", "step")
@@ -91,7 +91,7 @@ class Terms:
 
 
 @dataclasses.dataclass(eq=False)
-class SemiSupervised(Classification):
+class SemiSupervised(ConfiguredClassification):
     """Classification from labelled and unlabelled rows; methods give `terms`, and state of their own."""
 
     strong_views = False
@@ -101,14 +101,11 @@ class SemiSupervised(Classification):
     epoch_of: str = "unlabelled"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.rows = np.zeros(0, np.int32)  # [U] int32, the index of the rows without a label
         self.num_classes = 0
         self._require(self.unlabelled_batch_size >= 1, "unlabelled_batch_size must be at least 1")
         self._require(self.epoch_of in STREAMS, f"epoch_of must be one of {STREAMS}")
-
-    def _require(self, valid: bool, what: str) -> None:
-        if not valid:
-            raise UsageError(f"{type(self).__name__}: {what}, got {self}")
 
     def check(self, data: Dataset) -> None:
         """Raises UsageError for label maps, and where a class has no labelled row."""

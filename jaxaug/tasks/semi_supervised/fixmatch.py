@@ -15,7 +15,8 @@ import jax.numpy as jnp
 
 from jaxaug.core.registry import register
 from jaxaug.core.types import TrainState, Tree
-from jaxaug.optim.averaging import average, copied
+from jaxaug.optim.averaging import copied
+from jaxaug.tasks.averaged import Averaged
 from jaxaug.tasks.semi_supervised.base import (
     SemiSupervised,
     Terms,
@@ -30,7 +31,7 @@ from jaxaug.tasks.semi_supervised.base import (
 
 @register("task", "fixmatch")
 @dataclasses.dataclass(eq=False)
-class FixMatch(SemiSupervised):
+class FixMatch(Averaged, SemiSupervised):
     """A strong view should be given the class that the weak view is sure of; the average of the weights is evaluated.
 
     `config.augment.train` makes the weak views, and `config.augment.strong` what comes behind it in strong ones.
@@ -47,12 +48,11 @@ class FixMatch(SemiSupervised):
 
     weight: float = 1.0
     threshold: float = 0.95
-    decay: float = 0.999
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require(self.weight >= 0, "weight must be at least 0")
-        self._require(0 <= self.threshold <= 1 and 0 <= self.decay < 1, "threshold must be in [0, 1], decay in [0, 1)")
+        self._require(0 <= self.threshold <= 1, "threshold must be in [0, 1]")
 
     def weights(self, step: TrainingStep) -> tuple[float, float, jax.Array | float]:
         """1 for the labelled rows, `weight` for the others."""
@@ -61,11 +61,6 @@ class FixMatch(SemiSupervised):
     def init_state(self, params: Tree, model_state: Tree) -> Tree:
         """The average of the parameters, which begins as they do."""
         return {"params": copied(params)}
-
-    def after_step(self, state: TrainState) -> TrainState:
-        """The average follows."""
-        kept = average(state.task_state["params"], state.params, state.step, self.decay)
-        return state.replace(task_state={**state.task_state, "params": kept})
 
     def network(self, state: TrainState) -> tuple[Tree, Tree]:
         """The averaged parameters, with the statistics of the network that is trained."""

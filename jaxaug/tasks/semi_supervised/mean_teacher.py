@@ -15,13 +15,13 @@ import jax.numpy as jnp
 
 from jaxaug.core.registry import register
 from jaxaug.core.types import TrainState, Tree
-from jaxaug.optim.averaging import average, copied
+from jaxaug.tasks.averaged import Averaged
 from jaxaug.tasks.semi_supervised.base import ConsistencyMethod, Terms, TrainingStep, squared_distance
 
 
 @register("task", "mean_teacher")
 @dataclasses.dataclass(eq=False)
-class MeanTeacher(ConsistencyMethod):
+class MeanTeacher(Averaged, ConsistencyMethod):
     """Every row should be given the probabilities of a teacher, whose parameters are an average; it is evaluated.
 
     Args:
@@ -38,20 +38,6 @@ class MeanTeacher(ConsistencyMethod):
     weight: float = 100.0
     ramp_up: float = 5.0
     ramp_by: str = "step"
-    decay: float = 0.999
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._require(0 <= self.decay < 1, "decay must be in [0, 1)")
-
-    def init_state(self, params: Tree, model_state: Tree) -> Tree:
-        """The teacher, which begins as the student."""
-        return {"params": copied(params), "model_state": copied(model_state)}
-
-    def after_step(self, state: TrainState) -> TrainState:
-        """The teacher follows the student."""
-        teacher = average(state.task_state["params"], state.params, state.step, self.decay)
-        return state.replace(task_state={**state.task_state, "params": teacher})
 
     def network(self, state: TrainState) -> tuple[Tree, Tree]:
         """The teacher."""

@@ -1,9 +1,8 @@
 """Figures of policies and batches: what is drawn is what the policy says, and nothing lies on anything else."""
 
-import itertools
-
 import numpy as np
 import pytest
+from helpers.drawn_figures import overlapping, texts_of
 from PIL import Image
 
 from jaxaug.core.errors import UsageError
@@ -60,23 +59,6 @@ def test_distribution_under_noise_and_by_row():
         noise=(),
     )
     np.testing.assert_allclose(distribution(by_row)[1], [[0.6, 0.4]])
-
-
-def texts_of(figure):
-    """The boxes, in pixels, of everything that is written."""
-    from matplotlib.text import Text
-
-    figure.canvas.draw()
-    written = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
-    return {t.get_text() + str(i): t.get_window_extent() for i, t in enumerate(written)}
-
-
-def overlapping(boxes):
-    return [
-        (one, other)
-        for (one, a), (other, b) in itertools.combinations(boxes.items(), 2)
-        if min(a.x1, b.x1) - max(a.x0, b.x0) > 1 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1
-    ]
 
 
 @pytest.mark.parametrize("name", ["autoaugment_cifar10", "trivialaugment_wide", "deepaa_cifar_2"])
