@@ -14,9 +14,11 @@ Test error % in the paper, method / method + ISDA:
     mean_teacher          18.27 / 17.11  13.45 / 12.35  10.73 / 9.96      36.03 / 34.60  30.00 / 29.37
     vat                   18.12 / 14.38  13.93 / 11.52  11.10 / 9.72      40.12 / 36.04  34.19 / 30.97
 FixMatch and FlexMatch are not in it. The code of the table was never released. What is not known of it is taken from
-elsewhere: weights and ramps from each method's own paper or code, network (WRN-28-2) and training from FixMatch's,
-ISDA's strength and schedule from its CIFAR code. ISDA acts on labelled rows; with pseudo_weight=1
+elsewhere: weights and ramps from each method's own paper or code (the Pi-model's and temporal ensembling's times the
+share of labelled rows, as theirs), network (WRN-28-2), rate, momentum and weight decay from FixMatch's, which trains
+much longer, ISDA's strength and schedule from its CIFAR code. ISDA acts on labelled rows; with pseudo_weight=1
 among a method's options on rows with its pseudo-label too, in FixMatch and FlexMatch always on both.
+The labelled rows alone: as many steps as the method has (with `all`, as those of 192 unlabelled rows have).
 Ours: not measured yet. Cost: not measured either; 180 passes over 46,000 images with a small WRN need a GPU.
 """
 
@@ -30,7 +32,7 @@ def get_config(words="mean_teacher"):
     word, labels, data = (*words.split(","), "", "")[:3]
     if (labels and not labels.isdigit()) or data not in ("", *SETS):
         raise ValueError(f"unknown words {labels!r}, {data!r}: labels a class, then one of {', '.join(SETS)}")
-    config = few_label_methods.few_labels_config(word, int(labels or 400))
-    config.data.name = data or "cifar10"
+    classes = 100 if data == "cifar100" else 10
+    config = few_label_methods.few_labels_config(word, data or "cifar10", int(labels or 400), classes=classes)
     config.augment.train = ({"name": "pad_and_crop", "padding": 4, "fill": "reflect"}, "flip")
     return config

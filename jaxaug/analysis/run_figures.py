@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import pathlib
-import zipfile
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from jaxaug import viz
 from jaxaug.augment.compose import learned_transform_of
 from jaxaug.core.errors import UsageError
 from jaxaug.core.maps import resize_bilinear
+from jaxaug.core.numpy_files import read_npz
 from jaxaug.core.registry import instantiate
 from jaxaug.core.sharding import replicated
 from jaxaug.core.types import TrainState
@@ -136,13 +136,9 @@ class RunFigures:
     @functools.cached_property
     def found(self) -> dict[str, np.ndarray]:
         """The arrays of `per_example.npz`."""
-        try:
-            with np.load(self.folder / PER_EXAMPLE, allow_pickle=False) as content:
-                return dict(content)
-        except FileNotFoundError:
-            raise UsageError("no search has learned anything about the rows, or the run is not complete") from None
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise UsageError(f"{PER_EXAMPLE} cannot be read: {error}") from None
+        if not (self.folder / PER_EXAMPLE).is_file():
+            raise UsageError("no search has learned anything about the rows, or the run is not complete")
+        return read_npz(self.folder / PER_EXAMPLE)
 
     @property
     def clean(self) -> np.ndarray | None:

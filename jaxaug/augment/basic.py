@@ -103,9 +103,9 @@ def cutout(
     Raises:
       UsageError: a negative length, another value, no hole, or closing neither a share nor a number.
     """
-    if not length >= 0 or not 0 <= value <= 255 or holes < 1:
+    if not length >= 0 or length != int(length) or not 0 <= value <= 255 or holes < 1:
         raise UsageError(
-            "cutout: length must be at least 0, value in 0..255 and holes at least 1, "
+            "cutout: length must be a whole number of pixels of at least 0, value in 0..255 and holes at least 1, "
             f"got {length}, {value} and {holes}"
         )
     check_closing("cutout", closing)

@@ -12,6 +12,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxaug.augment.transform import BatchTransform, check_probability
 from jaxaug.core.errors import UsageError
@@ -232,6 +233,6 @@ def _channels(name: str, batch: Batch) -> int:
 
 
 def _pair(name: str, option: str, pair: tuple[float, float]) -> tuple[float, float]:
-    if len(pair) != 2 or pair[0] > pair[1]:
+    if np.shape(pair) != (2,) or not pair[0] <= pair[1]:
         raise UsageError(f"{name}: {option} must be two numbers, the smaller one first, got {pair}")
     return pair

@@ -14,6 +14,7 @@ from jaxaug.augment.policy_transform import policy
 from jaxaug.augment.transform import BatchTransform, LearnedTransform, as_transform, check_order, check_scale
 from jaxaug.core.arguments import as_key, as_progress
 from jaxaug.core.errors import UsageError
+from jaxaug.core.layout import check_statistics
 from jaxaug.core.types import Batch, MetaParams, Progress, Tree
 from jaxaug.ops.arguments import check_images, check_scale_of
 from jaxaug.policies.policy import Policy
@@ -135,11 +136,13 @@ def compose(
       size: side of the square that is cut from the middle of the images before they are normalized; 0: all.
 
     Raises:
-      UsageError: something else than a transform, mean without std, `after` without them, or a transform of gray levels
-        in `after`, or one that comes too late after mixing.
+      UsageError: something else than a transform, mean without std, numbers that are none of the 0..1 scale, `after`
+        without them, or a transform of gray levels in `after`, or one that comes too late after mixing.
     """
     if (mean is None) != (std is None):
         raise UsageError("compose: mean and std go together: give both, or none")
+    if mean is not None and std is not None:
+        check_statistics("compose", mean, std)
     if after and mean is None:
         raise UsageError("compose: `after` is for transforms of normalized images: give mean and std")
     if size < 0:
@@ -181,6 +184,7 @@ def build_pipeline(
     for name, number, least in (("views", views, 1), ("size", size, 0)):
         if number < least:
             raise UsageError(f"build_pipeline: {name} must be at least {least}, got {number}")
+    check_statistics("build_pipeline", mean, std)
     first, last = transforms_of(train), transforms_of(after)
     check_scale(last)
     check_order([*first, *last])
@@ -286,8 +290,16 @@ def normalize(image: jax.Array, mean: Sequence[float], std: Sequence[float]) -> 
 
     Args:
       image: [... C] on the 0..255 scale.
-      mean: per channel, on the 0..1 scale.
-      std: per channel, on the 0..1 scale.
+      mean: per channel, or one for all, on the 0..1 scale.
+      std: as mean.
+
+    Raises:
+      UsageError: another number of them.
     """
+    for what, numbers in (("mean", mean), ("std", std)):
+        if jnp.shape(jnp.asarray(numbers)) not in ((1,), image.shape[-1:]):
+            raise UsageError(
+                f"normalize: images have {image.shape[-1]} channels, {what} must have as many numbers, got {numbers}"
+            )
     scale = 1.0 / (255.0 * jnp.asarray(std, jnp.float32))
     return image.astype(jnp.float32) * scale - jnp.asarray(mean, jnp.float32) / jnp.asarray(std, jnp.float32)

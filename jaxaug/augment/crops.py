@@ -6,6 +6,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxaug.augment.transform import (
     IMAGE,
@@ -190,6 +191,6 @@ def _shown(key: jax.Array, image: jax.Array, fill: str) -> jax.Array:
 
 
 def _check_range(name: str, option: str, pair: tuple[float, float], most: float) -> None:
-    if len(pair) != 2 or not 0 < pair[0] <= pair[1] <= most:
+    if np.shape(pair) != (2,) or not 0 < pair[0] <= pair[1] <= most:
         limit = "" if math.isinf(most) else f" <= {most:g}"
         raise UsageError(f"{name}: {option} must be two numbers 0 < low <= high{limit}, got {pair}")

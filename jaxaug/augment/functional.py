@@ -50,7 +50,7 @@ def apply_policy(key: jax.Array, images: Array, policy: Policy, *, exact: bool =
     check_scale_of("apply_policy", images)
     check_policy("apply_policy", policy)
     if not len(images):
-        return jnp.asarray(images), jnp.ones(0)
+        return jnp.asarray(images, None if exact else jnp.float32), jnp.ones(0)
     for name in policy.names:
         check_op(name, tuple(images.shape[1:]))
     table = value_table(policy, *images.shape[1:3]) if exact else None

@@ -43,12 +43,8 @@ def random_scale_and_crop(
     Raises:
       UsageError: options out of range; and, when called, a number of colors that is neither 1 nor that of the channels.
     """
+    _check(size, scale, step, fill)
     low, high = scale
-    if min(size) < 1 or len(size) != 2 or not 0 < low <= high or step < 0 or not 0 <= min(fill) <= max(fill) <= 255:
-        raise UsageError(
-            "random_scale_and_crop: size must be two sides, scale two factors above 0, the smaller one first, step at "
-            f"least 0 and fill in 0..255, got {size}, {scale}, {step} and {fill}"
-        )
 
     def apply(key: jax.Array, batch: Batch, shared: Tree, progress: Progress) -> Batch:
         count, height, width, channels = batch.image.shape
@@ -76,6 +72,15 @@ def random_scale_and_crop(
         return batch.replace(image=batched.cast(image, batch.image.dtype), label=label, visibility=visibility)
 
     return BatchTransform(apply, "random_scale_and_crop", "levels", reads=MOVES | VISIBILITY, writes=MOVES)
+
+
+def _check(size: tuple[int, int], scale: tuple[float, float], step: float, fill: tuple[float, ...]) -> None:
+    pairs = np.shape(size) == np.shape(scale) == (2,)
+    if not pairs or min(size) < 1 or not 0 < scale[0] <= scale[1] or step < 0 or not 0 <= min(fill) <= max(fill) <= 255:
+        raise UsageError(
+            "random_scale_and_crop: size must be two sides, scale two factors above 0, the smaller one first, step at "
+            f"least 0 and fill in 0..255, got {size}, {scale}, {step} and {fill}"
+        )
 
 
 def _factors(key: jax.Array, count: int, low: float, high: float, step: float) -> jax.Array:

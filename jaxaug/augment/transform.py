@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxaug.core.errors import UsageError
-from jaxaug.core.registry import hint
+from jaxaug.core.registry import hint, is_factory
 from jaxaug.core.types import Batch, MetaParams, Progress, Tree
 from jaxaug.policies.policy import Policy
 
@@ -84,7 +84,7 @@ def as_transform(transform: Any) -> BatchTransform:
     """A BatchTransform as it is, a function (key, batch, shared, progress) -> Batch as one that may stand anywhere.
 
     Raises:
-      UsageError: what cannot be called.
+      UsageError: what cannot be called, or a function of `augment` that was not.
     """
     if isinstance(transform, BatchTransform):
         return transform
@@ -92,6 +92,10 @@ def as_transform(transform: Any) -> BatchTransform:
         raise UsageError(
             f"a transform is what a function such as augment.flip() returns, or a policy, got a name: use "
             f"augment.{transform}() or policies.get({transform!r})"
+        )
+    if is_factory("augment", transform):
+        raise UsageError(
+            f"call what gives a transform: augment.{transform.__name__}(), not augment.{transform.__name__}"
         )
     if not callable(transform):
         raise UsageError(

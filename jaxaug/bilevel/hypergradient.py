@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxaug.bilevel.ihvp import Curvature, IHVPProblem, IHVPSolver, Product, conjugate_gradient
 from jaxaug.core.arguments import described, refuse_tensors
 from jaxaug.core.errors import UsageError
+from jaxaug.core.registry import is_factory
 from jaxaug.core.tree import tree_add_scaled, tree_norm
 from jaxaug.core.types import Tree
 
@@ -51,7 +52,7 @@ def hypergradient(
       UsageError: params or meta hold anything but floating-point arrays, or params nothing; a loss gives anything but
         one number; solver is none.
     """
-    if solver is not None and not callable(solver):
+    if solver is not None and (not callable(solver) or is_factory("solver", solver)):
         raise UsageError(
             f"hypergradient: solver must be what bilevel.conjugate_gradient(5) and the like return, got {solver!r}"
         )

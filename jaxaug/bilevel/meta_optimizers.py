@@ -17,7 +17,7 @@ def rmsprop(rate: Rate, *, decay: float = 0.99, eps: float = 1e-8) -> MetaOptimi
     """RMSprop without momentum, eps outside the root.
 
     Args:
-      rate: the step, from 0 -> the learning rate.
+      rate: the learning rate, or the step, from 0 -> the learning rate.
       decay: the share of the mean of the squares that a step keeps.
       eps: is added to the root of the squares.
     """
@@ -29,7 +29,7 @@ def adam(rate: Rate, *, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -
     """Adam (Kingma and Ba 2015).
 
     Args:
-      rate: the step, from 0 -> the learning rate.
+      rate: the learning rate, or the step, from 0 -> the learning rate.
       b1: the share of the mean of the gradients that a step keeps.
       b2: the share of the mean of their squares that a step keeps.
       eps: is added to the root of the squares.
@@ -44,7 +44,7 @@ def normalized_sgd(rate: Rate, *, eps: float = 1e-12) -> MetaOptimizer:
     What all rows share takes steps of that size, too.
 
     Args:
-      rate: the step, from 0 -> the learning rate.
+      rate: the learning rate, or the step, from 0 -> the learning rate.
       eps: is added to the root of the mean of the squares.
     """
 

@@ -17,12 +17,10 @@ import jax.numpy as jnp
 
 from jaxaug.core.types import MetaParams, Tree
 
-# Where a row has missed more steps than this, Adam's further motion is below 1e-8 of its first missed step:
-# (b1 / sqrt(b2))^180 with the usual decays.
-ADAM_REACH = 180
+LEAST_MOTION = 1e-8  # of its first missed step; with less Adam's further motion of a row is left out
 PADDING = jnp.iinfo(jnp.int32).max
 
-Rate = Callable[[jax.Array], jax.Array]
+Rate = float | Callable[[jax.Array], Any]  # one number, or the step, from 0 -> the learning rate
 
 
 class SearchState(flax.struct.PyTreeNode):
@@ -77,17 +75,19 @@ def sparse_rmsprop(rate: Rate, *, decay: float = 0.99, eps: float = 1e-8) -> Spa
     """RMSprop without momentum, as optax.rmsprop(eps_in_sqrt=False). A missed step moves nothing.
 
     Args:
-      rate: the step, from 0 -> the learning rate.
+      rate: the learning rate, or the step, from 0 -> the learning rate.
       decay: the share of the mean of the squares that a step keeps.
       eps: is added to the root of the squares.
     """
+
+    at = _schedule(rate)
 
     def skip(values: Tree, moments: tuple, missed: jax.Array, now: jax.Array) -> tuple[Tree, tuple]:
         return values, (_scaled(moments[0], decay ** missed.astype(float)),)
 
     def update(values: Tree, moments: tuple, gradients: Tree, now: jax.Array) -> tuple[Tree, tuple]:
         squares = jax.tree.map(lambda n, g: decay * n + (1 - decay) * g * g, moments[0], gradients)
-        step = jax.tree.map(lambda g, n: rate(now) * g / (jnp.sqrt(n) + eps), gradients, squares)
+        step = jax.tree.map(lambda g, n: at(now) * g / (jnp.sqrt(n) + eps), gradients, squares)
         return jax.tree.map(jnp.subtract, values, step), (squares,)
 
     return SparseRule(1, skip, update)
@@ -97,31 +97,32 @@ def sparse_adam(rate: Rate, *, b1: float = 0.9, b2: float = 0.999, eps: float = 
     """Adam (Kingma and Ba 2015), as optax.adam. A missed step moves a row on by its fading momentum.
 
     Args:
-      rate: the step, from 0 -> the learning rate.
+      rate: the learning rate, or the step, from 0 -> the learning rate.
       b1: the share of the mean of the gradients that a step keeps.
       b2: the share of the mean of their squares that a step keeps.
       eps: is added to the root of the squares.
     """
+    at, reach = _schedule(rate), _reach(b1, b2)
 
     def moved(values: Tree, means: Tree, squares: Tree, now: jax.Array) -> Tree:
         done = (now + 1).astype(float)
         by_mean, by_square = 1 - b1**done, 1 - b2**done
 
         def one(value: jax.Array, m: jax.Array, v: jax.Array) -> jax.Array:
-            return value - rate(now) * (m / by_mean) / (jnp.sqrt(v / by_square) + eps)
+            return value - at(now) * (m / by_mean) / (jnp.sqrt(v / by_square) + eps)
 
         return jax.tree.map(one, values, means, squares)
 
     def skip(values: Tree, moments: tuple, missed: jax.Array, now: jax.Array) -> tuple[Tree, tuple]:
         # Every row begins with its own first missed step; those that missed fewer wait.
-        first, reach = now - missed, jnp.minimum(jnp.max(missed, initial=0), ADAM_REACH)
+        first, last = now - missed, jnp.minimum(jnp.max(missed, initial=0), reach)
 
         def one(i: jax.Array, values: Tree) -> Tree:
             faded = [_scaled(m, jnp.full(missed.shape, b ** (i + 1.0))) for m, b in zip(moments, (b1, b2), strict=True)]
             after = jax.tree.map(lambda x, m, v: _row_by_row(moved, x, m, v, first + i), values, *faded)
             return jax.tree.map(lambda a, b: jnp.where(_like(i < missed, b), a, b), after, values)
 
-        values = jax.lax.fori_loop(0, reach, one, values)
+        values = jax.lax.fori_loop(0, last, one, values)
         gone = missed.astype(float)
         return values, tuple(_scaled(m, b**gone) for m, b in zip(moments, (b1, b2), strict=True))
 
@@ -140,16 +141,18 @@ def sparse_normalized_sgd(rate: Rate, *, eps: float = 1e-12) -> SparseRule:
     moves as far as one of which they say much; here it moves less by as much. A missed step moves nothing.
 
     Args:
-      rate: the step, from 0 -> the learning rate.
+      rate: the learning rate, or the step, from 0 -> the learning rate.
       eps: is added to the root of the mean of the squares.
     """
+
+    at = _schedule(rate)
 
     def skip(values: Tree, moments: tuple, missed: jax.Array, now: jax.Array) -> tuple[Tree, tuple]:
         return values, ()
 
     def update(values: Tree, moments: tuple, gradients: Tree, now: jax.Array) -> tuple[Tree, tuple]:
         def moved(value: jax.Array, gradient: jax.Array) -> jax.Array:
-            return value - rate(now) * gradient / (jnp.sqrt(jnp.mean(gradient**2)) + eps)
+            return value - at(now) * gradient / (jnp.sqrt(jnp.mean(gradient**2)) + eps)
 
         return jax.tree.map(moved, values, gradients), ()
 
@@ -226,6 +229,18 @@ def scatter_update(
     # The maximum is always `after`; without it XLA may write before `gather_rows` has read, and copies all of it.
     last_step = search.last_step.at[at].set(jnp.maximum(search.last_step[at], after))
     return meta.replace(per_example=own), search.replace(step=after, last_step=last_step, moments=kept)
+
+
+def _schedule(rate: Rate) -> Callable[[jax.Array], Any]:
+    return rate if callable(rate) else lambda step: rate
+
+
+def _reach(b1: float, b2: float) -> int:
+    """Missed steps of Adam that count: the n-th moves a row by (b1 / sqrt(b2))^n of the first."""
+    fading = b1 / math.sqrt(b2) if b2 else math.inf
+    if fading >= 1:
+        return PADDING
+    return math.ceil(math.log(LEAST_MOTION) / math.log(fading)) if fading else 0
 
 
 def _like(rows: jax.Array, array: jax.Array) -> jax.Array:

@@ -65,6 +65,9 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
 
     if min(chosen.size, chosen.shown, chosen.drop or 0, chosen.seed, chosen.epochs or 0) < 0:
         raise UsageError("--size, --shown, --drop, --epochs and --seed must be 0 or more")
+    out = pathlib.Path(chosen.out)
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out: {out} is a file; name a folder")
     enable_compilation_cache()
     rows = _rows(chosen.path, chosen.size, _settings(others))
     if chosen.labels:
@@ -80,7 +83,6 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
         told = "" if trusted is None else f", beside {len(trusted.label)} trusted ones"
         print(f"{len(rows.label)} rows of {len(rows.class_names)} classes, {len(rows.skipped)} skipped{told}")
         issues = find_in_rows(rows, chosen.epochs, chosen.seed, trusted)
-        out = pathlib.Path(chosen.out)
         summary = write_listing(out, rows, issues, chosen.shown)
         wrong = f"about {summary['estimated_errors']} of {summary['rows']} labels are wrong by estimate"
         print(f"{wrong}: look at {out / PAGE}")
@@ -112,17 +114,21 @@ def _for_a_new_training(out: pathlib.Path, rows: Rows, issues: LabelIssues, drop
 
 
 def _rows(path: str, size: int, options: dict[str, Any]) -> Rows:
-    import numpy as np
-
     from jaxaug import data
+    from jaxaug.core.numpy_files import open_npz
     from jaxaug.label_errors.reading import read_rows, rows_of
 
     file = pathlib.Path(path).expanduser()
+    folder = file.exists() and file.suffix != ".npz"
+    if size and not folder:
+        raise UsageError("--size goes with a folder or a .csv; a data set may have an option of its own, --data.size")
     if file.suffix == ".npz" and file.is_file():
-        with np.load(file) as arrays:
-            alone = not {"test_label", "validation_label"} & set(arrays.files)
+        if "path" in options:
+            raise UsageError(f"--data.path goes with the name of a data set, {path} is a file")
+        with open_npz(file) as arrays:
+            alone = not ({"test_label", "validation_label"} & set(arrays.files) or options.get("validation_size"))
         # A set must have rows to report on: one is cut off, and judged with the others all the same.
-        found = rows_of(data.load("npz", path=str(file), validation_size=1 if alone else 0, **options))
+        found = rows_of(data.load("npz", **{**options, "path": str(file), **({"validation_size": 1} if alone else {})}))
         return dataclasses.replace(found, split_names=None) if alone else found
     if file.exists():
         if options:

@@ -54,7 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         about = {"help": module.HELP, "description": module.__doc__, "epilog": EXIT_CODES}
         one = commands.add_parser(name, **about, allow_abbrev=False)
         module.add_arguments(one)
-    chosen, others = parser.parse_known_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    # argparse takes a setting with a space in it, such as "--data.path=my photos", for a positional argument.
+    spaced = [one for one in given if one.startswith("--") and " " in one and "." in one.partition("=")[0]]
+    chosen, others = parser.parse_known_args([one for one in given if one not in spaced])
+    others += spaced
     try:
         COMMANDS[chosen.command].run(chosen, others)
     except UsageError as error:

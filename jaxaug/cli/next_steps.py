@@ -27,11 +27,11 @@ def next_steps(workdir: str | pathlib.Path, run: str | pathlib.Path) -> str:
       run: the folder of one of them.
     """
     steps = {
-        "report $RUN": "all of it on one page, to open in a browser",
-        "plots $RUN": "curves, confusion, reliability, what was learned",
-        "evaluate $RUN --robustness=occlusion,translation": "on disturbed test images",
-        "predict $RUN FOLDER --out=predictions.csv": "class names of your own images",
-        "export $RUN --out=model.stablehlo": "the network, to be used without jaxaug",
+        'report "$RUN"': "all of it on one page, to open in a browser",
+        'plots "$RUN"': "curves, confusion, reliability, what was learned",
+        'evaluate "$RUN" --robustness=occlusion,translation': "on disturbed test images",
+        'predict "$RUN" FOLDER --out=predictions.csv': "class names of your own images",
+        'export "$RUN" --out=model.stablehlo': "the network, to be used without jaxaug",
         f"results {shlex.quote(_short(pathlib.Path(workdir).parent))}": "one table of all runs",
     }
     widest = max(map(len, steps))

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from jaxaug.core.errors import UsageError
+
 
 def write_text(path: pathlib.Path, text: str) -> None:
     """Write the text so that the file has its old or its new content at every moment, whatever happens."""
@@ -33,7 +35,9 @@ def write_npz(path: pathlib.Path, arrays: Mapping[str, np.ndarray], *, compresse
 
 @contextlib.contextmanager
 def _replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A file to be written, which then takes the place of `path`."""
+    """A file to be written, which then takes the place of `path`. UsageError if there is no folder for it."""
+    if not path.parent.is_dir():
+        raise UsageError(f"{path} cannot be written: there is no folder {path.parent}")
     part = path.with_name(f".{path.name}.part")
     yield part
     os.replace(part, path)

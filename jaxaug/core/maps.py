@@ -27,7 +27,9 @@ def resize_bilinear(maps: jax.Array, size: tuple[int, ...]) -> jax.Array:
             continue
         scale = (new - 1) / (old - 1)
         shape = (*maps.shape[:axis], new, *maps.shape[axis + 1 :])
-        by, shift = jnp.asarray([scale], maps.dtype), jnp.asarray([0.5 - 0.5 * scale], maps.dtype)
+        # In bfloat16 positions beyond 256 would be rounded to whole pixels and more.
+        exact = jnp.promote_types(maps.dtype, jnp.float32)
+        by, shift = jnp.asarray([scale], exact), jnp.asarray([0.5 - 0.5 * scale], exact)
         maps = jax.image.scale_and_translate(maps, shape, (axis,), by, shift, "linear", antialias=False)
     return maps
 

@@ -27,6 +27,7 @@ class HostStream(enum.IntEnum):
     CUTS = 2**31 + 3  # what is cut out of a photograph, by step and row
     LABELLED_ROWS = 2**31 + 4  # passes over the labelled rows, beside a stream of others
     UNLABELLED_ROWS = 2**31 + 5  # passes over the rows without a label
+    KEPT_UNLABELLED = 2**32 - 7  # training rows without a label that are kept
     KEPT_LABELS = 2**32 - 6  # training rows that keep their label
     SUBSAMPLE = 2**32 - 5  # training rows that are kept
     IMBALANCE = 2**32 - 4  # training rows of the upper classes that are kept

@@ -66,13 +66,24 @@ def register(family: str, name: str = "") -> Callable[[_T], _T]:
       family: "loss", "augment", "model", "data", "solver", "search", "task", "robustness", "sink", "optimizer",
         "meta_optimizer" or "schedule"; `FAMILIES` says what each has to return.
       name: in configs; by default the function's own.
+
+    Raises:
+      UsageError: another family.
     """
+
+    if family not in FAMILIES:
+        raise UsageError(f"unknown family {family!r}: {hint(family, list(FAMILIES))}")
 
     def add(component: Any) -> Any:
         _TABLES[family][name or component.__name__] = component
         return component
 
     return add
+
+
+def is_factory(family: str, thing: Any) -> bool:
+    """Whether a thing is what makes components of a family, where one that it makes is asked for: `augment.flip`."""
+    return any(thing is component for component in _TABLES[family].values())
 
 
 def list_names(family: str) -> list[str]:
@@ -148,14 +159,19 @@ def call(what: str, function: Callable[..., Any], *arguments: Any, options: Mapp
     return function(*arguments, **extra, **options)
 
 
-def check_options(what: str, function: Callable[..., Any], options: Iterable[str]) -> None:
-    """Raises UsageError for an option that a function does not take, with what is close."""
+def check_options(what: str, function: Callable[..., Any], options: Iterable[str], others: Iterable[str] = ()) -> None:
+    """Raises UsageError for an option that a function does not take, with what is close.
+
+    others: options that are taken beside those of the function.
+    """
     parameters = _parameters(function)
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return
     for key in options:
         if key not in parameters:
-            raise UsageError(f"unknown option {key!r} of {what}: {hint(key, list(defaults_of(function)))}")
+            raise UsageError(
+                f"unknown option {key!r} of {what}: {hint(key, list(dict.fromkeys([*defaults_of(function), *others])))}"
+            )
 
 
 def defaults_of(function: Callable[..., Any]) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxaug.core.errors import UsageError
-from jaxaug.core.registry import call, list_names, resolve
+from jaxaug.core.registry import call, check_options, list_names, resolve
 from jaxaug.data.corruption import corrupt
 from jaxaug.data.dataset import Dataset
 from jaxaug.data.label_files import relabel
-from jaxaug.data.splits import keep_labels, subset_rows
+from jaxaug.data.splits import keep_labels, keep_unlabelled, subset_rows
 
 
 def load(
@@ -22,6 +22,7 @@ def load(
     labels: str = "",
     train_size: int = 0,
     labels_per_class: int = 0,
+    unlabelled: int = 0,
     seed: int = 0,
     subsample: float = 1.0,
     imbalance: float = 1.0,
@@ -42,6 +43,7 @@ def load(
       train_size: training rows to keep, each class by its share; 0 keeps all.
       labels_per_class: training rows of each class that keep their label, for tasks that learn from the other images
         too; 0 keeps all labels.
+      unlabelled: training rows without a label to keep; 0 keeps all of them.
       seed: of the cut, of the rows and labels that are kept and of what is corrupted, 0..2**32 - 1.
       subsample: share of the training rows to keep whatever their class, above 0 and up to 1.
       imbalance: rows of the lower half of the classes to one of the upper half, of which rows are dropped; 1 or more.
@@ -59,6 +61,7 @@ def load(
       UsageError: an unknown name or option, a value out of range, or a set that is missing or damaged.
     """
     source = resolve("data", name)
+    check_options(f"data {name!r}", source, options, _keywords(load))
     common = {"validation_size": validation_size, "seed": seed, "directory": directory, "download": download}
     if validation_size and not _accepts(source, "validation_size"):
         raise UsageError(f"{name}: takes no validation_size, got {validation_size}: it sets no training rows apart")
@@ -67,12 +70,16 @@ def load(
     data = relabel(data, labels) if labels else data
     data = subset_rows(data, train_size, seed)
     data = corrupt(data, seed=seed, subsample=subsample, imbalance=imbalance, noise=noise, rows=rows, ablation=ablation)
-    return keep_labels(data, labels_per_class, seed)
+    return keep_unlabelled(keep_labels(data, labels_per_class, seed), unlabelled, seed)
 
 
 def list_datasets(pattern: str = "*") -> list[str]:
     """The names of the data sets that match a pattern such as "cifar*", sorted."""
     return fnmatch.filter(list_names("data"), pattern)
+
+
+def _keywords(function: Callable[..., Any]) -> list[str]:
+    return [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
 
 
 def _accepts(source: Callable[..., Any], keyword: str) -> bool:

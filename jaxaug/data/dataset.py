@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from jaxaug.core.errors import UsageError
-from jaxaug.core.layout import check_layout
+from jaxaug.core.layout import check_layout, check_statistics
 from jaxaug.data.lazy_images import LazyImages, LazyRows
 from jaxaug.data.lazy_label_maps import LazyLabelMaps
 from jaxaug.data.splits import check_sources, rows_to_cut, strata, stratified_split
@@ -55,14 +55,15 @@ class Dataset:
       mean, std: one float per channel, of pixels scaled to 0..1.
       statistics_source: where mean and std come from, in words.
       class_names: K names.
-      clean_label: int32 [N], the true labels of the training rows where some were changed on purpose; None where
-        nothing is known.
+      clean_label: int32 [N], the true labels of the training rows where some were changed on purpose, -1 where nothing
+        is known of a row without a label; None where nothing is known.
       files: the file of each training and validation row, looked up by the row's `index`, relative to its folder; None
         where rows are no files.
 
     Raises:
       UsageError: no training rows, a label outside 0..K-1, an index that two training rows have, images of unlike
-        shapes, a wrong dtype, NaN or infinity in float images, or statistics and names of the wrong length.
+        shapes, a wrong dtype, NaN, infinity or another scale in float images, statistics that are none of the 0..1
+        scale, or statistics and names of the wrong length.
     """
 
     name: str
@@ -89,7 +90,7 @@ class Dataset:
                     f"{self.image_shape}"
                 )
             _check_labels(self.name, title, split.label, self.num_classes)
-            _check_finite(self.name, title, split.image)
+            _check_values(self.name, title, split.image)
         _check_index(self)
         _check_clean(self)
         _check_lengths(self)
@@ -173,14 +174,21 @@ def class_counts_of(data: Dataset) -> np.ndarray:
     return counts
 
 
-def _check_finite(name: str, title: str, image: np.ndarray) -> None:
+def _check_values(name: str, title: str, image: np.ndarray) -> None:
     if image.dtype == np.uint8:
         return
+    low, high = np.inf, -np.inf
     for part in chunks_of(image):
         finite = np.isfinite(image[part]).all(axis=(1, 2, 3))
         if not finite.all():
             row = part.start + int(np.argmin(finite))
             raise UsageError(f"{name}: row {row} of {title} has NaN or infinity in its image")
+        low, high = min(low, image[part].min()), max(high, image[part].max())
+    if low < 0 or high > 255 or 0 < high <= 1:  # neither is so where there is no row
+        raise UsageError(
+            f"{name}: images of {title} lie in {low:g}..{high:g}; floats must be on the scale 0..255: multiply those "
+            "within 0..1 by 255"
+        )
 
 
 def _check_index(data: Dataset) -> None:
@@ -206,7 +214,9 @@ def _check_clean(data: Dataset) -> None:
             f"{data.name}: the clean labels are {clean.dtype} of shape {clean.shape}; {rows} training rows need int32 "
             f"[{rows}]"
         )
-    _check_labels(data.name, "the clean labels of train", clean, data.num_classes)
+    # Of rows without a label nothing need be known.
+    known = clean[(data.train.label >= 0) | (clean != -1)] if data.train.label.ndim == 1 else clean
+    _check_labels(data.name, "the clean labels of train", known, data.num_classes)
 
 
 def _check_lengths(data: Dataset) -> None:
@@ -216,6 +226,7 @@ def _check_lengths(data: Dataset) -> None:
             f"{data.name}: images have {channels} channels, but mean has {len(data.mean)} values and std "
             f"{len(data.std)}"
         )
+    check_statistics(data.name, data.mean, data.std)
     if len(data.class_names) != data.num_classes:
         raise UsageError(f"{data.name}: {len(data.class_names)} class names for {data.num_classes} classes")
 
@@ -270,6 +281,8 @@ def assemble(
     if validation is not None:
         cut = _split(name, "validation", validation, first=len(whole))
     tested = cut if test is None else _split(name, "test", test)
+    if (mean is None) != (std is None):
+        raise UsageError(f"{name}: mean and std go together: give both, or none")
     if mean is None or std is None:
         mean, std = _statistics(kept.image)
         statistics_source = f"computed from the {len(kept)} training rows"

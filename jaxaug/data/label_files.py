@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from jaxaug.core.errors import UsageError
+from jaxaug.core.numpy_files import read_npy
 from jaxaug.data.dataset import Dataset, Split
 
 KEYS = ("file", "path", "index")  # columns that may say which row a line is about
 LABEL = "label"
 OTHERS = "*"  # in the place of a row: all rows that no line names
 DROPPED = -1
+_WITHOUT = -2  # of a row that had no label and gets none
 
 
 def relabel(data: Dataset, path: str) -> Dataset:
@@ -27,9 +29,9 @@ def relabel(data: Dataset, path: str) -> Dataset:
     Args:
       data: the set.
       path: a .csv with a column `label` and one of `file`, `path` and `index`, one line a row: labels are names of
-        classes or their numbers, an empty one drops the row. Rows that no line names keep their label, or get that
-        of the line about "*". Or a .npy of integers, one for each training row before any was cut off, -1 for a row to
-        drop.
+        classes or their numbers, an empty one drops the row. Rows that no line names keep their label, or stay without
+        one, or get that of the line about "*". Or a .npy of integers, one for each training row before any was cut off,
+        -1 for a row to drop, or, if it had no label, to stay without one.
 
     Raises:
       UsageError: the file cannot be read, has another form, an unknown class, or names none of the rows.
@@ -41,7 +43,8 @@ def relabel(data: Dataset, path: str) -> Dataset:
     kept = np.flatnonzero(label != DROPPED)
     if not len(kept):
         raise UsageError(f"{data.name}: {file} drops every training row")
-    train = Split(data.train.image, np.where(label == DROPPED, 0, label).astype(np.int32), data.train.index)
+    given = np.select([label == DROPPED, label == _WITHOUT], [0, -1], label).astype(np.int32)
+    train = Split(data.train.image, given, data.train.index)
     replaced = dataclasses.replace(data, train=train)
     return replaced if len(kept) == len(label) else replaced.keep(kept)
 
@@ -94,12 +97,12 @@ def class_number(label: str, names: Sequence[str], where: str) -> int:
 
 def _from_npy(data: Dataset, path: pathlib.Path) -> np.ndarray:
     try:
-        label = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UsageError(f"{data.name}: {path} cannot be read: {error}") from error
+        label = read_npy(path)
+    except UsageError as error:
+        raise UsageError(f"{data.name}: {error}") from error
     rows = _rows_before_the_cut(data)
-    if not isinstance(label, np.ndarray) or label.dtype.kind not in "iu" or label.shape != (rows,):
-        told = f"{label.dtype}{list(label.shape)}" if isinstance(label, np.ndarray) else "several arrays"
+    if label.dtype.kind not in "iu" or label.shape != (rows,):
+        told = f"{label.dtype}{list(label.shape)}"
         raise UsageError(f"{data.name}: {path} holds {told}; {rows} training rows need integers [{rows}]")
     unknown = np.flatnonzero((label < DROPPED) | (label >= data.num_classes))
     if unknown.size:
@@ -107,7 +110,8 @@ def _from_npy(data: Dataset, path: pathlib.Path) -> np.ndarray:
             f"{data.name}: {path} gives row {unknown[0]} the label {label[unknown[0]]}; with {data.num_classes} "
             f"classes it must be 0..{data.num_classes - 1}, or {DROPPED} to drop the row"
         )
-    return label[data.train.index]
+    given, before = label[data.train.index], data.train.label
+    return np.where((given == DROPPED) & (before < 0), _WITHOUT, given)
 
 
 def _rows_before_the_cut(data: Dataset) -> int:
@@ -121,7 +125,7 @@ def _from_csv(data: Dataset, path: pathlib.Path) -> np.ndarray:
     lines = read_table(path, (LABEL,))
     by_file = data.files is not None and not {"file", "path"}.isdisjoint(lines[0] if lines else ())
     numbers = {data.files[row] if by_file and data.files else str(row): i for i, row in enumerate(data.train.index)}
-    label, named, of_others = data.train.label.copy(), set(), None
+    label, named, of_others = np.where(data.train.label < 0, _WITHOUT, data.train.label), set(), None
     for number, line in enumerate(lines, start=2):
         key = row_named(line, by_file)
         row = numbers.get(key)

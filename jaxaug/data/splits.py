@@ -113,14 +113,14 @@ def subset_rows(data: Dataset, size: int, seed: int = 0) -> Dataset:
       seed: of the choice, 0..2**32 - 1.
 
     Raises:
-      UsageError: a negative size, or one larger than the training rows.
+      UsageError: no whole number, a negative one, or more than the training rows.
     """
     rows = len(data.train)
-    if not 0 <= size <= rows:
-        raise UsageError(f"{data.name}: train_size={size} must be in 0..{rows}, its training rows")
+    if not 0 <= size <= rows or size != int(size):
+        raise UsageError(f"{data.name}: train_size={size} must be a whole number in 0..{rows}, its training rows")
     if size in (0, rows):
         return data
-    return data.keep(stratified_split(strata(data.train.label), size, seed)[1])
+    return data.keep(stratified_split(strata(data.train.label), int(size), seed)[1])
 
 
 def keep_labels(data: Dataset, per_class: int, seed: int = 0) -> Dataset:
@@ -152,3 +152,27 @@ def keep_labels(data: Dataset, per_class: int, seed: int = 0) -> Dataset:
     for which in range(data.num_classes):
         kept[random.permutation(np.flatnonzero(label == which))[:per_class]] = which
     return dataclasses.replace(data, train=dataclasses.replace(data.train, label=kept))
+
+
+def keep_unlabelled(data: Dataset, count: int, seed: int = 0) -> Dataset:
+    """The data set with all its labelled training rows and `count` of those without a label.
+
+    Args:
+      data: the set.
+      count: rows without a label; 0 keeps all of them.
+      seed: of the choice, which depends on it and on their number only, 0..2**32 - 1.
+
+    Raises:
+      UsageError: a negative number, or more than there are.
+    """
+    label = data.train.label
+    without = np.flatnonzero(label < 0) if label.ndim == 1 else np.zeros(0, np.int64)
+    if not 0 <= count <= len(without) or count != int(count):
+        raise UsageError(
+            f"{data.name}: unlabelled={count} must be a whole number in 0..{len(without)}, its training rows without a "
+            "label"
+        )
+    if count in (0, len(without)):
+        return data
+    left_out = numpy_generator(seed, HostStream.KEPT_UNLABELLED).permutation(without)[int(count) :]
+    return data.keep(np.setdiff1d(np.arange(len(label)), left_out))

@@ -64,7 +64,7 @@ def calibrate(run: TrainedRun) -> float:
       The temperature, as `TrainedRun.predict` takes it.
 
     Raises:
-      UsageError: it has none, or its data cannot be read.
+      UsageError: it has none, was trained on them, or its data cannot be read.
     """
     file = run.folder / TEMPERATURE
     known = _read(run)
@@ -82,7 +82,9 @@ def _read(run: TrainedRun) -> float | None:
     """The temperature of the run's checkpoint, None where it has not been fitted."""
     try:
         found = json.loads((run.folder / TEMPERATURE).read_text())
-        return float(found["temperature"]) if found["step"] == run.step else None
+        # Averaged weights share their step with those that were trained.
+        same = (found["checkpoint"], found["step"]) == (run.checkpoint, run.step)
+        return float(found["temperature"]) if same else None
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -92,6 +94,12 @@ def _read(run: TrainedRun) -> float | None:
 def _validation_rows(run: TrainedRun) -> Split:
     if run.has_maps:
         raise UsageError(f"the run in {run.folder} says a class for each pixel; temperatures are of classes of images")
+    data = run.config.data
+    if data.get("rows", "train") != "train" or data.get("ablation") == "oversplit":
+        raise UsageError(
+            f"the run in {run.folder} was trained on its validation rows, which do not tell how sure it may be: fit a "
+            "temperature on rows of your own with inference.fit_temperature"
+        )
     rows = search_and_data(run.config)[1].validation
     if not len(rows):
         raise UsageError(

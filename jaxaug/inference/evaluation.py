@@ -49,6 +49,7 @@ def evaluate(
     protocols: Slot | Iterable[Slot] = (),
     *,
     directory: str = "",
+    config: ConfigDict | None = None,
 ) -> dict[str, Any]:
     """The metrics of a run's network on the rows of a split; nothing is trained.
 
@@ -58,13 +59,15 @@ def evaluate(
       split: "test", "validation" or "train".
       protocols: slots of robustness protocols that the rows are put to.
       directory: the folder of data sets, for protocols that read published files.
+      config: whose eval_batch_size and place count; None for the run's own.
 
     Returns:
       "rows"; each metric of the run's task, such as "top1"; what its pictures draw, such as "reliability"; and with
       protocols "robustness" and the metric of each, as in a run's result.
 
     Raises:
-      UsageError: other classes or images, a split without rows, or a protocol that does not take the data.
+      UsageError: other classes or images, a split without rows, an eval_batch_size below 1, or a protocol that does
+        not take the data.
     """
     pick("split", split, dict.fromkeys(SPLITS))
     _check_fit(run, data)
@@ -73,9 +76,12 @@ def evaluate(
         raise UsageError(f"{data.name} has no {split} rows: choose another split, or set data.validation_size")
     data = dataclasses.replace(data, test=rows, mean=run.signature.mean, std=run.signature.std)
     chosen = robustness.create(protocols, data, directory=directory)
-    network = _Network(run.config, run.mesh, run.task, run.predict_batch)
+    config = run.config if config is None else config
+    if config.eval_batch_size < 1:
+        raise UsageError(f"eval_batch_size must be at least 1, got {config.eval_batch_size}")
+    network = _Network(config, run.mesh, run.task, run.predict_batch)
     evaluator = Evaluator(network, rows)
-    batches = -(-len(rows) // min(run.config.eval_batch_size, len(rows)))
+    batches = -(-len(rows) // min(config.eval_batch_size, len(rows)))
     bar = ProgressBar(f"{data.name}, {split}", batches, 0, visible=is_main_process())
     try:
         totals = evaluator.totals(run.state, told=lambda batch: bar.update(batch, {}))
@@ -95,7 +101,8 @@ def evaluate_run(
     Args:
       run: as `load` gives it.
       split: "test", "validation" or "train".
-      config: the run's own with other `data` or `robustness`; None for its own, whose splits are those of the run.
+      config: the run's own with other `data`, `robustness`, `eval_batch_size` or `place`; None for its own, whose
+        splits are those of the run.
       name: of the file; "" for one that tells data, split, checkpoint and protocols.
 
     Returns:
@@ -110,7 +117,7 @@ def evaluate_run(
         data = search_and_data(config)[1] if own else load_dataset(config)
         check_placement(data, data.train, config.place)
     slots = config.robustness
-    metrics = evaluate(run, data, split, slots, directory=config.data.directory)
+    metrics = evaluate(run, data, split, slots, directory=config.data.directory, config=config)
     name = name or _name(run, config, split, own)
     about = {"name": name, "data": config.data.to_dict(), "split": split, "checkpoint": run.checkpoint}
     found = {**about, "step": run.step, **metrics}

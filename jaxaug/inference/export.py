@@ -16,7 +16,7 @@ from jax import export
 from jaxaug.core.atomic_io import write_bytes
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import pick
-from jaxaug.inference.trained_run import TrainedRun
+from jaxaug.inference.trained_run import TrainedRun, check_temperature
 from jaxaug.models.weights.files import write_safetensors
 from jaxaug.policies import presets
 from jaxaug.policies.other_libraries import timm_string, torchvision_code
@@ -53,12 +53,14 @@ def export_function(
       What `<path>.json` has.
 
     Raises:
-      UsageError: another platform, a network that cannot take any batch size, or a file that cannot be written.
+      UsageError: another platform, a temperature that is not above 0, a network that cannot take any batch size, or a
+        file that cannot be written.
     """
     platforms = list(dict.fromkeys(pick("platform", one, PLATFORMS) for one in platforms))
     if not platforms:
         raise UsageError(f"name the platforms that the function is to run on, among {', '.join(PLATFORMS)}")
 
+    check_temperature(temperature)
     exported = _exported(run, platforms, features, temperature)
     path = pathlib.Path(path)
     outputs = [f"{x.dtype}[{', '.join(map(str, x.shape))}]" for x in exported.out_avals]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pathlib
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxaug.core.errors import UsageError
+from jaxaug.core.numpy_files import read_npy, read_npz
 from jaxaug.data.photographs import Cut
 from jaxaug.data.storage.image_files import Target, decode
 from jaxaug.data.storage.image_reader import COLOR, GRAY, find_images, in_threads, open_image, read_image
@@ -118,11 +118,7 @@ def _reader(signature: Signature) -> Callable[[pathlib.Path], np.ndarray]:
 
 def _images_of(path: pathlib.Path, shape: tuple[int | None, ...]) -> np.ndarray:
     """The images [N H W C] of an .npy, or of an .npz that has one array of images. Raises UsageError."""
-    try:
-        content = np.load(path, mmap_mode="r", allow_pickle=False)
-        arrays = {"": content} if isinstance(content, np.ndarray) else dict(content)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from None
+    arrays = read_npz(path) if path.suffix == ".npz" else {"": read_npy(path, mapped=True)}
     arrays = {name: x[..., None] if x.ndim == 3 and shape[2] == 1 else x for name, x in arrays.items()}
     found = [x for x in arrays.values() if x.ndim == 4 and x.dtype == np.uint8 and _fits(x.shape[1:], shape)]
     if len(found) != 1:

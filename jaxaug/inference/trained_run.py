@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -98,8 +99,11 @@ class TrainedRun:
             each of which is compiled; None: as its data set does. The answer has their own size in any case.
 
         Raises:
-          UsageError: no images, another shape or type, or floats on another scale.
+          UsageError: no images, another shape or type, floats on another scale, a negative batch_size, or a temperature
+            that is not above 0.
         """
+        if batch_size < 0:
+            raise UsageError(f"predict: batch_size must be at least 0, got {batch_size}")
         most = batch_size or self.config.eval_batch_size
         if self.has_maps:
             pictures = as_pictures(images, self.image_shape[2])
@@ -144,6 +148,7 @@ class TrainedRun:
           batch_size: to which they are filled up, so that one compilation serves all.
           temperature: by which the logits are divided.
         """
+        check_temperature(temperature)
         size = -(-batch_size // self.mesh.size) * self.mesh.size
         sharding, waiting = sharded_along(self.mesh, 0), None
         for images in batches:
@@ -251,6 +256,12 @@ def _kept_network(task: Any, params: Any, model_state: Any) -> dict[str, Any]:
         return {}
     kept = jax.eval_shape(task.init_state, params, model_state)
     return {name: tree for name, tree in (("params", params), ("model_state", model_state)) if name in kept}
+
+
+def check_temperature(temperature: float) -> None:
+    """Raises UsageError unless logits can be divided by it without another class becoming the likeliest."""
+    if not 0 < temperature < math.inf:
+        raise UsageError(f"temperature must be a finite number above 0, got {temperature}")
 
 
 def _finished(rows: int, output: tuple[jax.Array, jax.Array], temperature: float) -> Predictions:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxaug.core.errors import UsageError
+
+ROUNDING = 1e-3  # by which a softmax in bfloat16 may leave 0..1
 _BLOCK = 100_000  # rows at a time
 
 
@@ -21,8 +24,12 @@ def confident_joint(labels: ArrayLike, probabilities: ArrayLike) -> np.ndarray:
 
     Returns:
       float64 [K K], given by true class, with sum 1.
+
+    Raises:
+      UsageError: other types or shapes, a label that is no class, or probabilities outside of 0..1.
     """
     given, said = np.asarray(labels), np.asarray(probabilities)
+    _check(given, said)
     classes = said.shape[1]
     rows, threshold = np.bincount(given, minlength=classes), _thresholds(given, said)
     count = np.zeros((classes, classes))
@@ -37,6 +44,18 @@ def confident_joint(labels: ArrayLike, probabilities: ArrayLike) -> np.ndarray:
     count[empty, empty] = 1
     scaled = count / count.sum(axis=1, keepdims=True) * rows[:, None]
     return scaled / max(scaled.sum(), 1)
+
+
+def _check(given: np.ndarray, said: np.ndarray) -> None:
+    fits = said.ndim == 2 and given.shape == said.shape[:1] and given.dtype.kind in "iu" and said.dtype.kind != "O"
+    # Without a copy: pixels may fill the memory. NaN fails every comparison.
+    classes = fits and (not given.size or 0 <= given.min() <= given.max() < said.shape[1])
+    if classes and (not said.size or (said.min() >= -ROUNDING and said.max() <= 1 + ROUNDING)):
+        return
+    raise UsageError(
+        f"confident_joint: labels must be integers [N] in 0..K-1 and probabilities floats [N K] in 0..1, got "
+        f"{given.dtype} {list(given.shape)} and {said.dtype} {list(said.shape)}"
+    )
 
 
 def balanced(labels: ArrayLike, probabilities: ArrayLike) -> np.ndarray:

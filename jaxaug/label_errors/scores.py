@@ -9,10 +9,8 @@ from numpy.typing import ArrayLike
 
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import pick
-from jaxaug.label_errors.confident import class_table, confident_joint, estimated_errors
+from jaxaug.label_errors.confident import ROUNDING, class_table, confident_joint, estimated_errors
 from jaxaug.label_errors.neighbours import neighbour_probabilities
-
-_ROUNDING = 1e-3  # by which a softmax in bfloat16 may leave 0..1
 
 
 class LabelIssues(NamedTuple):
@@ -141,7 +139,7 @@ def _checked(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray,
     if fits and len(labels) == len(probabilities):
         said, classes = probabilities.astype(np.float64), probabilities.shape[1]
         # NaN fails every comparison.
-        if ((said >= -_ROUNDING) & (said <= 1 + _ROUNDING)).all() and ((labels >= 0) & (labels < classes)).all():
+        if ((said >= -ROUNDING) & (said <= 1 + ROUNDING)).all() and ((labels >= 0) & (labels < classes)).all():
             return labels, said
     raise UsageError(
         f"find: labels must be integers [N] in 0..K-1 and probabilities floats [N K] in 0..1, got {_told(labels)} and "

@@ -9,7 +9,7 @@
 The arrays may be any library's, and the network anyone's.
 """
 
-from jaxaug.core.types import LossInputs, LossTransform, MetaParams
+from jaxaug.core.types import LossInputs, LossTransform, MetaParams, Progress
 from jaxaug.losses._arrays import apply, check_labels
 from jaxaug.losses._feature_statistics import FeatureStatistics
 from jaxaug.losses._isda import isda
@@ -41,6 +41,7 @@ __all__ = [
     "LossInputs",
     "LossTransform",
     "MetaParams",
+    "Progress",
     "apply",
     "auxiliary",
     "chain",

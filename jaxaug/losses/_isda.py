@@ -12,6 +12,7 @@ through both w_j and w_y, and the features only through the logits; Sigma is a r
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import jax
@@ -72,7 +73,7 @@ def isda(
       UsageError: an option is out of range; when used, arrays are missing or the state is that of other sizes.
     """
     check_choices("isda", CHOICES, covariance=covariance, schedule=schedule, order=order, labels=labels)
-    if strength < 0 or not 0 < keep <= 1:
+    if not 0 <= strength < math.inf or not 0 < keep <= 1:
         raise UsageError(f"isda: strength must be >= 0 and keep in (0, 1], got {strength} and {keep}")
     if learned and strength == 0:
         raise UsageError("isda: with learned=True strength must be above 0: a search multiplies it")

@@ -65,7 +65,8 @@ def _epoch(inputs: LossInputs) -> jax.Array:
     progress = inputs.progress
     if progress is None or progress.epochs is None:
         raise UsageError(
-            "online_label_smoothing: progress must tell the epochs: Progress(step=done, epoch=done, epochs=number)"
+            "online_label_smoothing: progress must tell the epochs: "
+            "losses.Progress(step=done, epoch=done, epochs=number)"
         )
     # Progress within an epoch counts as its beginning; a float32 next to a whole number may have been rounded down.
     return jnp.floor(progress.epoch * progress.epochs + 1e-3).astype(jnp.int32)

@@ -6,10 +6,12 @@ A task for label maps hands over pixels as rows [P] = [B H W], logits brought to
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxaug.core.errors import UsageError
 from jaxaug.core.maps import resize_bilinear, resize_nearest
@@ -203,8 +205,9 @@ def class_weights(
     """
     if by not in _SHARES:
         raise UsageError(f"class_weights: by must be one of {tuple(_SHARES)}, got {by!r}")
-    if weights and min(weights) < 0:
-        raise UsageError(f"class_weights: weights must be at least 0, got {weights}")
+    weights = tuple(np.asarray(weights, np.float64).ravel().tolist())
+    if not all(0 <= weight < math.inf for weight in weights):
+        raise UsageError(f"class_weights: weights must be finite and at least 0, got {weights}")
 
     def init(num_classes: int, num_features: int = 0, *, class_counts: Any = None, **extras: Any) -> jax.Array:
         if weights:

@@ -25,7 +25,7 @@ def focal(gamma: float = 2.0) -> LossTransform:
     Raises:
       UsageError: gamma is out of range.
     """
-    if gamma < 0:
+    if not gamma >= 0:
         raise UsageError(f"focal: gamma must be at least 0, got {gamma}")
 
     def apply(inputs: LossInputs) -> LossInputs:

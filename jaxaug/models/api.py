@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from jaxaug.core.arguments import as_key
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import call, check_options, list_names, resolve
 from jaxaug.core.types import ModelOutput, Tree
@@ -76,20 +77,23 @@ def list_models(pattern: str = "*") -> list[str]:
     return fnmatch.filter(list_names("model"), pattern)
 
 
-def init_model(model: Model, key: jax.Array, image_shape: tuple[int, ...]) -> tuple[Tree, Tree]:
+def init_model(model: Model, key: jax.Array | int, image_shape: tuple[int, ...]) -> tuple[Tree, Tree]:
     """The state that a training begins with; `jax.eval_shape` of it gives the shapes at no cost.
 
     Args:
       model: from `create`, or any Linen module with features and a head.
-      key: what the parameters are a function of.
+      key: what the parameters are a function of, or a whole number as its seed.
       image_shape: (H, W, C).
 
     Returns:
       (params, model_state): the parameters, and BatchNorm's statistics (an empty dict where there are none).
 
     Raises:
-      UsageError: the model has no head.
+      UsageError: the model has no head, or image_shape is another.
     """
+    key = as_key("init_model", key)
+    if len(image_shape) != 3:
+        raise UsageError(f"init_model: image_shape must be (H, W, C), got {image_shape}")
     if isinstance(model, InPrecision):
         return init_model(model.model, key, image_shape)
     if isinstance(model, NNXModel):
@@ -124,7 +128,7 @@ def apply_model(
     image: jax.Array,
     *,
     train: bool,
-    key: jax.Array | None = None,
+    key: jax.Array | int | None = None,
     frozen: Callable[[str], bool] | None = None,
 ) -> tuple[ModelOutput, Tree]:
     """What a model says of images, a pure function.
@@ -135,7 +139,7 @@ def apply_model(
       model_state: its BatchNorm statistics.
       image: [B H W C] float32, normalised.
       train: whether BatchNorm uses the batch and layers such as dropout are random.
-      key: needed for training a model with dropout or another random layer.
+      key: needed for training a model with dropout or another random layer; or a whole number as its seed.
       frozen: whether the layer at a path such as "stage1_block1/BatchNorm_0" is not trained: its BatchNorm then uses
         its running statistics, which stay. In an NNX model whose call takes `train` they only stay.
 
@@ -145,6 +149,7 @@ def apply_model(
     Raises:
       UsageError: the model returns something else than features [B D] and logits [B K], or maps of them.
     """
+    key = None if key is None else as_key("apply_model", key)
     if isinstance(model, InPrecision):
         given = model.rounded(params), model_state, model.image(image)
         output, after = apply_model(model.model, *given, train=train, key=key, frozen=frozen)

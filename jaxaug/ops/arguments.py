@@ -68,6 +68,9 @@ def values_of(op: Op, value: Any, count: int) -> jax.Array | np.ndarray:
             f"{op.name}: value must have one number per image, shape ({count},), or be one, got {values.shape}"
         )
     if isinstance(values, jax.Array):
+        known = not isinstance(values, jax.core.Tracer) and values.is_fully_addressable
+        if known and not np.isfinite(np.asarray(values)).all():
+            raise UsageError(f"{op.name}: value must be finite, got {values}")
         return jnp.broadcast_to(values, (count,))
     return np.broadcast_to(values, (count,))
 

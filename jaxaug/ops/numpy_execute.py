@@ -64,7 +64,7 @@ def apply_numpy(
     Args:
       ops: of `NumpyOp` or tuples (name, value, random) of which the later entries may be left out.
       image: [H W C] uint8.
-      label: a label map [H W] of whole numbers; -1 is written where nothing is shown.
+      label: a label map [H W] of whole numbers; -1 is written where nothing is shown. One without a sign becomes int32.
       cover: the color of what is erased and of what a crop uncovers, one number or one for each channel.
       softens: names of the ops that hide, for the visibility; ("all",) for all of them.
 
@@ -72,12 +72,13 @@ def apply_numpy(
       The image, label map and visibility after them.
 
     Raises:
-      UsageError: an unknown op, another shape or dtype.
+      UsageError: an unknown op, or one for other channels; another shape or dtype.
     """
     if getattr(image, "ndim", 0) != 3 or image.dtype != np.uint8:
         got = f"{getattr(image, 'dtype', type(image).__name__)} of shape {np.shape(image)}"
         raise UsageError(f"apply_numpy: image must be uint8 [H W C], got {got}")
     check_layout("apply_numpy", image.shape)
+    label = None if label is None else _checked_map(label, image.shape[:2])
     planes, size, steps = np.moveaxis(image, -1, 0), image.shape[:2], []
     for one in ops:
         name, value, random = NumpyOp(*one)
@@ -91,6 +92,14 @@ def apply_numpy(
     counted = OPS if tuple(softens) == ("all",) else {find_op(name).name for name in softens}
     visibility = _visibility(steps, counted, size)
     return NumpySample(np.ascontiguousarray(np.moveaxis(planes, 0, -1)), label, visibility)
+
+
+def _checked_map(label: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """A label map that -1 can be written in."""
+    if np.shape(label) != size or np.asarray(label).dtype.kind not in "iu":
+        got = f"{getattr(label, 'dtype', type(label).__name__)} of shape {np.shape(label)}"
+        raise UsageError(f"apply_numpy: label must be whole numbers {list(size)} as the image, got {got}")
+    return np.asarray(label, np.int32) if np.asarray(label).dtype.kind == "u" else np.asarray(label)
 
 
 class _Place(NamedTuple):

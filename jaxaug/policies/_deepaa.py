@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pathlib
-import zipfile
 
 import numpy as np
 
 from jaxaug.core.errors import UsageError
+from jaxaug.core.numpy_files import open_npz
 from jaxaug.core.registry import pick
 from jaxaug.ops.registry import OPS
 from jaxaug.policies._published import GEOMETRIC, published
@@ -52,20 +52,21 @@ def load_deepaa(path: str | pathlib.Path, sign: bool = True) -> Policy:
     Raises:
       UsageError: it cannot be read, lacks one of the arrays, or names an op that there is not.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [name for name in _ARRAYS if name not in archive.files]
-            if missing:
-                raise UsageError(f"{path} is no policy of DeepAA's code: it has no array {missing[0]!r}")
-            arrays = {name: archive[name] for name in _ARRAYS}
-        names = [str(name).partition(":")[0] for name in np.ravel(arrays["op_names"])]
-        levels = np.ravel(arrays["mags"]) / (int(arrays["l_mags"]) - 1)
-        pairs = [(names[int(op)], float(level)) for op, level in zip(np.ravel(arrays["ops"]), levels, strict=True)]
-    except OSError as error:
-        raise UsageError(f"cannot read the policy {path}: {error.strerror or error}") from None
-    except (ValueError, IndexError, EOFError, zipfile.BadZipFile) as error:
-        raise UsageError(f"{path} is no policy of DeepAA's code: {error}") from None
-    return _policy(pairs, arrays["policy_probs"].tolist(), sign)
+    with open_npz(path) as archive:
+        missing = [name for name in _ARRAYS if name not in archive.files]
+        if missing:
+            raise UsageError(f"{path} is no policy of DeepAA's code: it has no array {missing[0]!r}")
+        arrays = {name: archive[name] for name in _ARRAYS}
+    probabilities, ops = arrays["policy_probs"], np.ravel(arrays["ops"])
+    names = [str(name).partition(":")[0] for name in np.ravel(arrays["op_names"])]
+    levels = np.ravel(arrays["mags"]) / max(int(np.max(arrays["l_mags"], initial=0)) - 1, 1)
+    if probabilities.ndim != 2 or not probabilities.shape[-1] == len(ops) == len(levels):
+        shapes = ", ".join(f"{name} {list(arrays[name].shape)}" for name in _ARRAYS[:3])
+        raise UsageError(f"{path} is no policy of DeepAA's code: {shapes} should be [layers S], [S] and [S]")
+    if ops.dtype.kind not in "iu" or not ((ops >= 0) & (ops < len(names))).all():
+        raise UsageError(f"{path} is no policy of DeepAA's code: its ops are not numbers of {len(names)} op_names")
+    pairs = [(names[op], float(level)) for op, level in zip(ops, levels, strict=True)]
+    return _policy(pairs, probabilities.tolist(), sign)
 
 
 def _policy(pairs: list[tuple[str, float]], probabilities: list[list[float]], sign: bool) -> Policy:

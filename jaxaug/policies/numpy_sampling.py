@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxaug.core.errors import UsageError
 from jaxaug.ops.numpy_execute import NumpyOp, apply_numpy
-from jaxaug.ops.registry import OPS
+from jaxaug.ops.registry import OPS, check_op
 from jaxaug.policies.policy import Policy, check_policy
 
 
@@ -63,7 +63,10 @@ def apply_policy_numpy(
     Raises:
       UsageError: another shape or dtype; what `sample_numpy` refuses.
     """
-    found = apply_numpy(sample_numpy(rng, policy, row), image, cover=policy.cover)
+    drawn = sample_numpy(rng, policy, row)
+    for name in policy.names if np.ndim(image) == 3 else ():  # not only those that were drawn
+        check_op(name, image.shape)
+    found = apply_numpy(drawn, image, cover=policy.cover)
     return found.image, float(np.clip(found.visibility.mean(), 0.0, 1.0))
 
 

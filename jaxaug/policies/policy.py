@@ -11,7 +11,7 @@ import importlib
 import json
 import pathlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import flax.struct
@@ -147,7 +147,7 @@ class Policy(flax.struct.PyTreeNode, eq=False):  # hashed by identity, as arrays
             raise
         except OSError as error:
             raise UsageError(f"cannot read the policy {path}: {error.strerror}") from None
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, IndexError, AttributeError, TypeError, ValueError) as error:
             raise UsageError(f"{path} is not a policy of jaxaug (format {FORMAT!r}): {error}") from None
 
 
@@ -176,17 +176,18 @@ def make_policy(
       The policy.
 
     Raises:
-      UsageError: unknown ops, levels outside of [0, 1], a layer without probability, unknown noise.
+      UsageError: unknown ops, also of ranges; levels outside of [0, 1], a layer without probability, unknown noise, a
+        range that is not two finite numbers, a cover outside of 0..255.
     """
     ranges = ranges or {}
+    _check_branches(branches)
+    _check_ranges(ranges, cover)
     used = {IDENTITY, *(branch[0] for sub in branches for layer in sub for branch in layer)}
     for name in sorted({*used, *signed}):
         find_op(name)
     names = tuple(name for name in OPS if name in used)
     if any(kind not in NOISES for kind in noise):
         raise UsageError(f"the noise of a policy must be among {NOISES}, got {noise}")
-    if len({len(sub) for sub in branches}) != 1 or not all(sub and all(sub) for sub in branches):
-        raise UsageError("the sub-policies of a policy must have equally many layers, at least one, none of them empty")
     width = max(len(layer) for sub in branches for layer in sub)
     shape = (len(branches), len(branches[0]), width)
     op, level, probability = np.zeros(shape, np.int32), np.zeros(shape), np.zeros(shape)
@@ -203,6 +204,24 @@ def make_policy(
         mix, logits = np.log(share), np.log(probability)
     pairs = tuple(ranges.get(name, (OPS[name].low, OPS[name].high)) for name in names)
     return Policy(mix, logits, level, op, names, pairs, signed, noise, cover)
+
+
+def _check_branches(branches: Any) -> None:
+    if len({len(sub) for sub in branches}) != 1 or not all(sub and all(sub) for sub in branches):
+        raise UsageError("the sub-policies of a policy must have equally many layers, at least one, none of them empty")
+    for branch in (branch for sub in branches for layer in sub for branch in layer):
+        if len(branch) != 3 or not isinstance(branch[0], str):
+            raise UsageError(f"a branch of a policy is (op, level, probability), got {branch!r}")
+
+
+def _check_ranges(ranges: Mapping[str, Any], cover: Any) -> None:
+    for name, pair in ranges.items():
+        find_op(name)
+        if np.shape(pair) != (2,) or not np.isfinite(pair).all():
+            raise UsageError(f"the range of {name} in a policy must be two finite numbers (low, high), got {pair!r}")
+    colors = np.asarray(cover, np.float64)
+    if colors.ndim != 1 or not len(colors) or not ((colors >= 0) & (colors <= 255)).all():
+        raise UsageError(f"the cover of a policy must be one number in 0..255 for each channel, got {cover!r}")
 
 
 def check_policy(name: str, policy: Any) -> None:

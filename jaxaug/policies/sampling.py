@@ -113,9 +113,9 @@ def sample_from(
 
     relaxed: the ops of a policy of gates (`learnable.is_gated`) are always carried out, with b =
     `learnable.straight_through_gate` times the distance of their values from the neutral one, or times their effect
-    (`SampledOps.gate`) if they have no such value. Of other policies the gate is 1, with the derivative of the
-    probability of the branch that was drawn. Where there are several sub-policies, `SampledOps.score` is 0, with the
-    derivative of the log of the share of the one that was drawn.
+    (`SampledOps.gate`) if they have no such value. Of other policies the gate is 1, with the derivative of the log of
+    the probability of the branch that was drawn, by `learnable.score_function`. Where there are several sub-policies,
+    `SampledOps.score` is 0, with the derivative of the log of the share of the one that was drawn.
     """
     layers, count = policy.op.shape[1], len(rows)
     own, gates = policy.mix.ndim == 2, noise.logistic is not None
@@ -138,8 +138,9 @@ def sample_from(
     if noise.logistic is not None:
         return _gated(policy, drawn, straight_through_gate(sub[..., 0] - sub[..., 1], noise.logistic))
     if relaxed and policy.op.shape[2] > 1:
-        p = jnp.take_along_axis(jnp.broadcast_to(probability, (count, *sub.shape[1:])), r[..., None], -1)[..., 0]
-        drawn = drawn.replace(gate=1.0 + (p - jax.lax.stop_gradient(p)))
+        log_p = jnp.broadcast_to(jax.nn.log_softmax(sub), (count, *sub.shape[1:]))
+        score = score_function(jnp.take_along_axis(log_p, r[..., None], -1)[..., 0])
+        drawn = drawn.replace(gate=1.0 + score)
     return drawn
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from jaxaug.core.errors import UsageError
+from jaxaug.core.numpy_files import read_npy
 from jaxaug.core.registry import register
 from jaxaug.data.dataset import Dataset, Split
 from jaxaug.data.storage.paths import find_places
@@ -89,9 +90,9 @@ def _reader(images: np.ndarray, labels: np.ndarray, part: slice) -> Callable[[],
 
 def _open(path: pathlib.Path) -> np.ndarray:
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, EOFError, ValueError) as error:
-        raise UsageError(f"corruptions: {path} cannot be read: {error}. Unpack its archive again.") from error
+        return read_npy(path, mapped=True)
+    except UsageError as error:
+        raise UsageError(f"corruptions: {error}. Unpack its archive again.") from error
 
 
 def _find(name: str, directory: str) -> pathlib.Path:

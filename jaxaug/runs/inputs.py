@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
-import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +12,8 @@ import numpy as np
 
 from jaxaug.core.atomic_io import write_npz, write_text
 from jaxaug.core.digest import digest_of_array
+from jaxaug.core.errors import UsageError
+from jaxaug.core.numpy_files import read_npz
 
 _SHOWN = 5  # differences
 
@@ -105,8 +106,6 @@ def _said(value: Any) -> str:
 
 def _read_rows(file: pathlib.Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(file, allow_pickle=False) as content:
-            return {name: content[name] for name in content.files}
-    # A plain .npy gives an array, which is no context manager: TypeError or AttributeError.
-    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile):
+        return read_npz(file)
+    except UsageError:
         return {}

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from jaxaug.core.errors import UsageError
+from jaxaug.core.numpy_files import read_npz
 from jaxaug.core.registry import register
 from jaxaug.core.types import MetaParams, Tree
 from jaxaug.data.dataset import Dataset
@@ -85,15 +86,11 @@ def learned_arrays(meta: MetaParams, rows: np.ndarray) -> dict[str, np.ndarray]:
 
 def read_learned(path: pathlib.Path) -> dict[str, np.ndarray]:
     """The arrays of such a file. UsageError if it is missing or damaged."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            found = {name: file[name] for name in file.files}
-    except FileNotFoundError:
+    if not path.is_file():
         raise UsageError(
             f"learned: there is no {path}: a finished run in which something was learned about its data leaves it"
-        ) from None
-    except Exception as error:  # zipfile, zlib and NumPy raise many kinds for a damaged file
-        raise UsageError(f"learned: {path} cannot be read: {error}") from None
+        )
+    found = read_npz(path)
     if not {INDEX, NAMES} & set(found):
         raise UsageError(f"learned: {path} has no array {INDEX!r}, so it is not what a run has learned")
     return found

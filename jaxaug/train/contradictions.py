@@ -17,7 +17,7 @@ from jaxaug.tasks.base import Task
 
 
 def check_parts(transforms: Iterable[Any], chain: LossTransform, task: Task) -> None:
-    """Raises UsageError for images that are mixed where labels are not; warns of a visibility that nothing reads.
+    """Refuses images that are mixed where labels are not, or may not be; warns of a visibility that nothing reads.
 
     Nothing is concluded where the task or one of the losses does not declare what it reads.
 
@@ -25,6 +25,9 @@ def check_parts(transforms: Iterable[Any], chain: LossTransform, task: Task) -> 
       transforms: of the batches, of all stages.
       chain: of the losses.
       task: which may read fields of a batch too, and says so in an attribute `reads`.
+
+    Raises:
+      UsageError: images are mixed, and labels are not; or the task takes no mixed rows (its `takes_mixed_rows`).
     """
     of_task: frozenset[str] | None = getattr(task, "reads", None)
     if chain.reads is None or of_task is None:
@@ -36,6 +39,11 @@ def check_parts(transforms: Iterable[Any], chain: LossTransform, task: Task) -> 
             f"config.augment: {mixing[0]!r} mixes images, but no part of config.loss mixes their labels, so that they "
             f'would be wrong: add "mixed_targets" to config.loss, after what else changes targets, or leave out '
             f"{mixing[0]!r}"
+        )
+    if mixing and not getattr(task, "takes_mixed_rows", True):
+        raise UsageError(
+            f"config.augment: {mixing[0]!r} mixes rows, and the task {type(task).__name__} compares views of one row: "
+            f"leave out {mixing[0]!r}"
         )
     hiding = [one.name for one in writers if "visibility" in one.writes]
     if hiding and "visibility" not in reads:

@@ -69,5 +69,9 @@ def _check_alone(config: Any, count: int, size: int, devices: int) -> None:
         )
     if config.search.name != "none":
         raise UsageError(f"a search does not go with rows that have no label: leave out config.search, or {name!r}")
+    if config.batch_norm_groups != 1:
+        raise UsageError(
+            f"config.batch_norm_groups must be 1 for {name!r}, whose views are to be in one group: leave it out"
+        )
     if config.augment.views != 1:
         raise UsageError(f"config.augment.views must be 1 for {name!r}, which takes views of its own")

@@ -45,8 +45,8 @@ def folder(
     val) and test are as in npz: validation rows are trusted, and either split may be left out where there is the other,
     or where validation_size cuts rows off; without test images the test split is the validation split.
 
-    A folder unlabelled/ beside train holds images without a label, for tasks that learn from them: training rows with
-    the label -1, behind the others.
+    A folder unlabelled/ beside train, or beside the classes if flat, holds images without a label, for tasks that learn
+    from them: training rows with the label -1, behind the others.
 
     Photographs are turned upright as their EXIF entry says; transparency is dropped; gray of 16 bits is rounded to 8.
 
@@ -71,7 +71,7 @@ def folder(
     root = _root(path, size, channels, flat)
     present = {"train": root} if flat else _splits(root)
     check_sources(f"folder: {root}", validation_size, validation="validation" in present, test="test" in present)
-    names = _class_names(present)
+    names = _class_names(present, UNLABELLED if flat else "")
     paths = {split: _images(split, folder, names, recursive) for split, folder in present.items()}
     paths["train"] += _unlabelled(root / UNLABELLED, recursive)
     target = image_files.target_of(paths["train"][0][0], size, channels)
@@ -117,12 +117,12 @@ def _root(path: str, size: int, channels: int, flat: bool) -> pathlib.Path:
     return root
 
 
-def _class_names(present: dict[str, pathlib.Path]) -> tuple[str, ...]:
-    names = tuple(entry.name for entry in entries(present["train"]) if entry.is_dir())
+def _class_names(present: dict[str, pathlib.Path], no_class: str) -> tuple[str, ...]:
+    names = tuple(entry.name for entry in entries(present["train"]) if entry.is_dir() and entry.name != no_class)
     if not names:
         raise UsageError(f"folder: {present['train']} has no folders; it must hold a folder of images for each class")
     for folder in present.values():
-        unknown = [entry.name for entry in entries(folder) if entry.is_dir() and entry.name not in names]
+        unknown = [entry.name for entry in entries(folder) if entry.is_dir() and entry.name not in (*names, no_class)]
         if unknown:
             raise UsageError(
                 f"folder: {folder} has the classes {', '.join(unknown)}, which train has not: rename or remove them"

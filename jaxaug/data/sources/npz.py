@@ -1,11 +1,11 @@
 """Your own arrays: `path` names an .npz with train_image, train_label and the same for test or validation."""
 
 import pathlib
-import zipfile
 
 import numpy as np
 
 from jaxaug.core.errors import UsageError
+from jaxaug.core.numpy_files import open_npz
 from jaxaug.core.registry import register
 from jaxaug.data.dataset import Dataset, assemble
 
@@ -46,9 +46,11 @@ def npz(
     rows = {}
     for split in SPLITS:
         if f"{split}_image" in arrays:
-            rows[split] = (_with_channel(arrays[f"{split}_image"], split, path), arrays[f"{split}_label"])
+            rows[split] = (_with_channel(arrays[f"{split}_image"]), arrays[f"{split}_label"])
     if UNLABELLED in arrays:
-        rows["train"] = _with_unlabelled(*rows["train"], _with_channel(arrays[UNLABELLED], "unlabelled", path), path)
+        if CLEAN in arrays and len(arrays[CLEAN]) == len(arrays["train_label"]):  # nothing is known of the others
+            arrays[CLEAN] = np.pad(arrays[CLEAN], (0, len(arrays[UNLABELLED])), constant_values=-1)
+        rows["train"] = _with_unlabelled(*rows["train"], _with_channel(arrays[UNLABELLED]), path)
     num_classes = num_classes or _count_classes(arrays, path)
     return assemble(
         "npz",
@@ -68,16 +70,15 @@ def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
         raise UsageError(f"npz: there is no file {path.absolute()} (path)")
     pairs = [(f"{split}_image", f"{split}_label") for split in SPLITS]
     try:
-        with np.load(path, allow_pickle=False) as content:
+        with open_npz(path) as content:
             # Validation and test may be left out, but not by half.
             needed = [key for pair in pairs if pair == pairs[0] or set(pair) & set(content.files) for key in pair]
             missing = [key for key in needed if key not in content]
             if missing:
-                raise UsageError(f"npz: {path} has {', '.join(content.files)} but not {', '.join(missing)}")
+                raise UsageError(f"{path} has {', '.join(content.files)} but not {', '.join(missing)}")
             return {key: content[key] for key in (*needed, CLEAN, UNLABELLED) if key in content}
-    # A plain .npy gives an array, which is no context manager: TypeError or AttributeError.
-    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise UsageError(f"npz: {path} cannot be read: {error}") from error
+    except UsageError as error:
+        raise UsageError(f"npz: {error}") from error
 
 
 def _with_unlabelled(
@@ -107,13 +108,5 @@ def _count_classes(arrays: dict[str, np.ndarray], path: str) -> int:
     return largest + 1
 
 
-def _with_channel(image: np.ndarray, split: str, path: str) -> np.ndarray:
-    image = image[..., None] if image.ndim == 3 else image
-    if image.dtype == np.float32 and image.size:
-        low, high = image.min(), image.max()
-        # NaN fails both comparisons and is left to Dataset, which names the row.
-        if low < 0 or (255 < high < np.inf) or high <= 1:
-            raise UsageError(
-                f"npz: {split}_image of {path} lies in {low:g}..{high:g}; floats must be on the scale 0..255"
-            )
-    return image
+def _with_channel(image: np.ndarray) -> np.ndarray:
+    return image[..., None] if image.ndim == 3 else image

@@ -12,6 +12,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxaug.core.atomic_io import write_bytes, write_npz
 from jaxaug.core.errors import UsageError
+from jaxaug.core.numpy_files import read_npz
 from jaxaug.core.types import Tree
 from jaxaug.models.api import Model, init_model
 from jaxaug.models.vit import POSITION_EMBEDDING, resize_positions
@@ -19,6 +20,7 @@ from jaxaug.models.weights.files import read_tensors, unread_name, write_safeten
 from jaxaug.models.weights.fitting import PARTS, of_other_images, some_names
 from jaxaug.models.weights.names import layouts_of, torch_name
 
+USUAL_SIZE = 224  # pixels of a side
 NESTED = ("state_dict", "model")  # where checkpoints of trainings keep the network
 UNUSED = re.compile(r"\.num_batches_tracked$")
 
@@ -60,7 +62,7 @@ def _plain(name: str) -> str:
     return re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", name)
 
 
-def from_torch(model: Model, state: Mapping[str, np.ndarray], *, image_size: int = 224) -> tuple[Tree, Tree]:
+def from_torch(model: Model, state: Mapping[str, np.ndarray], *, image_size: int = USUAL_SIZE) -> tuple[Tree, Tree]:
     """The parameters and statistics of a network from a state dict, float32.
 
     Args:
@@ -96,11 +98,27 @@ def to_torch(model: Model, params: Tree, model_state: Tree) -> dict[str, np.ndar
     """The state dict of a network as torchvision names and lays it out, float32: the inverse of `from_torch`.
 
     Raises:
-      UsageError: torchvision has no such network.
+      UsageError: torchvision has no such network, or the parameters are those of another one.
     """
     rules = next(iter(layouts_of(model).values()))
     flat = flatten_dict({"params": params, "model_state": model_state})
+    _check_own(flat, _shapes(model, USUAL_SIZE))
     return {torch_name(rules, path[1:]): _to_torch(path, np.asarray(array, np.float32)) for path, array in flat.items()}
+
+
+def _check_own(flat: Mapping[tuple[str, ...], np.ndarray], shapes: Mapping[tuple[str, ...], tuple[int, ...]]) -> None:
+    """Refuses arrays that are not those of a network with these shapes; it may take images of another size."""
+    other = sorted("/".join(path[1:]) for path in flat.keys() ^ shapes.keys())
+    if other:
+        raise UsageError(f"the weights are not of this network; missing or left over: {some_names(other)}")
+    wrong = [
+        f"{'/'.join(path[1:])} is {flat[path].shape} instead of {shape}"
+        for path, shape in shapes.items()
+        if flat[path].shape != shape
+        and not (path[-1] == POSITION_EMBEDDING and of_other_images(flat[path].shape, shape))
+    ]
+    if wrong:
+        raise UsageError(f"the weights are not of this network, or of other classes: {some_names(wrong)}")
 
 
 def _shapes(model: Model, image_size: int) -> dict[tuple[str, ...], tuple[int, ...]]:
@@ -140,14 +158,7 @@ def load(path: str | pathlib.Path) -> tuple[Tree, Tree]:
     Raises:
       UsageError: there is no such file, or it holds something else.
     """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise UsageError(f"{path}: there is no such file")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            flat = {tuple(name.split("/")): archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError) as error:
-        raise UsageError(f"{path}: it is no file of converted weights: {error}") from error
+    flat = {tuple(name.split("/")): array for name, array in read_npz(path).items()}
     if not flat or {name[0] for name in flat} - set(PARTS):
         raise UsageError(f"{path}: it is no file of converted weights, whose names begin with params or model_state")
     return _split(flat)

@@ -15,6 +15,7 @@ import ml_dtypes
 import numpy as np
 
 from jaxaug.core.errors import UsageError
+from jaxaug.core.numpy_files import DAMAGE
 
 DTYPES = {
     "DoubleStorage": np.dtype(np.float64),
@@ -94,7 +95,7 @@ def read_tensors(path: str | pathlib.Path) -> Any:
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
     # Bytes that are no pickle can raise anything of these.
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+    except (*DAMAGE, pickle.UnpicklingError, IndexError, AttributeError) as error:
         raise UsageError(f"{path}: it is no file of tensors, or damaged: {error}") from error
 
 

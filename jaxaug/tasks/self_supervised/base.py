@@ -59,6 +59,9 @@ class Layers(nn.Module):
 class SelfSupervised(ConfiguredClassification):
     """Two views of every image should be told alike; methods say what a view is compared with."""
 
+    takes_mixed_rows = False
+    projector_ends = "norm"
+
     projector: tuple[int, ...] = (2048, 2048)
     predictor: int = 512
     softening: str = "none"
@@ -107,7 +110,7 @@ class SelfSupervised(ConfiguredClassification):
 
     @property
     def _projector(self) -> Layers:
-        return Layers(self.projector, "norm")
+        return Layers(self.projector, self.projector_ends)
 
     @property
     def _predictor(self) -> Layers:

@@ -23,7 +23,7 @@ class BYOL(Averaged, SelfSupervised):
     """Each view predicts the projection of the other one by an averaged network.
 
     Args:
-      projector: widths of the layers behind the features, each with a BatchNorm; 4096 and 256 in the paper.
+      projector: widths of the layers behind the features, all but the last with a BatchNorm; 4096 and 256 in the paper.
       predictor: width of the layer in the middle of the predictor.
       softening: of views that show little of their image: "none", "weight" or "target", as in `SimSiam`.
       power: above 0, Soft Augmentation's exponent.
@@ -31,6 +31,8 @@ class BYOL(Averaged, SelfSupervised):
       temperature: a neighbour of similarity s votes with exp(s / temperature); above 0.
       decay: the share of the average that a step keeps, in [0, 1).
     """
+
+    projector_ends = "none"
 
     projector: tuple[int, ...] = (4096, 256)
     predictor: int = 4096

@@ -62,12 +62,9 @@ class TrainingStep:
         return jax.random.split(jax.random.fold_in(self.key, number) if number else self.key)
 
     def view(self, number: int, batch: Batch, *, strong: bool = False) -> Batch:
-        """The batch as augmented for view `number`. Raises UsageError for rows that are mixed."""
+        """The batch as augmented for view `number`."""
         augment = self.parts.strong if strong else self.parts.augment
-        found = augment(batch, self.shared, self.keys(number)[0], self.progress, train=True)
-        if found.mix_ratio is not None:
-            raise UsageError("transforms that mix rows would mix labelled ones with rows that have no label: leave out")
-        return found
+        return augment(batch, self.shared, self.keys(number)[0], self.progress, train=True)
 
     def student(self, image: jax.Array, number: int = 0) -> tuple[ModelOutput, Tree]:
         """What the network that is trained says of normalised images, and its state after it."""
@@ -79,7 +76,7 @@ class Terms:
     """What a method has found out about a batch.
 
     output, batch: of the rows [L + U] that the chain of losses sees; an unlabelled row may have a pseudo-label by now.
-    consistency: []. sums: metrics of the training.
+    consistency: [].
     """
 
     output: ModelOutput
@@ -87,7 +84,6 @@ class Terms:
     model_state: Tree
     consistency: jax.Array
     task_state: Tree
-    sums: Sums = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(eq=False)
@@ -119,6 +115,11 @@ class SemiSupervised(ConfiguredClassification):
             raise UsageError(f"{data.name}: class {name!r} has no labelled training row: label one, or leave it out")
         self.rows, self.num_classes = data.train.index[label < 0], data.num_classes
 
+    @property
+    def takes_mixed_rows(self) -> bool:
+        """Not where labelled rows would be mixed with rows that have no label."""
+        return not len(self.rows)
+
     # What a method may replace.
 
     def terms(self, step: TrainingStep) -> Terms:
@@ -137,6 +138,10 @@ class SemiSupervised(ConfiguredClassification):
         """The state after the optimiser's step."""
         return state
 
+    def after_plain(self, task_state: Tree, model_state: Tree) -> Tree:
+        """The state of the method after a batch without unlabelled rows, and the network's after it."""
+        return task_state
+
     def network(self, state: TrainState) -> tuple[Tree, Tree]:
         """(parameters, model state) of the network that is evaluated."""
         return state.params, state.model_state
@@ -151,7 +156,8 @@ class SemiSupervised(ConfiguredClassification):
 
         def objective(params: Tree, meta: MetaParams, state: TrainState, batch: Batch, key: jax.Array):
             if len(batch.index) == parts.labelled:
-                return plain(params, meta, state, batch, key)
+                loss, aux = plain(params, meta, state, batch, key)
+                return loss, aux.replace(task_state=self.after_plain(aux.task_state, aux.model_state))
             batch = batch.replace(per_example=meta.per_example)
             progress = parts.progress(state.step)
             step = TrainingStep(parts, params, state, batch, meta.shared, progress, key, parts.labelled)
@@ -164,7 +170,12 @@ class SemiSupervised(ConfiguredClassification):
             of_labelled, of_pseudo, of_consistency = self.weights(step)
             loss = of_labelled * supervised + of_pseudo * pseudo + of_consistency * terms.consistency
             counted = self.train_sums(rows_of(terms.output, slice(step.labelled)), head_of(terms.batch, step.labelled))
-            counted = {**counted, "consistency": (terms.consistency, jnp.ones(())), **terms.sums}
+            pseudo_labelled = jnp.sum(terms.batch.label[step.labelled :] >= 0, dtype=jnp.float32)
+            counted = {
+                **counted,
+                "consistency": (terms.consistency, jnp.ones(())),
+                "pseudo_labelled": (pseudo_labelled, jnp.asarray(float(step.unlabelled))),
+            }
             return loss, Aux(terms.model_state, loss_state, counted, terms.task_state)
 
         return objective
@@ -212,6 +223,15 @@ def ramp_up(progress: Progress, epochs: float, by: str) -> jax.Array:
         return jnp.ones(())
     done = (progress.epoch if by == "epoch" else progress.step) * progress.epochs
     return jnp.exp(-5.0 * (1.0 - jnp.clip(done / epochs, 0.0, 1.0)) ** 2)
+
+
+def once(at: jax.Array, size: int) -> jax.Array:
+    """The places [B] to write to among `size`, with `mode="drop"`: of a row that a batch has twice, its first.
+
+    Several writes to one place would be in no order on a GPU.
+    """
+    seen_before = jnp.any(jnp.tril(at[:, None] == at[None, :], -1), axis=1)
+    return jnp.where(seen_before, size, at)
 
 
 def squared_distance(logits: jax.Array, target: jax.Array) -> jax.Array:

@@ -87,6 +87,5 @@ class FixMatch(Averaged, SemiSupervised):
         label = jnp.where(used, jnp.argmax(probability, axis=-1), -1)
         seen = jnp.concatenate([jnp.arange(start), jnp.arange(len(weak.image), len(everything))])
         batch = with_pseudo_labels(joined(head_of(weak, start), strong), start, label)
-        sums = {"pseudo_labelled": (jnp.sum(used, dtype=jnp.float32), jnp.asarray(float(step.unlabelled)))}
         after = self.noted(probability, strong.index, step.state.task_state)
-        return Terms(rows_of(output, seen), batch, model_state, jnp.zeros(()), after, sums)
+        return Terms(rows_of(output, seen), batch, model_state, jnp.zeros(()), after)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from jaxaug.core.registry import register
 from jaxaug.core.types import Tree
-from jaxaug.tasks.semi_supervised.base import ROWS, row_store
+from jaxaug.tasks.semi_supervised.base import ROWS, once, row_store
 from jaxaug.tasks.semi_supervised.fixmatch import FixMatch
 
 
@@ -57,6 +57,7 @@ class FlexMatch(FixMatch):
         """Rows that the threshold itself is reached for get their pseudo-label."""
         store = task_state[ROWS]
         at = jnp.searchsorted(store["ids"], index)
+        place = once(at, len(store["ids"]))
         sure = jnp.max(probability, axis=-1) >= self.threshold
         label = jnp.where(sure, jnp.argmax(probability, axis=-1).astype(jnp.int32), store["label"][at])
-        return {**task_state, ROWS: store | {"label": store["label"].at[at].set(label)}}
+        return {**task_state, ROWS: store | {"label": store["label"].at[place].set(label, mode="drop")}}

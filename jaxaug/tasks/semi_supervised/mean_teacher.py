@@ -29,7 +29,7 @@ class MeanTeacher(Averaged, ConsistencyMethod):
       epoch_of: the stream whose rows an epoch goes through once, "unlabelled" or "labelled".
       weight: of the consistency when it is full, 0 or more (as released: 100).
       ramp_up: epochs in which the weight rises as exp(-5 (1 - t)^2); 0: it is full at once.
-      ramp_by: t counts completed epochs ("epoch") or their fractions ("step", as released).
+      ramp_by: t counts completed epochs ("epoch", as its code for PyTorch) or their fractions ("step", for TensorFlow).
       supervised_over: the cross-entropy is divided by all rows of the "batch" (as released), or by the "labelled" ones.
       pseudo_weight: of the chain of losses on unlabelled rows with the teacher's likeliest class; 0 or more.
       decay: the share of the teacher that a step keeps, in [0, 1).
@@ -38,6 +38,10 @@ class MeanTeacher(Averaged, ConsistencyMethod):
     weight: float = 100.0
     ramp_up: float = 5.0
     ramp_by: str = "step"
+
+    def after_plain(self, task_state: Tree, model_state: Tree) -> Tree:
+        """The teacher has seen nothing; its statistics are the student's."""
+        return {**task_state, "model_state": jax.lax.stop_gradient(model_state)}
 
     def network(self, state: TrainState) -> tuple[Tree, Tree]:
         """The teacher."""

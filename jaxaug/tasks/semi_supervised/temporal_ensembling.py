@@ -18,7 +18,15 @@ import numpy as np
 from jaxaug.core.registry import register
 from jaxaug.core.types import Tree
 from jaxaug.data.dataset import Dataset
-from jaxaug.tasks.semi_supervised.base import ROWS, ConsistencyMethod, Terms, TrainingStep, row_store, squared_distance
+from jaxaug.tasks.semi_supervised.base import (
+    ROWS,
+    ConsistencyMethod,
+    Terms,
+    TrainingStep,
+    once,
+    row_store,
+    squared_distance,
+)
 
 
 @register("task", "temporal_ensembling")
@@ -66,9 +74,10 @@ class TemporalEnsembling(ConsistencyMethod):
         target = total / jnp.where(known, 1.0 - self.momentum ** seen.astype(jnp.float32), 1.0)[:, None]
         consistency = jnp.mean(jnp.where(known, squared_distance(output.logits, target), 0.0))
         said = jax.lax.stop_gradient(jax.nn.softmax(output.logits, axis=-1))
-        after = store | {
-            "sum": store["sum"].at[at].set(self.momentum * total + (1.0 - self.momentum) * said),
-            "seen": store["seen"].at[at].set(seen + 1),
+        place, after = once(at, len(store["ids"])), self.momentum * total + (1.0 - self.momentum) * said
+        written = store | {
+            "sum": store["sum"].at[place].set(after, mode="drop"),
+            "seen": store["seen"].at[place].set(seen + 1, mode="drop"),
         }
         batch = self.pseudo_labelled(step, batch, jnp.where(known[:, None], target, said))
-        return Terms(output, batch, model_state, consistency, {ROWS: after})
+        return Terms(output, batch, model_state, consistency, {ROWS: written})

@@ -73,7 +73,11 @@ def test_a_set_from_outside(tmp_path, monkeypatch):
     [
         ("cifra10", {}, "unknown data 'cifra10': did you mean 'cifar10'"),
         ("svhn", {"extras": True}, "unknown option 'extras' of data 'svhn': did you mean 'extra'"),
-        ("digits", {"train_size": 9999}, "digits: train_size=9999 must be in 0..1347, its training rows"),
+        (
+            "digits",
+            {"train_size": 9999},
+            "digits: train_size=9999 must be a whole number in 0..1347",
+        ),
         ("digits", {"validation_size": 1347}, "digits: validation_size=1347 must be smaller"),
         ("digits", {"noise": 2}, "digits: noise=2 must be a share"),
     ],

@@ -36,18 +36,20 @@ def test_an_archive_is_the_published_policy(name, tmp_path):
 
 def test_mistakes(tmp_path):
     path = tmp_path / "policy.npz"
-    with pytest.raises(UsageError, match="cannot read the policy"):
+    with pytest.raises(UsageError, match="there is no such file"):
         policies.load(path)
     arrays = arrays_of("cifar_1")
     broken = {
         "has no array 'ops'": {k: v for k, v in arrays.items() if k != "ops"},
+        r"policy_probs \[\d+, 1\]": {**arrays, "policy_probs": arrays["policy_probs"][:, :1]},
+        "its ops are not numbers of": {**arrays, "ops": arrays["ops"] - 1},
         "the op 'Twirl'": {**arrays, "op_names": np.asarray(["Twirl"] * len(arrays["op_names"]))},
-        "no policy of DeepAA's code: Object arrays": {**arrays, "ops": arrays["ops"].astype(object)},
+        "cannot be read: Object arrays": {**arrays, "ops": arrays["ops"].astype(object)},
     }
     for message, changed in broken.items():
         np.savez(path, **changed)
         with pytest.raises(UsageError, match=message):
             policies.load(path)
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(UsageError, match="no policy of DeepAA's code"):
+    with pytest.raises(UsageError, match=r"no \.npz, or cut off"):
         policies.load(path)

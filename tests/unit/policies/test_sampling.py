@@ -78,7 +78,8 @@ def test_closed_gates_leave_everything():
 
 
 def test_branches_take_the_derivative_of_their_probability():
-    """d gate / d logits = p_r (1[r = k] - p_k), its value 1; two sub-policies keep their mix."""
+    """d gate / d logits = 1[r = k] - p_k, its value 1, so that a sum over the branches, each as often as it is likely,
+    of slope times effect is the derivative of the mean effect; two sub-policies keep their mix."""
     policy = make_policy([[[("Invert", 0, 0.5), ("Rotate", 0.9, 0.3), ("Identity", 0, 0.2)]]] * 2, shares=[3, 1])
     chance = noise(1, 40)._replace(normal=None, logistic=None)
 
@@ -93,7 +94,7 @@ def test_branches_take_the_derivative_of_their_probability():
         r = ["Invert", "Rotate", "Identity"].index(name)
         used = np.abs(slope).sum(-1) > 0
         assert used.sum() == 1
-        np.testing.assert_allclose(slope[used][0], p[r] * (np.eye(3)[r] - p), atol=1e-6)
+        np.testing.assert_allclose(slope[used][0], np.eye(3)[r] - p, atol=1e-6)
 
 
 def test_levels_reach_the_value():

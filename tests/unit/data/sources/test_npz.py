@@ -52,7 +52,7 @@ def test_trusted_rows(tmp_path):
         ({}, none, "neither test nor validation rows"),
         ({}, trusted | {"validation_label": None}, "but not validation_label"),
         ({}, trusted | {"validation_label": label[1:]}, "7 images need as many"),
-        ({}, trusted | {"validation_image": image.astype(np.float32) / 300}, "validation_image of .* lies in 0"),
+        ({}, trusted | {"validation_image": image.astype(np.float32) / 300}, "images of validation lie in 0"),
         ({}, trusted | {"validation_image": image[:, :5]}, "images of validation are"),
     ):
         with pytest.raises(UsageError, match=message):
@@ -80,8 +80,8 @@ def test_clean_labels(tmp_path):
         ({"test_label": np.full(8, -1)}, "row 0 of test has label -1"),
         ({"train_label": np.full(20, 2**32 - 3)}, "has a label 4294967293"),
         ({"train_image": np.zeros((20, 6, 5, 3))}, "images of train are float64"),
-        ({"train_image": np.full((20, 6, 5, 3), 0.5, np.float32)}, "lies in 0.5..0.5"),
-        ({"train_image": np.full((20, 6, 5, 3), 256, np.float32)}, "lies in 256..256"),
+        ({"train_image": np.full((20, 6, 5, 3), 0.5, np.float32)}, "lie in 0.5..0.5"),
+        ({"train_image": np.full((20, 6, 5, 3), 256, np.float32)}, "lie in 256..256"),
         ({"train_image": np.zeros((20, 6, 5, 1), np.uint8)}, "images of test are"),
         ({"train_image": np.zeros((20, 90), np.uint8)}, "must be"),
         ({"train_image": np.zeros((20, 3, 6, 5), np.uint8)}, r"train: images must have channels last.*transpose"),
