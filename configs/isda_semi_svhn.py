@@ -5,7 +5,8 @@
     python main.py --config=configs/isda_semi_svhn.py:all           # every method
 
 As isda_semi_cifar, without mirroring, and with the epsilon of VAT's code for SVHN. Test error % in the paper, method /
-method + ISDA: mean_teacher 4.18 / 4.06, vat 5.10 / 4.86. Ours: not measured yet (no SVHN images where this was written). Cost: not measured; needs a GPU.
+method + ISDA: mean_teacher 4.18 / 4.06, vat 5.10 / 4.86. Ours: not measured yet (no SVHN images were at hand).
+Cost: not measured; needs a GPU.
 """
 
 from jaxaug.train import few_label_methods

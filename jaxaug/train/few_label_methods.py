@@ -78,4 +78,8 @@ def _supervised(steps: int, labelled: int) -> dict[str, Any]:
     """As many steps as the method's, whose batches have hardly any other rows, and whose average is evaluated too."""
     task = {"name": "mean_teacher", "weight": 0.0, "supervised_over": "labelled", "epoch_of": "labelled"}
     epochs = max(round(steps / max(labelled // LABELLED, 1)), 1)
-    return {"task": {**task, "unlabelled_batch_size": HARDLY_ANY}, "epochs": epochs, "eval_every": max(epochs // EPOCHS, 1)}
+    return {
+        "task": {**task, "unlabelled_batch_size": HARDLY_ANY},
+        "epochs": epochs,
+        "eval_every": max(epochs // EPOCHS, 1),
+    }

@@ -96,6 +96,11 @@ def test_streams():
         ({"task": "classification", "augment": {"strong": ()}}, "config.task: classification: 250 training rows"),
         ({"search": {"name": "autodo"}}, "a search does not go with rows that have no label"),
         ({"augment": {"views": 2}}, "config.augment.views must be 1 for 'fixmatch'"),
+        ({"batch_norm_groups": 2}, "config.batch_norm_groups must be 1 for 'fixmatch'"),
+        (
+            {"augment": {"train": ("mixup",)}, "loss": ("mixed_targets",)},
+            "'mixup' mixes rows, and the task FixMatch compares views of one row",
+        ),
         ({"data": {"labels_per_class": 40}}, "labels_per_class=40, but class .* has .* labelled training rows"),
     ],
 )

@@ -283,6 +283,16 @@ def test_a_learned_transform_in_a_pipeline():
         (lambda: augment.compose(size=-1), "size must be at least 0"),
         (lambda: augment.compose(mean=[0], std=[1], after=[augment.grayscale()]), "put it into `train`"),
         (lambda: augment.compose("flip"), "a transform is what a function such as"),
+        (lambda: augment.compose(augment.flip), r"gives a transform|call what gives a transform"),
+        (lambda: augment.compose(mean=0.5, std=0.5), "mean must have one number per channel, got 0.5"),
+        (lambda: augment.compose(mean=(), std=()), "mean must have one number per channel"),
+        (lambda: augment.compose(mean=(125,), std=(60,)), "of pixels scaled to 0..1"),
+        (lambda: augment.compose(mean=(0.5,), std=(0.0,)), "std, which must be above 0"),
+        (lambda: augment.compose(mean=(0.5,), std=(0.5, 0.5)), "mean has 1 numbers, std 2"),
+        (
+            lambda: augment.compose(mean=(0.5,) * 3, std=(0.5,) * 3)(0, np.zeros((2, 4, 5, 1), np.uint8)),
+            "images have 1 channels, mean must have as many numbers",
+        ),
         (lambda: augment.compose(augment.affine(), augment.affine()), "there are 2 learned policies"),
     ],
 )

@@ -152,6 +152,9 @@ def test_a_data_set_by_its_name(tmp_path):
         (["digits", "--epochs=-1"], "--epochs and --seed must be 0 or more"),
         (["digits", "--epochs=0", "--drop=1347"], "--drop=1347 must be less than the 1347 rows"),
         (["digits", "--noise=0.1"], "unknown argument '--noise': settings look like --data.noise=0.1"),
+        (["digits", "--size=8"], "--size goes with a folder or a .csv"),
+        (["digits", "--data.nois=0.1"], "unknown option 'nois' of data 'digits': did you mean 'noise'?"),
+        (["digits", f"--out={__file__}"], "test_label_errors.py is a file; name a folder"),
     ],
 )
 def test_mistakes(capsys, arguments, told):

@@ -52,6 +52,18 @@ def test_a_lost_process_has_a_status_of_its_own(answering, capsys):
     assert capsys.readouterr().err == "error: another process is gone\n"
 
 
+@pytest.mark.parametrize("command", ["results", "evaluate", "plots", "predict"])
+def test_a_setting_with_a_space_is_no_run(command, monkeypatch):
+    """argparse would take it for the folder."""
+    seen = []
+    monkeypatch.setattr(COMMANDS[command], "run", lambda chosen, others: seen.append((vars(chosen), others)))
+    positional = {"results": ["a b"], "evaluate": ["my run"], "plots": [], "predict": ["my run", "my images"]}[command]
+    assert main([command, "--data.path=my photos", *positional, "--config.data.path=x y"]) == 0
+    (chosen, others) = seen[0]
+    assert others == ["--data.path=my photos", "--config.data.path=x y"]
+    assert not any("=" in str(value) for value in chosen.values())
+
+
 def test_other_errors_are_not_hidden(answering):
     answering(ZeroDivisionError("ours"))
     with pytest.raises(ZeroDivisionError, match="ours"):

@@ -21,6 +21,7 @@ def test_values_are_kept():
         "CUTS": 2147483651,
         "LABELLED_ROWS": 2147483652,
         "UNLABELLED_ROWS": 2147483653,
+        "KEPT_UNLABELLED": 4294967289,
         "KEPT_LABELS": 4294967290,
         "SUBSAMPLE": 4294967291,
         "IMBALANCE": 4294967292,

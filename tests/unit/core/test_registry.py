@@ -114,6 +114,11 @@ def test_unknown_family():
         resolve("losses", "isda")
 
 
+def test_registering_in_an_unknown_family():
+    with pytest.raises(UsageError, match="unknown family 'losses': did you mean 'loss'"):
+        registry.register("losses")
+
+
 def test_dotted_names(beside):
     """The attribute of a module, registered or not."""
     beside("own_parts", "def margin(size=1.0):\n    return size\n\nnumber = 3\n")

@@ -33,6 +33,14 @@ def test_validation_errors():
         "images of train are int64": {"train": (image.astype(np.int64), label)},
         "row 8 of train has NaN or infinity": {"train": float_rows(12, 8, np.nan)},
         "row 3 of test has NaN or infinity": {"test": float_rows(12, 3, -np.inf)},
+        "images of train lie in 0..256": {"train": float_rows(12, 3, 256.0)},
+        "images of test lie in -1..": {"test": float_rows(12, 3, -1.0)},
+        "images of test lie in 0.25..0.25; .* multiply those within 0..1 by 255": {
+            "test": (np.full((12, 4, 4, 1), 0.25, np.float32), label)
+        },
+        "mean and std go together": {"mean": (0.5,)},
+        "mean must have one number per channel, of pixels scaled to 0..1": {"mean": (125.0,), "std": (0.5,)},
+        "std, which must be above 0": {"mean": (0.5,), "std": (0.0,)},
         "mean has 3 values": {"mean": (0.5,) * 3, "std": (0.5,) * 3},
         "3 class names for 2 classes": {
             "train": (image, label % 2),

@@ -206,7 +206,29 @@ def test_a_temperature_of_validation_rows(run, copied, data, folder):
     assert (run.predict(data.test.image, temperature=temperature).labels == run.predict(data.test.image).labels).all()
     (run.folder / "temperature.json").write_text(json.dumps({**kept, "temperature": 3.0}))
     assert calibrate(run) == 3.0
+    # Another network of the same step, such as the averaged one, has a temperature of its own.
+    (run.folder / "temperature.json").write_text(json.dumps({**kept, "temperature": 3.0, "checkpoint": "averaged"}))
+    assert calibrate(run) == pytest.approx(temperature)
     (run.folder / "temperature.json").unlink()
+
+
+@pytest.mark.parametrize("changes", [{"rows": "both"}, {"rows": "validation"}, {"ablation": "oversplit"}])
+def test_no_temperature_of_rows_that_were_trained_on(copied, changes):
+    run = ja.load(copied)
+    with run.config.unlocked():
+        run.config.data.update(changes)
+    with pytest.raises(UsageError, match="was trained on its validation rows"):
+        calibrate(run)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
+def test_temperatures_that_cannot_be(run, data, temperature, tmp_path):
+    with pytest.raises(UsageError, match="temperature must be a finite number above 0"):
+        run.predict(data.test.image[:2], temperature=temperature)
+    with pytest.raises(UsageError, match="temperature must be a finite number above 0"):
+        export_function(run, tmp_path / "x", temperature=temperature)
+    with pytest.raises(UsageError, match="batch_size must be at least 0"):
+        run.predict(data.test.image[:2], batch_size=-3)
 
 
 def test_evaluations_are_kept_and_shown(copied, capsys):
@@ -219,6 +241,10 @@ def test_evaluations_are_kept_and_shown(copied, capsys):
     printed = told(capsys, "evaluate", copied, "--split=validation", "--robustness=occlusion", "--name=hidden")
     assert "occluded error %" in printed.out
     assert told(capsys, "evaluate", copied, "--checkpoint=best", "--split=train", "--quiet").out == ""
+    sizes = told(capsys, "evaluate", copied, "--eval_batch_size=7", "--place=host", "--name=hidden", "--json").out
+    assert json.loads(sizes)["top1"] == figures["top1"]
+    assert "eval_batch_size must be at least 1" in told(capsys, "evaluate", copied, "--eval_batch_size=0", status=2).err
+    told(capsys, "evaluate", copied, "--split=validation", "--robustness=occlusion", "--name=hidden")
     printed = told(capsys, "results", copied, "--json")
     evaluations = json.loads(printed.out)["evaluations"]
     assert [one["name"] for one in evaluations] == ["hidden", "test", "train-best"]
@@ -314,7 +340,7 @@ def test_weights_and_policy(run, tmp_path, copied, capsys):
         ([], "say what to export: --out=model.stablehlo"),
         (["--out=model.onnx"], "model.onnx: what is written is StableHLO"),
         (["--out=x", "--platforms=gpus"], "unknown platform 'gpus': did you mean 'gpu'"),
-        (["--out=nowhere/x"], "nowhere/x cannot be written: No such file or directory"),
+        (["--out=nowhere/x"], "nowhere/x cannot be written: there is no folder nowhere"),
         (["--policy=x"], "has neither searched nor used a policy: there is no one policy to export"),
         (["--policy=x", "--style=tim"], "unknown style 'tim': did you mean 'timm'"),
     ],

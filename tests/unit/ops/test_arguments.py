@@ -36,6 +36,7 @@ MISTAKES = {
     ),
     "a value that is none": (lambda: ops.rotate(IMAGES, "left"), "Rotate: value must be numbers .degrees.*, got str"),
     "nan": (lambda: ops.rotate(IMAGES, np.nan), "Rotate: value must be finite, got nan"),
+    "nan on a device": (lambda: ops.rotate(IMAGES, jnp.array([0.0, jnp.nan])), "Rotate: value must be finite"),
     "no value": (lambda: ops.apply_op("Rotate", IMAGES), "Rotate: needs a value: degrees"),
     "no key": (lambda: ops.rand_flip(IMAGES, key=0.5), "RandFlip: key must be a key"),
 }

@@ -134,6 +134,25 @@ def test_mistakes():
             ops.apply_numpy([one], before, cover=cover)
 
 
+def test_label_maps():
+    """One that -1 does not fit into becomes one that it does; one of another shape or of floats is refused."""
+    image, label = np.zeros((6, 5, 3), np.uint8), np.full((6, 5), 3, np.uint8)
+    found = ops.apply_numpy([("TranslateX", 0.4)], image, label).label
+    assert found.dtype == np.int32
+    assert set(np.unique(found)) == {-1, 3}
+    for wrong in (label[:4], np.zeros((8, 10), np.int32), label.astype(np.float32)):
+        with pytest.raises(UsageError, match=r"label must be whole numbers \[6, 5\] as the image"):
+            ops.apply_numpy([("TranslateX", 0.4)], image, wrong)
+
+
+def test_every_op_of_a_policy_is_checked():
+    """Not only those that happen to be drawn."""
+    image = np.zeros((6, 5, 2), np.uint8)
+    policy = policies.make_policy([[[("Identity", 0, 1.0), ("Color", 0, 1e-9)]]])
+    with pytest.raises(UsageError, match="1, 3 or 4 channels, got 2"):
+        policies.apply_numpy(policy, np.random.default_rng(0), image)
+
+
 def in_worker(queue, policy, image):
     queue.put(policies.apply_numpy(policy, np.random.default_rng(0), image))
 

@@ -97,6 +97,9 @@ def test_autoaugment_by_hand():
     assert first[1][0] == "Contrast"
     np.testing.assert_allclose(first[1][1], 1 + 0.9 * 6 / 9)
     np.testing.assert_allclose(policy.probabilities()[1][0, :, 0], [0.1, 0.2])
+    # The 17th, which many copies have as 0.2 and 0.8.
+    assert [policy.names[op] for op in policy.op[16, :, 0]] == ["Equalize", "Equalize"]
+    np.testing.assert_allclose(policy.probabilities()[1][16, :, 0], [0.2, 0.6])
 
 
 @pytest.mark.parametrize("name", [name for name in SIZES if name not in DRAWN])
@@ -209,6 +212,18 @@ def test_a_policy_per_row():
         (lambda: make_policy([[]]), "at least one"),
         (lambda: make_policy([[[("Flip", 0, 1)]]], shares=[-1]), "one number of at least 0"),
         (lambda: make_policy([[[("Flip", 0, 1)]]], shares=[1, 1]), "one number of at least 0"),
+        (lambda: make_policy([[[("Flip", 0)]]]), "a branch of a policy is .op, level, probability., got"),
+        (lambda: make_policy([[[("Flip", 0, 1)]]], {"flip": (0, 1)}), "did you mean 'Flip'"),
+        (
+            lambda: make_policy([[[("Rotate", 0, 1)]]], {"Rotate": (0, 1, 2)}),
+            "range of Rotate .* two finite numbers",
+        ),
+        (lambda: make_policy([[[("Rotate", 0, 1)]]], {"Rotate": (0, np.inf)}), "the range of Rotate"),
+        (
+            lambda: make_policy([[[("Flip", 0, 1)]]], cover=(300.0,)),
+            "the cover of a policy must be one number in 0",
+        ),
+        (lambda: make_policy([[[("Flip", 0, 1)]]], cover=()), "the cover of a policy"),
         (lambda: presets.uniformaugment(0), "at least one"),
         (lambda: presets.trivialaugment(bins=1), "bins must be at least 2"),
         (lambda: Policy.load("nowhere.json"), "cannot read the policy"),
@@ -224,3 +239,11 @@ def test_not_a_policy(tmp_path):
         (tmp_path / "policy.json").write_text(text)
         with pytest.raises(UsageError, match="is not a policy of jaxaug"):
             Policy.load(tmp_path / "policy.json")
+    make_policy([[[("Flip", 0, 1)]]]).save(tmp_path / "good.json")
+    good = json.loads((tmp_path / "good.json").read_text())
+    for name, value in (("ranges", [1]), ("subpolicies", [{"share": 1, "layers": [[[]]]}]), ("cover", ["a"])):
+        (tmp_path / "policy.json").write_text(json.dumps({**good, name: value}))
+        with pytest.raises(UsageError, match="policy"):
+            Policy.load(tmp_path / "policy.json")
+    with pytest.raises(UsageError, match="cannot be written: there is no folder"):
+        make_policy([[[("Flip", 0, 1)]]]).save(tmp_path / "missing" / "x.json")

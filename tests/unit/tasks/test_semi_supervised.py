@@ -12,7 +12,8 @@ from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import instantiate
 from jaxaug.core.types import Batch, MetaParams, ModelOutput, Progress, TrainState
 from jaxaug.optim.averaging import average
-from jaxaug.tasks.semi_supervised.base import joined, ramp_up
+from jaxaug.tasks.base import Aux
+from jaxaug.tasks.semi_supervised.base import joined, once, ramp_up
 
 LABELLED, ROWS, SIDE, CLASSES = 3, 7, 2, 4
 NOISE = {"weak": 0.1, "strong": 1.0}
@@ -60,7 +61,7 @@ def case(name, chain=None, hide=False, rows=ROWS, **options):
     statistics = parts.chain.init(CLASSES, SIDE * SIDE)
     begun, state = {"seen": jnp.zeros(())}, task.init_state(params, {"seen": jnp.zeros(())})
     state = TrainState(jnp.zeros((), jnp.int32), params, begun, (), statistics, MetaParams(), (), KEY, state)
-    plain = lambda *_: ("plain", None)  # noqa: E731
+    plain = lambda *_: ("plain", Aux({"seen": 7.0}, (), {}, state.task_state))  # noqa: E731
     return task, task.objective(parts, plain), params, state, batch
 
 
@@ -216,7 +217,16 @@ def test_isda_sees_labelled_rows_and_pseudo_labelled_ones_where_they_weigh(pseud
 @pytest.mark.parametrize("name", METHODS)
 def test_without_unlabelled_rows_the_objective_is_that_of_classification(name):
     _, objective, params, state, batch = case(name, rows=LABELLED)
-    assert objective(params, MetaParams(), state, batch, KEY)[0] == "plain"
+    loss, aux = objective(params, MetaParams(), state, batch, KEY)
+    assert loss == "plain"
+    # A teacher that sees nothing has the statistics of the network that is trained.
+    kept = aux.task_state.get("model_state", aux.model_state)
+    assert kept == aux.model_state == {"seen": 7.0}
+
+
+def test_a_row_is_written_once():
+    """At its first place in the batch; the others are nowhere."""
+    assert once(jnp.array([4, 1, 4, 4, 0, 1]), 9).tolist() == [4, 1, 9, 9, 0, 9]
 
 
 def test_ramp_up():

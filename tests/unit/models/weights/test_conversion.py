@@ -126,6 +126,15 @@ def test_networks_that_pytorch_lacks_are_refused(name, options):
         weights.to_torch(models.create(name, num_classes=3, **options), {}, {})
 
 
+def test_weights_of_another_network():
+    """A state dict is not written under a name that is not the network's."""
+    params, model_state = network("resnet34")[1]
+    with pytest.raises(UsageError, match="not of this network; missing or left over"):
+        weights.to_torch(network("resnet18")[0], params, model_state)
+    with pytest.raises(UsageError, match="of other classes: head/"):
+        weights.to_torch(models.create("resnet34", num_classes=77), params, model_state)
+
+
 def test_files_of_ours(tmp_path):
     model, (params, model_state) = network("resnet18")
     weights.save(tmp_path / "one.npz", params, model_state)
