@@ -66,8 +66,7 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
     if min(chosen.size, chosen.shown, chosen.drop or 0, chosen.seed, chosen.epochs or 0) < 0:
         raise UsageError("--size, --shown, --drop, --epochs and --seed must be 0 or more")
     out = pathlib.Path(chosen.out)
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"--out: {out} is a file; name a folder")
+    _check_out(out, pathlib.Path(chosen.path).expanduser())
     enable_compilation_cache()
     rows = _rows(chosen.path, chosen.size, _settings(others))
     if chosen.labels:
@@ -83,7 +82,9 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
         told = "" if trusted is None else f", beside {len(trusted.label)} trusted ones"
         print(f"{len(rows.label)} rows of {len(rows.class_names)} classes, {len(rows.skipped)} skipped{told}")
         issues = find_in_rows(rows, chosen.epochs, chosen.seed, trusted)
-        summary = write_listing(out, rows, issues, chosen.shown)
+        # With options the labels or the rows may be others than a training without them would find.
+        whole = bool(chosen.labels or chosen.trusted or others)
+        summary = write_listing(out, rows, issues, chosen.shown, trusted, whole=whole)
         wrong = f"about {summary['estimated_errors']} of {summary['rows']} labels are wrong by estimate"
         print(f"{wrong}: look at {out / PAGE}")
         everything = (rows, issues) if trusted is None else with_trusted(rows, issues, trusted)
@@ -94,6 +95,16 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
         )
         if chosen.json:
             print_json({"out": str(out), **summary}, stdout)
+
+
+def _check_out(out: pathlib.Path, read: pathlib.Path) -> None:
+    from jaxaug.label_errors.reading import SPLITS
+
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out: {out} is a file; name a folder")
+    flat = read.is_dir() and not any((read / name).is_dir() for name in SPLITS)
+    if flat and out.resolve().is_relative_to(read.resolve()):
+        raise UsageError(f"--out: {out} lies in {read}, where it would be taken for a class: name a folder outside")
 
 
 def _for_a_new_training(out: pathlib.Path, rows: Rows, issues: LabelIssues, drop: int | None) -> int:

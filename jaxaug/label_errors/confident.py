@@ -11,7 +11,7 @@ ROUNDING = 1e-3  # by which a softmax in bfloat16 may leave 0..1
 _BLOCK = 100_000  # rows at a time
 
 
-def confident_joint(labels: ArrayLike, probabilities: ArrayLike) -> np.ndarray:
+def confident_joint(labels: ArrayLike, probabilities: ArrayLike, prior_rows: float = 0.0) -> np.ndarray:
     """The joint distribution of given and true labels.
 
     A row counts for the class with its largest probability among those that reach the class's threshold, the mean
@@ -21,6 +21,8 @@ def confident_joint(labels: ArrayLike, probabilities: ArrayLike) -> np.ndarray:
     Args:
       labels: int [N], the given labels, 0..K-1.
       probabilities: float [N K] in 0..1. Those of a model that has learned the row's label by heart hide its errors.
+      prior_rows: rows that are added to each class for its threshold, with the mean probability of all given labels; 0
+        as published. The threshold of a class of two rows is whatever a model says of these two.
 
     Returns:
       float64 [K K], given by true class, with sum 1.
@@ -31,7 +33,7 @@ def confident_joint(labels: ArrayLike, probabilities: ArrayLike) -> np.ndarray:
     given, said = np.asarray(labels), np.asarray(probabilities)
     _check(given, said)
     classes = said.shape[1]
-    rows, threshold = np.bincount(given, minlength=classes), _thresholds(given, said)
+    rows, threshold = np.bincount(given, minlength=classes), _thresholds(given, said, prior_rows)
     count = np.zeros((classes, classes))
     for start in range(0, len(given), _BLOCK):
         block, of_block = said[start : start + _BLOCK].astype(np.float64), given[start : start + _BLOCK]
@@ -58,7 +60,7 @@ def _check(given: np.ndarray, said: np.ndarray) -> None:
     )
 
 
-def balanced(labels: ArrayLike, probabilities: ArrayLike) -> np.ndarray:
+def balanced(labels: ArrayLike, probabilities: ArrayLike, prior_rows: float = 0.0) -> np.ndarray:
     """Probabilities as if a model were equally sure of all classes: over their class's threshold, each row to sum 1.
 
     Models are surer of some classes than of others, and a row that might be of two is then drawn to the one of them.
@@ -67,21 +69,23 @@ def balanced(labels: ArrayLike, probabilities: ArrayLike) -> np.ndarray:
     Args:
       labels: int [N], the given labels, 0..K-1.
       probabilities: float [N K] in 0..1.
+      prior_rows: as in `confident_joint`.
 
     Returns:
       float64 [N K]; a row that has no probability at all stays without.
     """
     given, said = np.asarray(labels), np.asarray(probabilities).astype(np.float64)
-    even = said / np.maximum(_thresholds(given, said), np.finfo(np.float32).tiny)
+    even = said / np.maximum(_thresholds(given, said, prior_rows), np.finfo(np.float32).tiny)
     return even / np.maximum(even.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
 
 
-def _thresholds(given: np.ndarray, said: np.ndarray) -> np.ndarray:
+def _thresholds(given: np.ndarray, said: np.ndarray, prior_rows: float) -> np.ndarray:
     """[K] the mean probability of each class over the rows that are labelled so; no row reaches that of one without."""
     classes = said.shape[1]
     rows = np.bincount(given, minlength=classes)
     sums = np.bincount(given, weights=said[np.arange(len(given)), given].astype(np.float64), minlength=classes)
-    return np.where(rows > 0, sums / np.maximum(rows, 1), np.inf)
+    prior = prior_rows * sums.sum() / max(len(given), 1)
+    return np.where(rows > 0, (sums + prior) / np.maximum(rows + prior_rows, 1), np.inf)
 
 
 def estimated_errors(joint: np.ndarray, rows: int) -> int:

@@ -32,12 +32,13 @@ def neighbour_probabilities(labels: ArrayLike, features: ArrayLike, num_classes:
     return shares / shares.sum(axis=1, keepdims=True)
 
 
-def near_pairs(features: ArrayLike, least: float) -> np.ndarray:
+def near_pairs(features: ArrayLike, least: float, most: int) -> np.ndarray:
     """Pairs of rows whose features have a cosine of `least` or more.
 
     Args:
       features: float [N D]; rows of zeros are near to none.
       least: in 0..1.
+      most: pairs of a row with later ones, the first of them.
 
     Returns:
       int64 [M 2], the lower row first, in the order of the rows.
@@ -45,9 +46,9 @@ def near_pairs(features: ArrayLike, least: float) -> np.ndarray:
     unit = unit_rows(features)
     found = [np.zeros((0, 2), np.int64)]
     for rows, cosine in _similarities(unit):
-        first, second = np.nonzero(cosine >= least)
-        keep = rows[first] < second
-        found.append(np.stack([rows[first][keep], second[keep]], axis=1))
+        near = (cosine >= least) & (rows[:, None] < np.arange(len(unit)))
+        first, second = np.nonzero(near & (np.cumsum(near, axis=1, dtype=np.int32) <= most))
+        found.append(np.stack([rows[first], second], axis=1))
     return np.concatenate(found)
 
 

@@ -7,7 +7,10 @@ import numpy as np
 from jaxaug.label_errors.neighbours import near_pairs
 
 CELLS = 8  # of a fingerprint, each way
-ALIKE = 0.98  # correlation of two fingerprints from which on images count as the same
+# Correlations of two fingerprints, and of the images themselves, from which on images count as the same.
+ALIKE, ALIKE_WHOLE = 0.98, 0.97
+MOST_TWINS = 50  # of a row: all pairs of many equal images would fill the memory
+_BLOCK = 1000  # pairs at a time
 FLAT = 2.0  # standard deviation of the grey levels, of 255
 DARK, BRIGHT = 16.0, 239.0  # mean grey level
 TINY, LONG = 16, 5.0  # pixels of the shorter side; longer side to shorter
@@ -44,15 +47,27 @@ def odd_images(image: np.ndarray, sides: np.ndarray | None = None) -> dict[int, 
 def duplicates(image: np.ndarray) -> np.ndarray:
     """Pairs of images that are the same, or nearly: saved anew, scaled, made brighter.
 
-    Fingerprints of 8 x 8 cells and each channel, less their mean, are compared; blank images are like no other.
+    Fingerprints of 8 x 8 cells and each channel, less their mean, are compared, and where they are alike the images;
+    blank images are like no other.
 
     Args:
       image: [N H W C], 0..255.
 
     Returns:
-      int64 [M 2], the lower row first.
+      int64 [M 2], the lower row first; of each row with the first 50 that are like it.
     """
-    return near_pairs(fingerprints(image), ALIKE)
+    pairs = near_pairs(fingerprints(image), ALIKE, MOST_TWINS)
+    parts = [pairs[start : start + _BLOCK] for start in range(0, len(pairs), _BLOCK)]
+    return np.concatenate([part[_correlations(image, part) >= ALIKE_WHOLE] for part in parts] or [pairs])
+
+
+def _correlations(image: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """[M] of the images of each pair, each channel less its mean."""
+    first, second = (image[side].astype(np.float32) for side in pairs.T)
+    first -= first.mean(axis=(1, 2), keepdims=True)
+    second -= second.mean(axis=(1, 2), keepdims=True)
+    lengths = np.sqrt(np.einsum("nhwc,nhwc->n", first, first) * np.einsum("nhwc,nhwc->n", second, second))
+    return np.einsum("nhwc,nhwc->n", first, second) / np.maximum(lengths, 1e-6)
 
 
 def fingerprints(image: np.ndarray) -> np.ndarray:

@@ -61,14 +61,17 @@ def patch_probabilities(image: np.ndarray, labels: np.ndarray, num_classes: int,
     colors = standardized((cells + cells[:, :, ::-1]).reshape(len(image), -1))
     count = sum(one.shape[1] for one in features)
     features.append(colors * np.float32(np.sqrt(COLORS * count / colors.shape[1])))
-    return left_out_probabilities(labels, np.concatenate(features, axis=1), num_classes)
+    joined = np.concatenate(features, axis=1)
+    del features  # they are as large once more
+    return _left_out(labels, joined, num_classes)
 
 
 def standardized(features: np.ndarray) -> np.ndarray:
     """[N D], each column with mean 0 and a standard deviation of 1, less where a column is nearly constant."""
     rows = features - features.mean(axis=0)
     spread = rows.std(axis=0)
-    return rows / (spread + 1e-3 * spread.mean() + 1e-12)
+    rows /= spread + 1e-3 * spread.mean() + 1e-12
+    return rows
 
 
 def left_out_probabilities(labels: np.ndarray, features: np.ndarray, num_classes: int) -> np.ndarray:
@@ -85,8 +88,13 @@ def left_out_probabilities(labels: np.ndarray, features: np.ndarray, num_classes
     Returns:
       float64 [N K].
     """
+    return _left_out(labels, np.array(features, np.result_type(features, np.float32)), num_classes)
+
+
+def _left_out(labels: np.ndarray, rows: np.ndarray, num_classes: int) -> np.ndarray:
+    """`left_out_probabilities`, of features that are written over."""
     target = np.eye(num_classes, dtype=np.float32)[labels]
-    rows = features - features.mean(axis=0)
+    rows -= rows.mean(axis=0)
     offset = target.mean(axis=0)
     fitted, own = _fitted(rows, target - offset)
     error = (target - offset - fitted) / (1 - np.clip(own + 1 / len(rows), 0.0, 1 - 1e-4))[:, None]
@@ -108,13 +116,15 @@ def _fitted(rows: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _calibrated(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    found = {}
-    for temperature in np.geomspace(0.02, 1.0, 18):
+    def log_probabilities(temperature: float) -> np.ndarray:
         scaled = logits / temperature
         scaled -= scaled.max(axis=1, keepdims=True)
         scaled -= np.log(np.exp(scaled).sum(axis=1, keepdims=True))
-        found[-scaled[np.arange(len(labels)), labels].mean()] = scaled
-    return np.exp(found[min(found)])
+        return scaled
+
+    row = np.arange(len(labels))
+    losses = {one: -log_probabilities(one)[row, labels].mean() for one in np.geomspace(0.02, 1.0, 18)}
+    return np.exp(log_probabilities(min(losses, key=lambda one: losses[one])))
 
 
 def _dictionary(image: np.ndarray, side: int, count: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -94,7 +94,7 @@ class Rows:
 
 
 def rows_of(data: Dataset) -> Rows:
-    """The training and validation rows of a data set, in the order of their index.
+    """The training and validation rows of a data set, in the order of their index; those without a label are skipped.
 
     Raises:
       UsageError: its labels are maps, or its images are not in memory.
@@ -111,7 +111,11 @@ def rows_of(data: Dataset) -> Rows:
     files = None if data.files is None else tuple(data.files[row] for row in index[order])
     words = np.repeat(["train", "validation"], [len(split) for split in splits])[order]
     split_names = tuple(words.tolist()) if len(data.validation) else None
-    return Rows(image, label, data.class_names, files, index=index[order], clean=clean, split_names=split_names)
+    rows = Rows(image, label, data.class_names, files, index=index[order], clean=clean, split_names=split_names)
+    if (label >= 0).all():
+        return rows
+    skipped = tuple((rows.key(row), "has no label") for row in np.flatnonzero(label < 0).tolist())
+    return dataclasses.replace(rows.at(np.flatnonzero(label >= 0)), skipped=skipped)
 
 
 def as_dataset(rows: Rows) -> Dataset:
@@ -120,9 +124,18 @@ def as_dataset(rows: Rows) -> Dataset:
     index = np.arange(len(rows.label), dtype=np.int32) if rows.index is None else rows.index.astype(np.int32)
     train, where = Split(rows.image, rows.label.astype(np.int32), index), f"computed from the {len(rows.label)} rows"
     none, first = train.at(slice(0, 0)), train.at(slice(0, 1))
+    files = None if rows.files is None else _by_index(rows.files, index)
     return Dataset(
-        "rows", train, none, first, len(rows.class_names), mean, std, where, rows.class_names, rows.clean, rows.files
+        "rows", train, none, first, len(rows.class_names), mean, std, where, rows.class_names, rows.clean, files
     )
+
+
+def _by_index(files: Sequence[str], index: np.ndarray) -> tuple[str, ...]:
+    """The file of each row where its index is, as a `Dataset` has them; "" for rows that were left out."""
+    found = [""] * (int(index.max(initial=-1)) + 1)
+    for row, file in zip(index.tolist(), files, strict=True):
+        found[row] = file
+    return tuple(found)
 
 
 def with_labels(rows: Rows, path: str) -> Rows:
@@ -193,7 +206,7 @@ def _decoded(
     images = np.zeros((len(files), side, side, 3), np.uint8)
     for row, why in enumerate(in_threads(_reader(root, files, side, images, sides), range(len(files)))):
         if why:
-            skipped.append((files[row], why))
+            skipped.append((_told(files[row]), why))
     read = np.flatnonzero(sides[:, 0] > 0)
     if not len(read):
         told = f", {len(skipped)} cannot be used, such as {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
@@ -211,6 +224,8 @@ def _reader(
 ) -> Callable[[int], str]:
     def read(row: int) -> str:
         """Fill in the row; why that cannot be, "" if it can."""
+        if _told(files[row]) != files[row]:
+            return "its name is not UTF-8, so that no table could name it: rename it"
         try:
             image = open_image(root / files[row], "RGB")
         except UsageError as error:
@@ -220,6 +235,11 @@ def _reader(
         return ""
 
     return read
+
+
+def _told(file: str) -> str:
+    """The name of a file as it is, or, where it has bytes that are no UTF-8, with these written out."""
+    return file.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _usual_side(root: pathlib.Path, files: Sequence[str]) -> int:

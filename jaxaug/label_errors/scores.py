@@ -43,6 +43,7 @@ def find(
     *,
     neighbours: int = 20,
     score: str = "self_confidence",
+    prior_rows: float = 0.0,
 ) -> LabelIssues:
     """Rank rows by how suspicious their labels are.
 
@@ -56,6 +57,7 @@ def find(
       score: "self_confidence", 1 - p for the probability p of the given label; or "margin", q / (p + q) with q that of
         the most probable other class, which is 0.5 where the two are as probable, and which ranks rows that could be
         several classes by less.
+      prior_rows: of the confident joint, for sets with classes of a few rows; see `confident_joint`.
 
     Raises:
       UsageError: neither is given, or arrays of other shapes, kinds or ranges.
@@ -70,7 +72,7 @@ def find(
         said = near if said is None else (said + near) / 2
     assert said is not None
     suspicion = pick("find: score", score, _SCORES)(given, np.clip(said, 0.0, 1.0))
-    joint = confident_joint(given, said)
+    joint = confident_joint(given, said, prior_rows)
     return LabelIssues(
         suspicion,
         np.argsort(-suspicion, kind="stable"),

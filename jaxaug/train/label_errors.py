@@ -24,6 +24,7 @@ from jaxaug.train.hooks.console import ProgressBar
 from jaxaug.train.hooks.preemption import StopSignal
 from jaxaug.train.step import batch_of, make_train_dispatch
 
+PRIOR_ROWS = 10.0  # of a class of a few rows, which would draw in half of the others
 EPOCHS = 36  # with the patches less time than cleanlab's four folds of 15 epochs
 FEWEST, SEEN = 8, 360_000  # epochs of large sets, whose labels are learned by heart in fewer; images for all of it
 
@@ -69,7 +70,7 @@ def find_in_rows(rows: Rows, epochs: int | None = None, seed: int = 0, trusted: 
     if epochs:
         said = agreed(judge(learned_from, judging_config(epochs, seed)).probabilities, said)
     said = said[: len(rows.label)]
-    return find(rows.label, balanced(rows.label, said), score="margin")
+    return find(rows.label, balanced(rows.label, said, PRIOR_ROWS), score="margin", prior_rows=PRIOR_ROWS)
 
 
 def epochs_of(rows: int) -> int:

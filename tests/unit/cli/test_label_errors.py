@@ -172,6 +172,13 @@ def test_one_class(tmp_path, capsys):
     assert "all 30 rows are labelled day: wrong labels show among two or more classes" in capsys.readouterr().err
 
 
+def test_a_folder_inside_the_classes(tmp_path, capsys, monkeypatch):
+    photos(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert main(["label-errors", ".", "--epochs=0"]) == MISTAKE
+    assert "--out: label_errors lies in ., where it would be taken for a class" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("trusted", ["validation", "looked_at.csv"])
 def test_trusted_rows(tmp_path, trusted, capsys):
     """They are not listed, nor dropped from a new training; of a table that the page gave only what was looked at."""

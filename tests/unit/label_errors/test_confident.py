@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jaxaug import label_errors
+from jaxaug.core.errors import UsageError
 from jaxaug.label_errors.confident import balanced, class_table, confident_joint, estimated_errors
 
 
@@ -39,6 +40,41 @@ def test_a_class_without_rows():
     joint = confident_joint([0, 0, 2], np.eye(3)[[0, 0, 2]])
     np.testing.assert_allclose(joint, np.diag([2 / 3, 0, 1 / 3]))
     assert class_table(joint, 3)["wrong_share"].tolist() == [0, 0, 0]
+
+
+def test_classes_of_a_few_rows():
+    """Of one with two rows the threshold is whatever a model says of these; prior rows let nothing be drawn into it."""
+    given, true, said = noisy(2000, 5, 0.1)
+    keep = np.flatnonzero((true != 4) & (given != 4))
+    given, said = np.append(given[keep], [4, 4]), np.concatenate([said[keep], np.full((2, 5), 0.2)])
+    said[-2:, 4] = 0.01  # rows of the class that the model knows nothing of
+    said /= said.sum(axis=1, keepdims=True)
+    wrong = np.append(given[:-2] != true[keep], [False, False])
+
+    def found(prior):
+        """(estimated errors, share of wrong rows among as many suspects)."""
+        issues = label_errors.find(given, balanced(given, said, prior), score="margin", prior_rows=prior)
+        return issues.errors, label_errors.precision(issues.ranking, wrong, wrong.sum())["precision"]
+
+    (many, few), (near, most) = found(0), found(10)
+    assert many > 5 * wrong.sum() > 2.5 * near > 2.5 * wrong.sum()
+    assert few < 0.7 < 0.95 < most
+
+
+@pytest.mark.parametrize(
+    ("labels", "probabilities"),
+    [
+        ([0, -1], [[0.5, 0.5], [0.5, 0.5]]),
+        ([0, 2], [[0.5, 0.5], [0.5, 0.5]]),
+        ([0.0, 1.0], [[0.5, 0.5], [0.5, 0.5]]),
+        ([0], [[0.5, 0.5], [0.5, 0.5]]),
+        ([0, 1], [[0.5, 0.5], [np.nan, 0.5]]),
+        ([0, 1], [[0.5, 0.5], [-2.0, 3.0]]),
+    ],
+)
+def test_what_is_no_probability(labels, probabilities):
+    with pytest.raises(UsageError, match="confident_joint: labels must be integers"):
+        confident_joint(labels, np.array(probabilities))
 
 
 def test_as_cleanlab():

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -10,23 +11,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxaug import data as data_sets
 from jaxaug import label_errors
 from jaxaug.core.errors import UsageError
 from jaxaug.label_errors.listing import PAGE, SHEET, SUMMARY, TABLE, write_listing
-from jaxaug.label_errors.reading import Rows, read_rows, with_labels
+from jaxaug.label_errors.reading import Rows, as_dataset, read_rows, rows_of, with_labels
 
 NAMES = ("ape", 'b,"a"t', "</script>cat")
 PICTURES = np.random.default_rng(0).integers(0, 256, (6, 20, 24, 3), dtype=np.uint8)
 GIVEN = np.array([0, 1, 2, 0, 1, 2], np.int32)
 
 
-def listed(folder, **known):
+def listed(folder, trusted=None, whole=False, **known):
     """Rows of which 1 and 3 look like class 2; row 5 is row 4 made a little brighter, row 0 is blank."""
     image = PICTURES.copy()
     image[0], image[5] = 128, np.clip(image[4].astype(int) + 2, 0, 255)
     said = np.full((6, 3), 0.1) + 0.7 * np.eye(3)[[0, 2, 2, 2, 1, 2]]
     rows = Rows(image, GIVEN, NAMES, **known)
-    return write_listing(folder, rows, label_errors.find(GIVEN, said), shown=4)
+    return write_listing(folder, rows, label_errors.find(GIVEN, said), shown=4, trusted=trusted, whole=whole)
 
 
 def test_what_is_written(tmp_path):
@@ -74,7 +76,7 @@ def test_marks_become_a_table(tmp_path):
       const marks = {"1": {mark: "wrong", label: 2}, "3": {mark: "wrong", label: -1}, "0": {mark: "right", label: 0}};
       const filters = {given: "", suggested: "2", marked: "wrong", text: ""};
       console.log(JSON.stringify({
-        table: page.corrected(data.rows, marks, data.names, data.column),
+        table: page.corrected(data.rows, marks, data.names, data.column, data.others),
         shown: page.chosen(data.rows, marks, filters).map((row) => row.key),
         groups: page.groups(data.rows, "pair", data.names).map(([title, rows]) => [title, rows.length]),
         byName: page.groups(data.rows, "key", data.names)[0][1].map((row) => row.key),
@@ -89,6 +91,49 @@ def test_marks_become_a_table(tmp_path):
     rows = with_labels(Rows(PICTURES, GIVEN, NAMES), str(tmp_path / "corrected.csv"))
     np.testing.assert_array_equal(rows.index, [0, 1, 2, 4, 5])
     np.testing.assert_array_equal(rows.label, [0, 2, 2, 1, 2])
+
+
+def test_a_table_of_all_rows(tmp_path):
+    """Where labels or rows are not those of the set: rows without a card, those that are trusted, and nothing else."""
+    trusted = Rows(PICTURES[:1], np.array([2], np.int32), NAMES, index=np.array([8]))
+    listed(tmp_path, trusted, whole=True)
+    lines = list(csv.reader(data_of((tmp_path / PAGE).read_text())["others"].splitlines()))
+    assert lines[-2:] == [["8", NAMES[2], "right"], ["*", "", ""]]
+    cards = [row["key"] for row in data_of((tmp_path / PAGE).read_text())["rows"]]
+    assert {line[0] for line in lines[:-2]} | {*cards} == set("012345")
+    assert all(line[1:] == [NAMES[GIVEN[int(line[0])]], ""] for line in lines[:-2])
+    listed(tmp_path)
+    assert data_of((tmp_path / PAGE).read_text())["others"] == ""
+
+
+def test_duplicates_with_other_labels_are_told_first(tmp_path, monkeypatch):
+    """However many there are with the same label, and how many were found."""
+    monkeypatch.setattr("jaxaug.label_errors.listing.MOST_PAIRS", 1)
+    image = PICTURES[[0, 0, 0, 1, 1, 2]]
+    label, said = np.array([0, 0, 0, 1, 2, 2], np.int32), np.full((6, 3), 1 / 3)
+    summary = write_listing(tmp_path, Rows(image, label, NAMES), label_errors.find(label, said))
+    assert summary["duplicates_found"] == {"with_other_labels": 1, "with_the_same": 3}
+    assert [pair["rows"] for pair in summary["duplicates_with_other_labels"]] == [["3", "4"]]
+    assert len(summary["duplicates"]) == 1
+
+
+def test_rows_that_were_left_out(tmp_path):
+    """The others keep their file and number, as a set to train on too."""
+    files = tuple(f"{row}.png" for row in range(6))
+    (tmp_path / "labels.csv").write_text(f"file,label\n1.png,\n4.png,{NAMES[0]}\n")
+    rows = with_labels(Rows(PICTURES, GIVEN, NAMES, files), str(tmp_path / "labels.csv"))
+    again = rows.at(np.array([0, 2, 3]))
+    for some in (rows, again):
+        trained = as_dataset(some)
+        assert [trained.files[row] for row in trained.train.index] == [*some.files]
+    assert again.files == ("0.png", "3.png", "4.png")
+    assert again.label.tolist() == [0, 0, 0]
+
+
+def test_rows_without_a_label_are_skipped():
+    found = rows_of(data_sets.load("digits", labels_per_class=2))
+    assert (len(found.label), len(found.skipped), found.label.min()) == (20, 1327, 0)
+    assert found.skipped[0][1] == "has no label"
 
 
 def photos(root, splits=("",)):
@@ -114,6 +159,15 @@ def test_a_folder(tmp_path, splits):
     assert file.endswith("bat/broken.png")
     assert "cannot be read as an image" in why
     assert rows.picture(0).size == (24, 20)
+
+
+def test_a_name_in_another_encoding(tmp_path):
+    """No table could hold it: the file is skipped, and named as far as that can be."""
+    root = photos(tmp_path / "photos")
+    (root / "bat" / "0.png").rename(os.fsdecode(os.fsencode(root / "bat") + b"/caf\xe9.png"))
+    rows = read_rows(root)
+    assert len(rows.label) == 3
+    assert rows.skipped == (("bat/caf\\xe9.png", "its name is not UTF-8, so that no table could name it: rename it"),)
 
 
 def test_a_table_of_files(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from jaxaug.core.errors import UsageError
 from jaxaug.label_errors import find
 from jaxaug.label_errors.neighbours import near_pairs, neighbour_probabilities
-from jaxaug.label_errors.odd import cell_means, duplicates, odd_images
+from jaxaug.label_errors.odd import cell_means, duplicates, fingerprints, odd_images
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (8, 24, 32, 3), dtype=np.uint8)
 
@@ -26,7 +26,23 @@ def test_duplicates():
     image[5] = np.clip(image[2] * 0.8 + 30, 0, 255)
     image[6], image[7] = 10, 10
     assert duplicates(image).tolist() == [[2, 5]]
-    assert near_pairs(np.zeros((3, 2)), 0.5).tolist() == []
+    assert near_pairs(np.zeros((3, 2)), 0.5, 9).tolist() == []
+
+
+def test_alike_from_afar():
+    """Coarse images that are the same are not enough."""
+    coarse = np.kron(np.random.default_rng(3).integers(60, 190, (8, 8, 1)), np.ones((4, 4, 1)))
+    fine = np.random.default_rng(4).normal(0, 20, (2, 32, 32, 1))
+    image = np.clip(coarse + fine, 0, 255).astype(np.uint8)
+    assert len(near_pairs(fingerprints(image), 0.98, 9)) == 1
+    assert len(duplicates(image)) == 0
+
+
+def test_many_equal_images():
+    """Pairs of a row with the first that follow it."""
+    assert near_pairs(np.ones((6, 3)), 0.9, 2).tolist() == [
+        *([0, 1], [0, 2], [1, 2], [1, 3], [2, 3], [2, 4], [3, 4], [3, 5], [4, 5])
+    ]
 
 
 def test_cell_means():
