@@ -196,7 +196,7 @@ def class_weights(
 
     Args:
       weights: K numbers, at least 0; () takes them from the training data, as `by` says.
-      by: "median_frequency", the median share of a class over its own (Eigen and Fergus 2015); or "inverse_log",
+      by: "median_frequency", the median share of a class over its own (after Eigen and Fergus 2015); or "inverse_log",
         1 / log(1.02 + its share) (ENet, Paszke et al. 2016).
       normalize: divide by the mean over the examples with a label, as PyTorch's weighted cross-entropy does.
 
