@@ -92,13 +92,13 @@ def init_model(model: Model, key: jax.Array | int, image_shape: tuple[int, ...])
       UsageError: the model has no head, or image_shape is another.
     """
     key = as_key("init_model", key)
-    if len(image_shape) != 3:
-        raise UsageError(f"init_model: image_shape must be (H, W, C), got {image_shape}")
     if isinstance(model, InPrecision):
         return init_model(model.model, key, image_shape)
     if isinstance(model, NNXModel):
         params, model_state = model.init(key)
     else:
+        if len(image_shape) != 3:
+            raise UsageError(f"init_model: image_shape must be (H, W, C), got {image_shape}")
         params, model_state = _init_linen(model, key, jnp.zeros((1, *image_shape)))
     _head_of(_name_of(model), params)
     return params, model_state

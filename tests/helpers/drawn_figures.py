@@ -15,8 +15,17 @@ def texts_of(figure):
     from matplotlib.text import Text
 
     figure.canvas.draw()
-    written = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
+    outside = {text for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) for text in _labels_outside(axis)}
+    written = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip() and t not in outside]
     return {t.get_text() + str(i): t.get_window_extent() for i, t in enumerate(written)}
+
+
+def _labels_outside(axis):
+    """Those of ticks beyond the axis, which are there, but not drawn."""
+    low, high = sorted(axis.get_view_interval())
+    for tick in axis.get_major_ticks():
+        if not low <= tick.get_loc() <= high:
+            yield from (tick.label1, tick.label2)
 
 
 def overlapping(boxes):

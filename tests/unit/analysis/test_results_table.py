@@ -146,10 +146,10 @@ def test_mistakes(tmp_path, capsys):
         assert command.main(["results", str(folder)]) == 2
         assert capsys.readouterr().err.startswith("error: ")
     write_run(tmp_path / "done")
-    with pytest.raises(UsageError, match="cannot write"):
+    with pytest.raises(UsageError, match="cannot be written"):
         results_table.show([tmp_path], out=tmp_path / "no" / "runs.csv")
     assert command.main(["results", str(tmp_path), "--out", str(tmp_path / "no" / "runs.csv")]) == 2
-    assert "cannot write" in capsys.readouterr().err
+    assert "cannot be written" in capsys.readouterr().err
     for argument, told in (("--format=html", "unknown format 'html'"), ("--out=table.doc", "ends in .txt, .md, .csv")):
         assert command.main(["results", str(tmp_path), argument]) == 2
         assert told in capsys.readouterr().err

@@ -200,5 +200,5 @@ def test_mistakes(finished, tmp_path, only):
     only("Environment")
     with pytest.raises(UsageError, match="neither the folder of a run, nor one with runs"):
         write_report(tmp_path)
-    with pytest.raises(UsageError, match="cannot write"):
+    with pytest.raises(UsageError, match="cannot be written"):
         write_report(interrupted(finished, tmp_path / "run"), tmp_path / "none" / PAGE)

@@ -84,7 +84,7 @@ def test_label_maps_are_refused(part, message):
     ("part", "options", "message"),
     [
         *((basic.flip, {"probability": value}, "probability must be in 0..1") for value in (-0.1, 1.1, math.nan)),
-        (basic.cutout, {"length": -1}, "length must be at least 0"),
+        (basic.cutout, {"length": -1}, "length must be a whole number"),
         *((basic.cutout, {"value": value}, "value in 0..255") for value in (-1.0, 256.0, math.nan)),
         (basic.pad_and_crop, {"padding": -1}, "padding at least 0"),
     ],

@@ -100,7 +100,7 @@ MISTAKES = {
     "unknown protocol": (change("robustness", ("occlusions",)), r"config\.robustness: .*did you mean 'occlusion'"),
     "too few rows": (
         change("data.train_size", 5000),
-        r"config\.data: digits: train_size=5000 must be in 0\.\.1347",
+        r"config\.data: digits: train_size=5000 must be a whole number in 0",
     ),
     "unknown optimizer": (change("optim.name", "adam"), r"config\.optim: .*did you mean 'adamw'"),
     "unknown place": (change("place", "devise"), r"config\.place: .*'device', 'host'\), got 'devise'"),
