@@ -28,7 +28,7 @@ from sklearn.model_selection import StratifiedKFold
 from jaxaug import data, label_errors
 from jaxaug.core.sharding import enable_compilation_cache
 from jaxaug.label_errors.confident import balanced
-from jaxaug.label_errors.patches import patch_probabilities
+from jaxaug.label_errors.patches import judge_by_patches
 from jaxaug.label_errors.reading import Rows, rows_of
 from jaxaug.runs import environment
 from jaxaug.train.label_errors import agreed, epochs_of, judge, judging_config
@@ -89,7 +89,9 @@ def compared(
 ) -> dict[str, dict[str, float]]:
     """method -> its figures on one draw."""
     count, whole = len(rows.label), rows if trusted is None else rows.beside(trusted)
-    patches, first = timed(lambda: patch_probabilities(whole.image, whole.label, len(rows.class_names), draw)[:count])
+    patches, first = timed(
+        lambda: judge_by_patches(whole.image, whole.label, len(rows.class_names), draw).probabilities[:count]
+    )
     found = {"patches (--epochs=0)": told(rows, balanced(rows.label, patches), "margin", first)}
     epochs = epochs_of(len(whole.label)) if epochs is None else epochs
     if epochs:

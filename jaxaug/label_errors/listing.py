@@ -15,6 +15,7 @@ import numpy as np
 from jaxaug.core.atomic_io import write_text
 from jaxaug.data.label_files import OTHERS
 from jaxaug.label_errors.odd import duplicates, odd_images
+from jaxaug.label_errors.outliers import UNLIKE
 from jaxaug.label_errors.reading import Rows
 from jaxaug.label_errors.scores import LabelIssues, precision
 from jaxaug.label_errors.sheet import caption, picture_sheet
@@ -49,7 +50,7 @@ def write_listing(
       What `label_errors.json` holds.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    odd, pairs = odd_images(rows.image, rows.sides), duplicates(rows.image)
+    odd, pairs = _odd(rows, issues), duplicates(rows.image)
     shown = min(shown or min(max(issues.errors, 50), 2000), len(rows.label))
     write_text(folder / TABLE, _table(rows, issues, odd))
     first = issues.ranking[: min(ON_SHEET, shown)]
@@ -61,15 +62,25 @@ def write_listing(
     return summary
 
 
+def _odd(rows: Rows, issues: LabelIssues) -> dict[int, str]:
+    """row -> what is odd about it."""
+    found = odd_images(rows.image, rows.sides)
+    for row in np.flatnonzero(issues.unlike > UNLIKE).tolist() if issues.unlike is not None else ():
+        found[row] = ", ".join(filter(None, (found.get(row), "unlike the others")))
+    return found
+
+
 def _table(rows: Rows, issues: LabelIssues, odd: dict[int, str]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     titles = ["rank", rows.key_column, "given", "suggested", "score", "odd"]
-    writer.writerow([*titles, *(["clean"] if rows.clean is not None else [])])
+    known = {"unlike": issues.unlike is not None, "clean": rows.clean is not None}
+    writer.writerow([*titles, *(name for name, there in known.items() if there)])
     for rank, row in enumerate(issues.ranking, start=1):
         names = (rows.class_names[rows.label[row]], rows.class_names[issues.suggested[row]])
         cells = [rank, rows.key(row), *names, f"{issues.score[row]:.6g}", odd.get(int(row), "")]
-        writer.writerow([*cells, *([rows.class_names[rows.clean[row]]] if rows.clean is not None else [])])
+        unlike = [] if issues.unlike is None else [f"{issues.unlike[row]:.2f}"]
+        writer.writerow([*cells, *unlike, *([] if rows.clean is None else [rows.class_names[rows.clean[row]]])])
     return text.getvalue()
 
 

@@ -7,11 +7,14 @@ of the image. The regression's prediction for a row without that row has a close
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import scipy.linalg
 from numpy.lib.stride_tricks import sliding_window_view
 
 from jaxaug.label_errors.odd import cell_means
+from jaxaug.label_errors.outliers import unlike_others
 
 SIDE = 32  # pixels: larger images are made smaller
 PATCH = 6  # pixels, on images of 24 or more
@@ -21,6 +24,7 @@ CONTRAST, WHITEN = 10.0, 0.1  # added to variances: of a patch's grey levels, of
 THRESHOLD = 0.25
 RIDGE = 0.03
 CELLS, COLORS = 4, 0.3  # the image's coarse colors, each way; what they weigh beside the patches, which see none
+QUARTERS, ENOUGH = 4, 200  # parts of an image; patches that tell whether it is unlike the others
 _BLOCK = 50  # images at a time
 
 
@@ -33,7 +37,7 @@ def patch_features(image: np.ndarray, count: int = 800, seed: int = 0) -> np.nda
       seed: of the draw.
 
     Returns:
-      float32 [N 4 * count].
+      float32 [N 4 * count], quarter by quarter.
     """
     image = cell_means(image, SIDE) if min(image.shape[1:3]) > SIDE else image.astype(np.float32)
     side = min(PATCH, max(min(image.shape[1:3]) // 4 + 1, 2), *image.shape[1:3])
@@ -42,7 +46,19 @@ def patch_features(image: np.ndarray, count: int = 800, seed: int = 0) -> np.nda
     return np.concatenate(parts)
 
 
-def patch_probabilities(image: np.ndarray, labels: np.ndarray, num_classes: int, seed: int = 0) -> np.ndarray:
+class PatchJudgement(NamedTuple):
+    """What patches say of N rows.
+
+    Attributes:
+      probabilities: float64 [N K], of each row by a regression on all others.
+      unlike: float64 [N], how unlike the others each row is, see `outliers.unlike_others`.
+    """
+
+    probabilities: np.ndarray
+    unlike: np.ndarray
+
+
+def judge_by_patches(image: np.ndarray, labels: np.ndarray, num_classes: int, seed: int = 0) -> PatchJudgement:
     """What a regression on patches of the images, and of the images at half their size, says of each row left out.
 
     Args:
@@ -50,9 +66,6 @@ def patch_probabilities(image: np.ndarray, labels: np.ndarray, num_classes: int,
       labels: int [N], 0..K-1, N being 3 or more.
       num_classes: K.
       seed: of the patches.
-
-    Returns:
-      float64 [N K].
     """
     small = min(image.shape[1:3])
     scales = [image] + ([cell_means(image, min(small, SIDE) // 2)] if small >= 2 * SMALLEST else [])
@@ -61,9 +74,10 @@ def patch_probabilities(image: np.ndarray, labels: np.ndarray, num_classes: int,
     colors = standardized((cells + cells[:, :, ::-1]).reshape(len(image), -1))
     count = sum(one.shape[1] for one in features)
     features.append(colors * np.float32(np.sqrt(COLORS * count / colors.shape[1])))
-    joined = np.concatenate(features, axis=1)
-    del features  # they are as large once more
-    return _left_out(labels, joined, num_classes)
+    some = features[0].reshape(len(image), QUARTERS, -1)[:, :, :ENOUGH].reshape(len(image), -1)
+    unlike, joined = unlike_others(some, seed), np.concatenate(features, axis=1)
+    del features, some  # they are as large once more
+    return PatchJudgement(_left_out(labels, joined, num_classes), unlike)
 
 
 def standardized(features: np.ndarray) -> np.ndarray:

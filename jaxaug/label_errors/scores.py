@@ -11,6 +11,7 @@ from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import pick
 from jaxaug.label_errors.confident import ROUNDING, class_table, confident_joint, estimated_errors
 from jaxaug.label_errors.neighbours import neighbour_probabilities
+from jaxaug.label_errors.outliers import unlike_others
 
 
 class LabelIssues(NamedTuple):
@@ -25,6 +26,8 @@ class LabelIssues(NamedTuple):
       errors: how many labels are wrong by estimate, and so how many rows of the ranking to look at first.
       joint: float64 [K K], the distribution of given by true classes, with sum 1, see `confident_joint`.
       classes: the columns of `class_table`: of each class the rows labelled so, and how many of them are wrong.
+      unlike: float64 [N], how unlike all others each row is, see `unlike_others`: above 3.5 it may fit no class. None
+        where there are no features.
     """
 
     score: np.ndarray
@@ -34,6 +37,7 @@ class LabelIssues(NamedTuple):
     errors: int
     joint: np.ndarray
     classes: dict[str, np.ndarray]
+    unlike: np.ndarray | None = None
 
 
 def find(
@@ -81,6 +85,7 @@ def find(
         estimated_errors(joint, len(given)),
         joint,
         class_table(joint, len(given)),
+        None if features is None else unlike_others(np.asarray(features)),
     )
 
 

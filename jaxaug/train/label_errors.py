@@ -15,7 +15,7 @@ from jaxaug.core.types import TrainState
 from jaxaug.data.dataset import Split
 from jaxaug.data.loader import Loader, RowSource
 from jaxaug.label_errors.confident import balanced
-from jaxaug.label_errors.patches import patch_probabilities
+from jaxaug.label_errors.patches import judge_by_patches
 from jaxaug.label_errors.reading import Rows, as_dataset
 from jaxaug.label_errors.scores import LabelIssues, find
 from jaxaug.train.config import default_config
@@ -65,12 +65,13 @@ def find_in_rows(rows: Rows, epochs: int | None = None, seed: int = 0, trusted: 
             "or more classes"
         )
     learned_from = rows if trusted is None else rows.beside(trusted)
-    said = patch_probabilities(learned_from.image, learned_from.label, len(rows.class_names), seed)
+    said, unlike = judge_by_patches(learned_from.image, learned_from.label, len(rows.class_names), seed)
     epochs = epochs_of(len(learned_from.label)) if epochs is None else epochs
     if epochs:
         said = agreed(judge(learned_from, judging_config(epochs, seed)).probabilities, said)
     said = said[: len(rows.label)]
-    return find(rows.label, balanced(rows.label, said, PRIOR_ROWS), score="margin", prior_rows=PRIOR_ROWS)
+    issues = find(rows.label, balanced(rows.label, said, PRIOR_ROWS), score="margin", prior_rows=PRIOR_ROWS)
+    return issues._replace(unlike=unlike[: len(rows.label)])
 
 
 def epochs_of(rows: int) -> int:

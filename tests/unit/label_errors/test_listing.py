@@ -47,6 +47,16 @@ def test_what_is_written(tmp_path):
         assert sheet.width > 100
 
 
+def test_rows_that_are_unlike_the_others(tmp_path):
+    """Beside what is odd of them otherwise."""
+    said = np.full((6, 3), 1 / 3)
+    issues = label_errors.find(GIVEN, said)._replace(unlike=np.array([0, 9.0, 0, 0, 3.4, 0]))
+    image = PICTURES.copy()
+    image[1] = 128
+    summary = write_listing(tmp_path, Rows(image, GIVEN, NAMES), issues)
+    assert summary["odd"] == {"1": "blank, unlike the others"}
+
+
 def data_of(page):
     return json.loads(re.search(r'<script id="data" type="application/json">(.*?)</script>', page, re.S).group(1))
 
