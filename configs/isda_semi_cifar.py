@@ -16,8 +16,8 @@ Test error % in the paper, method / method + ISDA:
 FixMatch and FlexMatch are not in it. The code of the table was never released. What is not known of it is taken from
 elsewhere: weights and ramps from each method's own paper or code (the Pi-model's and temporal ensembling's times the
 share of labelled rows, as theirs), network (WRN-28-2), rate, momentum and weight decay from FixMatch's, which trains
-much longer, ISDA's strength and schedule from its CIFAR code. ISDA acts on labelled rows; with pseudo_weight=1
-among a method's options on rows with its pseudo-label too, in FixMatch and FlexMatch always on both.
+much longer, ISDA's strength and schedule from its CIFAR code. ISDA acts on labelled rows, and its consistency of
+features on the others, with a weight of ours; in FixMatch and FlexMatch it acts on both, by the pseudo-label.
 The labelled rows alone: as many steps as the method has (with `all`, as those of 192 unlabelled rows have).
 Ours: not measured yet. Cost: not measured either; 180 passes over 46,000 images with a small WRN need a GPU.
 """

@@ -13,6 +13,7 @@ from jaxaug.core.types import LossInputs, LossTransform, MetaParams, Progress
 from jaxaug.losses._arrays import apply, check_labels
 from jaxaug.losses._feature_statistics import FeatureStatistics
 from jaxaug.losses._isda import isda
+from jaxaug.losses._isda_consistency import isda_consistency
 from jaxaug.losses._online_smoothing import online_label_smoothing
 from jaxaug.losses._segmentation import auxiliary, class_weights, lovasz, ohem, pixel_isda
 from jaxaug.losses._targets import (
@@ -53,6 +54,7 @@ __all__ = [
     "cross_entropy_inputs",
     "focal",
     "isda",
+    "isda_consistency",
     "kl_divergence",
     "label_smoothing",
     "learned_factor",

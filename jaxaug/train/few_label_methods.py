@@ -28,6 +28,7 @@ STRONG = (
     {"name": "policy", "preset": "randaugment", "num_layers": 2, "magnitude": 10},
     {"name": "cutout", "length": 16},
 )
+OF_ISDA = {"isda_weight": 1.0, "isda_strength": 0.5}  # the weight is ours
 ISDA = ({"name": "isda", "strength": 0.5, "covariance": "full", "schedule": "epoch"},)
 
 
@@ -69,8 +70,9 @@ def _variants(word: str, labelled: int, rows: int, options: dict[str, dict[str, 
             chosen = chosen | {"weight": round(chosen["weight"] * labelled / rows, 4)}
         task = {"name": name, "unlabelled_batch_size": UNLABELLED.get(name, USUALLY_UNLABELLED), **chosen}
         strong = STRONG if name in UNLABELLED else ()
-        for loss in ((), ISDA):
-            found[name + "_isda" * bool(loss)] = {"task": task, "augment": {"strong": strong}, "loss": loss}
+        with_isda = task if name in UNLABELLED else {**task, **OF_ISDA}
+        found[name] = {"task": task, "augment": {"strong": strong}}
+        found[f"{name}_isda"] = {"task": with_isda, "augment": {"strong": strong}, "loss": ISDA}
     return found
 
 

@@ -4,7 +4,7 @@ A batch has its labelled rows first, then the unlabelled ones, whose label is -1
 
     loss = share * mean of the chain of losses over labelled rows
          + pseudo_weight * sum of the chain over pseudo-labelled rows / unlabelled rows
-         + weight * ramp_up(t) * consistency
+         + weight * ramp_up(t) * consistency + isda_weight * mean of ISDA's consistency over unlabelled rows
 
 Without unlabelled rows the loss is that of classification, bit for bit.
 """
@@ -24,6 +24,7 @@ from jaxaug.core.errors import UsageError
 from jaxaug.core.totals import Sums
 from jaxaug.core.types import Batch, MetaParams, ModelOutput, Progress, TrainState, Tree
 from jaxaug.data.dataset import Dataset
+from jaxaug.losses import isda_consistency
 from jaxaug.losses.base import per_example_loss
 from jaxaug.tasks.base import Aux, TrainingParts
 from jaxaug.tasks.classification import ConfiguredClassification
@@ -130,6 +131,10 @@ class SemiSupervised(ConfiguredClassification):
         """(of the labelled rows' mean, of the pseudo-labelled rows' mean, of the consistency)."""
         return 1.0, 0.0, 0.0
 
+    def of_features(self, step: TrainingStep, output: ModelOutput, loss_state: Tree) -> jax.Array | float:
+        """What is added to the loss, by the output of all rows and the state of the chain of losses after them."""
+        return 0.0
+
     def init_state(self, params: Tree, model_state: Tree) -> Tree:
         """What the method keeps between steps."""
         return {}
@@ -169,6 +174,7 @@ class SemiSupervised(ConfiguredClassification):
             pseudo = jnp.sum(each[step.labelled :]) / step.unlabelled
             of_labelled, of_pseudo, of_consistency = self.weights(step)
             loss = of_labelled * supervised + of_pseudo * pseudo + of_consistency * terms.consistency
+            loss = loss + self.of_features(step, inputs.output, loss_state)
             counted = self.train_sums(rows_of(terms.output, slice(step.labelled)), head_of(terms.batch, step.labelled))
             pseudo_labelled = jnp.sum(terms.batch.label[step.labelled :] >= 0, dtype=jnp.float32)
             counted = {
@@ -190,10 +196,12 @@ class ConsistencyMethod(SemiSupervised):
     ramp_by: str = "epoch"
     supervised_over: str = "batch"
     pseudo_weight: float = 0.0
+    isda_weight: float = 0.0
+    isda_strength: float = 0.5
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("weight", "ramp_up", "pseudo_weight"):
+        for name in ("weight", "ramp_up", "pseudo_weight", "isda_weight", "isda_strength"):
             self._require(getattr(self, name) >= 0, f"{name} must be at least 0")
         self._require(self.ramp_by in RAMPS, f"ramp_by must be one of {RAMPS}")
         self._require(self.supervised_over in SHARES, f"supervised_over must be one of {SHARES}")
@@ -202,6 +210,17 @@ class ConsistencyMethod(SemiSupervised):
         """The share of the labelled rows, `pseudo_weight`, and the weight of the consistency at this step."""
         share = step.labelled / len(step.batch.index) if self.supervised_over == "batch" else 1.0
         return share, self.pseudo_weight, self.weight * ramp_up(step.progress, self.ramp_up, self.ramp_by)
+
+    def of_features(self, step: TrainingStep, output: ModelOutput, loss_state: Tree) -> jax.Array | float:
+        """ISDA's consistency, by the statistics of the chain's ISDA; lambda grows with the steps as it does there."""
+        if not self.isda_weight:
+            return 0.0
+        if "isda" not in loss_state:
+            raise UsageError("isda_weight needs the statistics of ISDA: add 'isda' to the losses")
+        rows = rows_of(output, slice(step.labelled, None))
+        assert rows.kernel is not None
+        strength = self.isda_strength * step.progress.step
+        return self.isda_weight * jnp.mean(isda_consistency(loss_state["isda"], rows.logits, rows.kernel, strength))
 
     def pseudo_labelled(self, step: TrainingStep, batch: Batch, probability: jax.Array) -> Batch:
         """The batch whose unlabelled rows have the likeliest class [L + U K] as label, if the chain is to see them."""

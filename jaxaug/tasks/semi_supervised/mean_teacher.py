@@ -32,6 +32,8 @@ class MeanTeacher(Averaged, ConsistencyMethod):
       ramp_by: t counts completed epochs ("epoch", as its code for PyTorch) or their fractions ("step", for TensorFlow).
       supervised_over: the cross-entropy is divided by all rows of the "batch" (as released), or by the "labelled" ones.
       pseudo_weight: of the chain of losses on unlabelled rows with the teacher's likeliest class; 0 or more.
+      isda_weight: of ISDA's consistency on unlabelled rows (`losses.isda_consistency`), which needs the loss "isda".
+      isda_strength: lambda_0 of that; it grows with the steps.
       decay: the share of the teacher that a step keeps, in [0, 1).
     """
 

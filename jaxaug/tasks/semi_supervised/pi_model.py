@@ -29,6 +29,8 @@ class PiModel(ConsistencyMethod):
       ramp_by: t counts completed epochs ("epoch", as released) or their fractions ("step").
       supervised_over: the cross-entropy is divided by all rows of the "batch" (paper), or by the "labelled" ones.
       pseudo_weight: of the chain of losses on unlabelled rows with their likeliest class, such as ISDA; 0 or more.
+      isda_weight: of ISDA's consistency on unlabelled rows (`losses.isda_consistency`), which needs the loss "isda".
+      isda_strength: lambda_0 of that; it grows with the steps.
     """
 
     weight: float = 100.0

@@ -42,6 +42,8 @@ class TemporalEnsembling(ConsistencyMethod):
       ramp_by: t counts completed epochs ("epoch", as released) or their fractions ("step").
       supervised_over: the cross-entropy is divided by all rows of the "batch" (paper), or by the "labelled" ones.
       pseudo_weight: of the chain of losses on unlabelled rows with the likeliest class of their average; 0 or more.
+      isda_weight: of ISDA's consistency on unlabelled rows (`losses.isda_consistency`), which needs the loss "isda".
+      isda_strength: lambda_0 of that; it grows with the steps.
       momentum: a, the share of the average that a look keeps, in [0, 1).
     """
 

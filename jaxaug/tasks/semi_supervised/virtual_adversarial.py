@@ -31,6 +31,8 @@ class VirtualAdversarialTraining(ConsistencyMethod):
       ramp_by: t counts completed epochs ("epoch") or their fractions ("step").
       supervised_over: the cross-entropy is divided by the "labelled" rows (paper), or by all of the "batch".
       pseudo_weight: of the chain of losses on unlabelled rows with their likeliest class, such as ISDA; 0 or more.
+      isda_weight: of ISDA's consistency on unlabelled rows (`losses.isda_consistency`), which needs the loss "isda".
+      isda_strength: lambda_0 of that; it grows with the steps.
       epsilon: length of the perturbation of the normalised image, above 0 (released for CIFAR-10: 8 with augmentation).
       iterations: of the power method, 1 or more.
       entropy: of the mean entropy, 0 or more; 1 for "VAT + EntMin".

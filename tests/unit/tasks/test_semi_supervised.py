@@ -100,6 +100,25 @@ def test_pi_model():
     assert np.isfinite(gradient["kernel"]).all()
 
 
+def test_consistency_of_augmented_features():
+    """The Pi-model's loss and, by the statistics that the chain has after the step, ISDA's bound on unlabelled rows."""
+    chain = losses.chain(losses.isda(strength=0.5, schedule="step"))
+    options = {"weight": 10.0, "ramp_up": 8.0}
+    _, without, params, state, batch = case("pi_model", chain, **options)
+    _, objective, *_ = case("pi_model", chain, isda_weight=3.0, isda_strength=0.8, **options)
+    seen = state.loss_state["isda"]
+    known = seen.replace(count=seen.count + 100, covariance=seen.covariance + 0.3 * jnp.eye(SIDE * SIDE))
+    state = state.replace(loss_state={**state.loss_state, "isda": known})
+    plain, aux = without(params, MetaParams(), state, batch, KEY)
+    loss, _ = objective(params, MetaParams(), state, batch, KEY)
+    logits = jnp.asarray(logits_of(params, batch.image)[LABELLED:], jnp.float32)
+    bound = losses.isda_consistency(aux.loss_state["isda"], logits, params["kernel"], 0.8 * 0.25)
+    assert float(loss - plain) == pytest.approx(3 * float(bound.mean()), rel=1e-4)
+    _, objective, *_, state, batch = case("pi_model", isda_weight=3.0)
+    with pytest.raises(UsageError, match="isda_weight needs the statistics of ISDA: add 'isda' to the losses"):
+        objective(params, MetaParams(), state, batch, KEY)
+
+
 def test_temporal_ensembling():
     """Two looks: nothing is asked of a row that was never seen; then the target is the unbiased average."""
     _, objective, params, state, batch = case("temporal_ensembling", weight=10.0, ramp_up=8.0, momentum=0.6)
