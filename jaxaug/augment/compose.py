@@ -94,6 +94,7 @@ class Pipeline:
             check_labels("augment", labels, images)
             labels = jnp.asarray(labels)
         meta = meta or MetaParams()
+        self._check_names(meta)
         batch = Batch(
             images,
             jnp.zeros(count, jnp.int32) if labels is None else labels.astype(jnp.int32),
@@ -107,6 +108,17 @@ class Pipeline:
         if labels is not None and labels.ndim == 3:
             labels = after.label
         return Augmented(after.image, labels, after.visible_fraction, after.mix_ratio)
+
+    def _check_names(self, meta: MetaParams) -> None:
+        """Raises UsageError if something is given, but not what a transform learns, which would then begin anew."""
+        given = {*meta.per_example, *meta.shared}
+        for kind in ("per_example", "shared"):
+            missing = [name for name in getattr(self.meta, kind) if name not in getattr(meta, kind)]
+            if given and missing:
+                raise UsageError(
+                    f"augment: {kind} of meta lacks {', '.join(missing)}, which these transforms learn; it has "
+                    f"{', '.join(sorted(getattr(meta, kind))) or 'nothing'}"
+                )
 
     def _finish(self, batch: Batch) -> Batch:
         batch = center_crop(batch, self.size)

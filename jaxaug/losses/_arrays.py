@@ -184,6 +184,9 @@ def _checked_output(output: ModelOutput) -> ModelOutput:
 def _label_and_target(labels: Any, shape: Shape, num_classes: int) -> tuple[jax.Array, jax.Array | None]:
     """(labels [...] int32 with -1 for none, soft targets [... K] or None)."""
     refuse_tensors("apply", "labels", labels)
+    if isinstance(labels, np.ndarray) and labels.dtype in (np.int64, np.uint64):
+        # JAX has 32 bits, in which a number beyond them would come round to a class.
+        labels = np.clip(labels.astype(np.int64), -1, num_classes)
     labels = jnp.asarray(labels)
     if jnp.issubdtype(labels.dtype, jnp.floating) and labels.shape == (*shape, num_classes):
         return jnp.where(jnp.any(labels != 0, axis=-1), jnp.argmax(labels, axis=-1), -1).astype(jnp.int32), labels

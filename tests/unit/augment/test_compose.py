@@ -273,6 +273,8 @@ def test_a_learned_transform_in_a_pipeline():
     np.testing.assert_allclose(run(meta), begun, atol=1e-3)
     moved = jax.tree.map(lambda x: x + 3.0, meta)
     assert (np.abs(run(moved) - begun).max(axis=(1, 2, 3)) > 1).any()
+    with pytest.raises(UsageError, match="shared of meta lacks policy, which these transforms learn; it has polcy"):
+        pipeline(0, image, meta=meta.replace(shared={"polcy": moved.shared["policy"]}))
 
 
 @pytest.mark.parametrize(

@@ -329,3 +329,11 @@ def test_integer_types_of_labels(dtype):
     np.testing.assert_allclose(losses.apply(losses.chain(), {}, **only)[0], expected, rtol=1e-6)
     with double_precision():
         np.testing.assert_allclose(losses.apply(losses.chain(), {}, **only)[0], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("wrong", [2**32 + 1, -(2**32) + 1, 2**62])
+def test_a_label_beyond_32_bits_is_none(wrong):
+    logits = np.random.default_rng(0).normal(size=(2, K)).astype(np.float32)
+    found = losses.apply(losses.chain(), {}, logits=logits, labels=np.array([1, wrong]))[0]
+    alone = losses.apply(losses.chain(), {}, logits=logits, labels=np.array([1, -1]))[0]
+    np.testing.assert_allclose(found, alone, rtol=1e-6)
