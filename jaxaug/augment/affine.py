@@ -76,7 +76,7 @@ def affine(
     reads = MOVES | VISIBILITY if geometry == CENTER else IMAGE
     if learned:
         return learned_policy_transform("affine", policy, learned, moved, reads=reads, writes=writes)
-    return BatchTransform(apply, "affine", reads=reads, writes=writes)
+    return BatchTransform(apply, "affine", reads=reads, writes=writes, keeps_shares=False)
 
 
 def matrices(values: jax.Array, height: int, width: int, geometry: str) -> jax.Array:

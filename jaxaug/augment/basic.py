@@ -52,13 +52,23 @@ def pad_and_crop(padding: int = 4, fill: str = "reflect", soften: bool = False) 
         label = moved_label(
             batch, lambda label: batched.crop_windows(label - VOID, top, left, padding, "constant") + VOID
         )
-        if not soften:
-            return batch.replace(image=image, label=label)
-        visibility = batched.crop_windows(visibility_of(batch)[..., None], top, left, padding, "constant")[..., 0]
+
+        def window(shares: jax.Array, mode: str) -> jax.Array:
+            return batched.crop_windows(shares[..., None], top, left, padding, mode)[..., 0]
+
+        visibility = batch.visibility
+        if soften:
+            visibility = window(visibility_of(batch), "constant")
+        elif visibility is not None:
+            # What comes in is as visible as what it repeats; black hides nothing here.
+            mode = _FILLS[fill]
+            visibility = 1.0 - window(1.0 - visibility, mode)
         return batch.replace(image=image, label=label, visibility=visibility)
 
     seen = VISIBILITY if soften else frozenset()
-    return BatchTransform(apply, "pad_and_crop", reads=MOVES | seen, writes=MOVES | seen)
+    return BatchTransform(
+        apply, "pad_and_crop", reads=MOVES | VISIBILITY, writes=MOVES | seen, keeps_shares=padding == 0
+    )
 
 
 @register("augment")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -30,8 +30,8 @@ class Collate:
 
     It takes a list of samples (image, label), or a batch (images, labels), each an array or tensor; or images alone.
     Images are uint8 on the 0..255 scale. Tensors of torch and TensorFlow give tensors of theirs, on the device they
-    were on; everything else gives arrays of JAX. Call number n takes the key fold_in(key(seed), n): the same seed gives
-    the same batches, and `collate.calls = n` resumes.
+    were on; everything else gives arrays of JAX, label maps in int32. Call number n takes the key fold_in(key(seed), n):
+    the same seed gives the same batches, and `collate.calls = n` resumes.
 
     A batch smaller than the others, such as the last one of an epoch, is filled up with its last row, and cut to its
     size afterwards, so that nothing is compiled anew.
@@ -96,6 +96,9 @@ class Collate:
             found = jax.tree.map(lambda x: np.asarray(x)[:count], found)
         if not maps:
             found = found._replace(labels=labels if type(labels) is type(images) else targets)
+        elif _framework(images) and targets is not None and targets.dtype == np.int64:
+            # JAX has 32 bits; the losses of PyTorch take nothing but 64 of them.
+            found = found._replace(labels=cast(Any, np.asarray(found.labels, np.int64)))
         found = Augmented(*(_like(images, x) for x in found))
         if self.full:
             return found

@@ -149,7 +149,8 @@ def compose(
 
     Raises:
       UsageError: something else than a transform, mean without std, numbers that are none of the 0..1 scale, `after`
-        without them, or a transform of gray levels in `after`, or one that comes too late after mixing.
+        without them, or a transform of gray levels in `after`, or one that comes too late after mixing; cutmix before
+        the middle is cut out.
     """
     if (mean is None) != (std is None):
         raise UsageError("compose: mean and std go together: give both, or none")
@@ -161,7 +162,7 @@ def compose(
         raise UsageError(f"compose: size must be at least 0, got {size}")
     first, last = transforms_of(transforms), transforms_of(after)
     check_scale(last)
-    check_order([*first, *last])
+    check_order(first, last, size)
     learned_transform_of([*first, *last])
     center, spread = (None if side is None else tuple(map(float, side)) for side in (mean, std))
     return Pipeline(tuple(first), center, spread, tuple(last), size)
@@ -191,7 +192,8 @@ def build_pipeline(
       views: how many independently augmented copies of a batch the model sees (batch augmentation, Hoffer et al. 2020).
 
     Raises:
-      UsageError: numbers out of range, a transform of gray levels in `after`, or more than one learned policy.
+      UsageError: numbers out of range, a transform of gray levels in `after`, an order as `compose` refuses it, or more
+        than one learned policy.
     """
     for name, number, least in (("views", views, 1), ("size", size, 0)):
         if number < least:
@@ -199,7 +201,7 @@ def build_pipeline(
     check_statistics("build_pipeline", mean, std)
     first, last = transforms_of(train), transforms_of(after)
     check_scale(last)
-    check_order([*first, *last])
+    check_order(first, last, size)
     learned = learned_transform_of([*first, *last])
 
     def finish(batch: Batch) -> Batch:

@@ -70,10 +70,19 @@ def random_resized_crop(
         resize = jax.vmap(lambda image, box: crop_and_resize(image, box, between))
         image = batched.channels_last(resize(batch.image.transpose(0, 3, 1, 2), boxes))
         batch = batch.replace(image=batched.cast(jnp.clip(image, 0.0, 255.0), batch.image.dtype))
-        return batch.replace(visibility=jax.vmap(_enlarged)(visibility_of(batch), boxes)) if soften else batch
+        visibility = visibility_of(batch) if soften else batch.visibility
+        if visibility is None:
+            return batch
+        shares = jax.vmap(_enlarged)(visibility, boxes)
+        if not soften:
+            # Each pixel's own share again, instead of that of its area.
+            shares = shares * (height * width / (boxes[2] * boxes[3]))[:, None, None]
+        return batch.replace(visibility=shares)
 
     seen = VISIBILITY if soften else frozenset()
-    return BatchTransform(apply, "random_resized_crop", "levels", reads=IMAGE | seen, writes=IMAGE | seen)
+    return BatchTransform(
+        apply, "random_resized_crop", "levels", reads=IMAGE | VISIBILITY, writes=IMAGE | seen, keeps_shares=False
+    )
 
 
 @register("augment")

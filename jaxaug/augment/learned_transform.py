@@ -25,6 +25,7 @@ def learned_policy_transform(
     scale: str = "any",
     reads: frozenset[str] = MOVES | VISIBILITY,
     writes: frozenset[str] = MOVES,
+    keeps_shares: bool = False,
 ) -> LearnedTransform:
     """The transform of a policy that a search may change.
 
@@ -38,6 +39,7 @@ def learned_policy_transform(
       scale: see `BatchTransform`.
       reads: see `BatchTransform`.
       writes: see `BatchTransform`.
+      keeps_shares: see `BatchTransform`.
 
     Raises:
       UsageError: another word for `learned`.
@@ -63,6 +65,7 @@ def learned_policy_transform(
         scale=scale,
         reads=reads,
         writes=writes,
+        keeps_shares=keeps_shares,
         meta=meta,
         policy=policy,
         results=results,

@@ -1,7 +1,8 @@
 """Transforms that mix each row with the one before it (row 0 with the last); `losses.mixed_targets` mixes the targets.
 
-They come last in the pipeline, and only one of them: a third image in a row would need a third share. On the 0..255
-scale and after normalisation they do the same, up to the rounding of uint8 images. Label maps cannot be mixed.
+They come last in the pipeline, cutmix after any crop, and only one of them: a third image would need a third share. On
+the 0..255 scale and after normalisation they do the same, up to the rounding of uint8 images. Label maps cannot be
+mixed.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def cutmix(alpha: float = 1.0, per: str = "batch", probability: float = 1.0, clo
         image = jnp.where(pasted[..., None], jnp.roll(batch.image, 1, axis=0), batch.image)
         return batch.replace(image=image, mix_ratio=1.0 - jnp.mean(pasted, axis=(1, 2), dtype=jnp.float32))
 
-    return BatchTransform(apply, "cutmix", writes=_WRITES)
+    return BatchTransform(apply, "cutmix", writes=_WRITES, pastes=True)
 
 
 def symmetric_beta(key: jax.Array, alpha: float, shape: tuple[int, ...]) -> jax.Array:

@@ -24,6 +24,7 @@ from jaxaug.policies.sampling import sample, value_table
 SCHEDULERS = ("auto", "map", "fused")
 BORDERS = ("fill", "edge")
 ALL = ("all",)
+STAYING = ("color", "erase")  # kinds of ops that leave every pixel where it is
 
 
 @register("augment")
@@ -62,7 +63,8 @@ def policy(
     if learned and exact:
         raise UsageError("policy: exact results have no derivatives; set exact=False with learned")
     writes = MOVES | VISIBILITY if counted else MOVES
-    facts: dict[str, Any] = {"scale": "levels", "reads": MOVES | VISIBILITY, "writes": writes}
+    stays = all(find_op(name).kind in STAYING for name in found.names)
+    facts: dict[str, Any] = {"scale": "levels", "reads": MOVES | VISIBILITY, "writes": writes, "keeps_shares": stays}
 
     def apply(key: jax.Array, batch: Batch, shared: Tree, progress: Progress) -> Batch:
         return augment_batch(key, batch, found, settings, counted)

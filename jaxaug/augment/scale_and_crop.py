@@ -71,7 +71,9 @@ def random_scale_and_crop(
             visibility = area * seen
         return batch.replace(image=batched.cast(image, batch.image.dtype), label=label, visibility=visibility)
 
-    return BatchTransform(apply, "random_scale_and_crop", "levels", reads=MOVES | VISIBILITY, writes=MOVES)
+    return BatchTransform(
+        apply, "random_scale_and_crop", "levels", reads=MOVES | VISIBILITY, writes=MOVES, keeps_shares=False
+    )
 
 
 def _check(size: tuple[int, int], scale: tuple[float, float], step: float, fill: tuple[float, ...]) -> None:

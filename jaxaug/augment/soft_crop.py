@@ -53,7 +53,8 @@ def soft_crop(
       closing: the last epochs, in which images stay where they are: below 1 their share, 0 for never, else their
         number; 21 of 501 as released.
       closing_ratio: what sigma and fill_std are divided by in that share, at least 1.
-      soften: move `Batch.visibility` along; without it this is an ordinary hard crop with Gaussian offsets.
+      soften: write down that what comes in from outside hides the image; without it this is an ordinary hard crop with
+        Gaussian offsets.
 
     Raises:
       UsageError: a sigma or fill_std that is negative or not finite, closing neither a share nor a number, another
@@ -77,13 +78,14 @@ def soft_crop(
         image = batched.shift(batch.image, rows, columns, outside)
         void = jnp.full((count, 1), VOID)
         label = moved_label(batch, lambda label: batched.shift(label, rows, columns, void))
-        if not soften:
-            return batch.replace(image=image, label=label)
-        visibility = batched.shift(visibility_of(batch)[..., None], rows, columns, jnp.zeros((count, 1)))[..., 0]
+        visibility = visibility_of(batch) if soften else batch.visibility
+        if visibility is not None:
+            beyond = jnp.full((count, 1), 0.0 if soften else 1.0)
+            visibility = batched.shift(visibility[..., None], rows, columns, beyond)[..., 0]
         return batch.replace(image=image, label=label, visibility=visibility)
 
     seen = VISIBILITY if soften else frozenset()
-    return BatchTransform(apply, "soft_crop", reads=MOVES | seen, writes=MOVES | seen)
+    return BatchTransform(apply, "soft_crop", reads=MOVES | VISIBILITY, writes=MOVES | seen, keeps_shares=False)
 
 
 def draw_offsets(key: jax.Array, count: int, size: int, sigma: jax.Array) -> jax.Array:

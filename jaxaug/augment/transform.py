@@ -43,6 +43,9 @@ class BatchTransform:
       reads: fields of the batch it looks at or moves along, of "image", "visibility", "mix_ratio" and "label_map".
       writes: fields that it changes, or that exist from then on; "visibility" only where it writes down what it hid,
         not where it carries along what was there.
+      keeps_shares: whether every part of an image takes up as much of it afterwards, so that the shares of rows that
+        were pasted into one another (cutmix) stay true.
+      pastes: whether it puts parts of one row into another.
     """
 
     apply: Apply
@@ -50,6 +53,8 @@ class BatchTransform:
     scale: str = "any"
     reads: frozenset[str] = IMAGE
     writes: frozenset[str] = IMAGE
+    keeps_shares: bool = True
+    pastes: bool = False
 
     def __post_init__(self) -> None:
         name = self.name or "BatchTransform"
@@ -112,15 +117,33 @@ def check_scale(after: list[BatchTransform]) -> None:
             raise UsageError(f"{one.name}: works on the 0..255 scale: put it into `train`, not into `after`")
 
 
-def check_order(transforms: Sequence[BatchTransform]) -> None:
-    """Raises UsageError for a transform that mixes mixed rows, or writes down what it hides of them."""
-    mixing = ""
-    for one in transforms:
+def check_order(transforms: Sequence[BatchTransform], after: Sequence[BatchTransform], size: int) -> None:
+    """Check that what comes after a mixing of rows leaves its shares as they are.
+
+    Args:
+      transforms: in order, those before normalization.
+      after: those after it.
+      size: side of the square that is cut from the middle between them; 0: all.
+
+    Raises:
+      UsageError: rows are mixed twice, what is hidden of mixed rows is written down, or images are moved or cut after
+        parts of others were pasted into them.
+    """
+    pasting = [one.name for one in transforms if one.pastes]
+    if size and pasting:
+        raise UsageError(
+            f"{pasting[0]}: its shares would be wrong once the middle is cut out (size): put it into `after`"
+        )
+    mixing = pasted = ""
+    for one in (*transforms, *after):
+        if pasted and not one.keeps_shares:
+            raise UsageError(f"{one.name}: moves what {pasted} has pasted, whose shares would be wrong: put it before")
         if mixing and "mix_ratio" in one.writes:
             raise UsageError(f"{one.name}: {mixing} has mixed the rows already: keep one of them")
         if mixing and "visibility" in one.writes:
             raise UsageError(f"{one.name}: {AFTER_MIXING} {mixing}")
         mixing = one.name if "mix_ratio" in one.writes else mixing
+        pasted = one.name if one.pastes else pasted
 
 
 def visibility_of(batch: Batch) -> jax.Array:

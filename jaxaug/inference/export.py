@@ -89,6 +89,12 @@ def _exported(run: TrainedRun, platforms: list[str], features: bool, temperature
         probabilities = jax.nn.softmax(logits.astype(jnp.float32) / temperature, axis=-1)
         return (probabilities, found) if features else probabilities
 
+    one = jax.ShapeDtypeStruct((1, *run.image_shape), jnp.uint8)
+    if features and not jax.eval_shape(infer, one)[1].shape[-1]:
+        raise UsageError(
+            "there are no features of scales, mirrored images or windows put together: leave out features, or set the "
+            "task's scales, flip and window to those of one whole image"
+        )
     shape = (*export.symbolic_shape("batch"), *run.image_shape)
     try:
         return export.export(jax.jit(infer), platforms=platforms)(jax.ShapeDtypeStruct(shape, jnp.uint8))

@@ -49,7 +49,8 @@ def check_scale(images: np.ndarray) -> np.ndarray:
     if not np.issubdtype(images.dtype, np.floating):
         raise UsageError(f"predict: images are {images.dtype}; they must be uint8, or float on the scale 0..255")
     low, high = float(images.min()), float(images.max())
-    if not (low >= 0 and 1 < high <= 255):
+    # All black says nothing of the scale, and is the same on each.
+    if not (low == high == 0 or (low >= 0 and 1 < high <= 255)):
         raise UsageError(f"predict: images lie in {low:g}..{high:g}; floats must be on the scale 0..255")
     return images.astype(np.float32)
 

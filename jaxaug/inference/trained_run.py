@@ -42,7 +42,8 @@ class Predictions(NamedTuple):
     Attributes:
       probabilities: [N K] float32; of label maps [N H W K].
       labels: [N] int32, the likeliest class; of label maps [N H W].
-      features: [N D] float32, what its head sees; of label maps [N h w D], as coarse as the network makes them.
+      features: [N D] float32, what its head sees; of label maps [N h w D], as coarse as the network makes them, with
+        D = 0 where scales, mirrored images or windows are put together (`task`), which have no features in common.
       logits: [N K] float32, before any temperature; of label maps [N H W K].
     """
 

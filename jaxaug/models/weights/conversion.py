@@ -102,7 +102,7 @@ def to_torch(model: Model, params: Tree, model_state: Tree) -> dict[str, np.ndar
     """
     rules = next(iter(layouts_of(model).values()))
     flat = flatten_dict({"params": params, "model_state": model_state})
-    _check_own(flat, _shapes(model, USUAL_SIZE))
+    _check_own(flat, _shapes(model, USUAL_SIZE, _channels_of(flat)))
     return {torch_name(rules, path[1:]): _to_torch(path, np.asarray(array, np.float32)) for path, array in flat.items()}
 
 
@@ -121,9 +121,14 @@ def _check_own(flat: Mapping[tuple[str, ...], np.ndarray], shapes: Mapping[tuple
         raise UsageError(f"the weights are not of this network, or of other classes: {some_names(wrong)}")
 
 
-def _shapes(model: Model, image_size: int) -> dict[tuple[str, ...], tuple[int, ...]]:
+def _channels_of(flat: Mapping[tuple[str, ...], np.ndarray]) -> int:
+    """Of the images of a network with these arrays: 1 or 3. Depthwise convolutions see one channel each, too."""
+    return 3 if any(path[-1] == "kernel" and np.shape(array)[2:3] == (3,) for path, array in flat.items()) else 1
+
+
+def _shapes(model: Model, image_size: int, channels: int = 3) -> dict[tuple[str, ...], tuple[int, ...]]:
     key = jax.random.key(0)
-    made = jax.eval_shape(lambda key: init_model(model, key, (image_size, image_size, 3)), key)
+    made = jax.eval_shape(lambda key: init_model(model, key, (image_size, image_size, channels)), key)
     return {path: leaf.shape for path, leaf in flatten_dict(dict(zip(PARTS, made, strict=True))).items()}
 
 

@@ -187,6 +187,8 @@ def layouts_of(model: Model) -> dict[str, Rules]:
     if not isinstance(model, nn.Module) or type(model) not in LAYOUTS or getattr(model, "stem", "imagenet") == "small":
         known = ", ".join(sorted(kind.__name__ for kind in LAYOUTS))
         raise UsageError(f"{type(model).__name__}: weights are known for ImageNet's networks of the families {known}")
+    if getattr(model, "activation", "relu") != "relu":
+        raise UsageError(f"{type(model).__name__}: the published networks have activation='relu', not another one")
     return {name: rules(model) for name, rules in LAYOUTS[type(model)].items()}
 
 

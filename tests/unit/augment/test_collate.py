@@ -147,6 +147,16 @@ def test_tensors_give_tensors(monkeypatch):
     assert (type(labels), labels.array.tolist()) == (Tensor, LABELS.tolist())
 
 
+def test_tensors_of_label_maps(monkeypatch):
+    """Of 64 bits, as the losses of torch ask for them."""
+    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(from_numpy=Tensor))
+    images = images_of()
+    maps = np.arange(images[..., 0].size).reshape(images.shape[:3])
+    _, found = augment.Collate(augment.flip(1.0))([Tensor(images), Tensor(maps)])
+    assert (type(found), found.dtype) == (Tensor, "torch.int64")
+    np.testing.assert_array_equal(found.array, maps[:, :, ::-1])
+
+
 def test_transforms_from_outside():
     def brighter(key, batch, shared, progress):
         return batch.replace(image=batch.image | 128)

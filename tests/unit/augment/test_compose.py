@@ -264,6 +264,14 @@ def test_every_operation_in_a_shard_map(preset, scheduler):
     assert [(x.shape, x.dtype) for x in found] == [((8, 9, 8, 3), np.uint8), ((8, 9, 8, 3), np.float32)]
 
 
+def test_what_may_follow_mixing():
+    """What leaves the shares of the rows as they are."""
+    colors = make_policy([[[("Brightness", 0.5, 1.0)]]])
+    augment.compose(augment.cutmix(), augment.flip(), augment.policy(colors), augment.pad_and_crop(0))
+    augment.compose(augment.mixup(), augment.pad_and_crop(1), size=4)
+    augment.compose(mean=(0.5,), std=(0.5,), size=4, after=[augment.cutmix()])
+
+
 def test_a_learned_transform_in_a_pipeline():
     """`meta` says what it begins with, and takes what was learned."""
     pipeline = augment.compose(augment.affine(learned="shared"))
@@ -296,6 +304,11 @@ def test_a_learned_transform_in_a_pipeline():
             "images have 1 channels, mean must have as many numbers",
         ),
         (lambda: augment.compose(augment.affine(), augment.affine()), "there are 2 learned policies"),
+        (lambda: augment.compose(augment.cutmix(), augment.pad_and_crop(1)), "pad_and_crop: moves what cutmix"),
+        (lambda: augment.compose(augment.cutmix(), augment.random_resized_crop()), "random_resized_crop: moves what"),
+        (lambda: augment.compose(augment.cutmix(), augment.policy("randaugment")), "policy: moves what cutmix"),
+        (lambda: augment.compose(augment.cutmix(), augment.affine()), "affine: moves what cutmix"),
+        (lambda: augment.compose(augment.cutmix(), size=4), "cutmix: its shares would be wrong once the middle is cut"),
     ],
 )
 def test_what_cannot_be_composed(make, message):

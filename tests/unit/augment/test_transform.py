@@ -102,3 +102,29 @@ def test_results_of_a_learned_transform(learned):
             "level": (5, 105, 2, 1),
             "mix": (5, 105),
         }
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        *(augment.pad_and_crop(3, fill) for fill in ("zero", "edge", "reflect")),
+        augment.soft_crop(sigma=3.0, soften=False, closing=0),
+        augment.random_resized_crop(),
+        augment.flip(1.0),
+    ],
+    ids=["zero", "edge", "reflect", "soft_crop", "random_resized_crop", "flip"],
+)
+def test_moves_carry_what_is_hidden_along(transform):
+    """What an earlier transform hid stays hidden where its pixels are now, and nothing else is, unless asked."""
+    shown = np.ones((8, 12, 10), np.float32)
+    shown[:, 2:8, 3:8] = 0.0
+    image = np.repeat(100 + 100 * shown[..., None], 3, axis=-1)  # 100 where it is hidden, else 200
+    batch = Batch(jnp.asarray(image), jnp.zeros(8, jnp.int32), jnp.arange(8), visibility=jnp.asarray(shown))
+    after = jax.jit(lambda batch: transform(jax.random.key(1), batch, {}, HALF))(batch)
+    level = np.asarray(after.image[..., 0])
+    hidden, seen = np.abs(level - 100) < 1, (np.abs(level - 200) < 1) | (np.abs(level) < 1)
+    assert 0 < hidden.mean() < 1
+    np.testing.assert_allclose(np.asarray(after.visibility)[hidden], 0, atol=0.35)
+    np.testing.assert_allclose(np.asarray(after.visibility)[seen], 1, atol=0.35)
+    assert np.abs(np.asarray(after.visibility)[hidden]).mean() < 0.02
+    assert (np.asarray(after.visibility) != shown).any()

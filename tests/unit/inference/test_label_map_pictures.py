@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -124,6 +125,17 @@ def test_the_exported_function_says_each_pixel(run, tmp_path):
     images = patches(2, 3)[0]
     function = jax.export.deserialize(bytearray((tmp_path / "pixels.stablehlo").read_bytes()))
     np.testing.assert_allclose(function.call(images), run.predict(images).probabilities, atol=2e-6)
+
+
+def test_there_are_no_features_of_views_put_together(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    config["task"]["flip"] = True
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    mirrored = ja.load(tmp_path / "run")
+    assert mirrored.predict(patches(2, 3)[0]).features.shape[-1] == 0
+    with pytest.raises(UsageError, match="no features of scales, mirrored images or windows"):
+        export_function(mirrored, tmp_path / "x.stablehlo", platforms=("cpu",), features=True)
 
 
 def test_mistakes(run, folder, tmp_path, capsys):

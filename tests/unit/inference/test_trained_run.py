@@ -117,6 +117,11 @@ def test_images_that_cannot_be(run, images, message):
         run.predict(images)
 
 
+def test_black_is_black_on_every_scale(run):
+    black = np.zeros((2, 8, 8, 1), np.float32)
+    np.testing.assert_array_equal(run.predict(black).logits, run.predict(black.astype(np.uint8)).logits)
+
+
 def test_mistakes_of_folders(copied, tmp_path):
     with pytest.raises(UsageError, match=r"is not the folder of a run: it has no config\.json"):
         ja.load(tmp_path / "nowhere")

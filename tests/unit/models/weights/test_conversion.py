@@ -126,6 +126,19 @@ def test_networks_that_pytorch_lacks_are_refused(name, options):
         weights.to_torch(models.create(name, num_classes=3, **options), {}, {})
 
 
+def test_another_activation_is_no_published_network():
+    with pytest.raises(UsageError, match="the published networks have activation='relu'"):
+        weights.to_torch(models.create("resnet18", num_classes=3, activation="celu"), {}, {})
+
+
+@pytest.mark.parametrize(("name", "stem"), [("resnet18", "conv1"), ("efficientnet_b0", "features.0.0")])
+def test_gray_images(name, stem):
+    model = models.create(name, num_classes=3)
+    params, state = jax.eval_shape(lambda key: models.init_model(model, key, (64, 64, 1)), jax.random.key(0))
+    zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), (params, state))
+    assert weights.to_torch(model, *zeros)[f"{stem}.weight"].shape[1] == 1
+
+
 def test_weights_of_another_network():
     """A state dict is not written under a name that is not the network's."""
     params, model_state = network("resnet34")[1]
