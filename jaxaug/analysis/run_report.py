@@ -11,7 +11,8 @@ from jaxaug.analysis.reported_run import ReportedRun
 from jaxaug.analysis.table_formats import cells_of
 from jaxaug.core.atomic_io import write_text
 from jaxaug.core.errors import UsageError
-from jaxaug.runs.workdir import CONFIG, REPLACED
+from jaxaug.runs.mirror import REPLACED
+from jaxaug.runs.workdir import CONFIG
 from jaxaug.train.hooks.console import variants_table
 from jaxaug.viz import page
 

@@ -30,8 +30,8 @@ class Collate:
 
     It takes a list of samples (image, label), or a batch (images, labels), each an array or tensor; or images alone.
     Images are uint8 on the 0..255 scale. Tensors of torch and TensorFlow give tensors of theirs, on the device they
-    were on; everything else gives arrays of JAX, label maps in int32. Call number n takes the key fold_in(key(seed), n):
-    the same seed gives the same batches, and `collate.calls = n` resumes.
+    were on; everything else gives arrays of JAX, label maps in int32. Call number n takes the key
+    fold_in(key(seed), n): the same seed gives the same batches, and `collate.calls = n` resumes.
 
     A batch smaller than the others, such as the last one of an epoch, is filled up with its last row, and cut to its
     size afterwards, so that nothing is compiled anew.

@@ -39,6 +39,7 @@ COMMANDS = {
     "options": options,
 }
 MISTAKE, STOPPED, LOST = UsageError.exit_code, Interrupted.exit_code, LostProcessError.exit_code
+_SPACE = "\0"  # which no argument of a command can have
 EXIT_CODES = (
     "exit codes: 0, done; 2, a mistake, told in one line; 3, stopped as asked by Ctrl-C or SIGTERM: a training is "
     "saved and goes on with the same command; 4, another process of the run is gone, and it goes on likewise; 1, any "
@@ -55,10 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         one = commands.add_parser(name, **about, allow_abbrev=False)
         module.add_arguments(one)
     given = sys.argv[1:] if arguments is None else list(arguments)
-    # argparse takes a setting with a space in it, such as "--data.path=my photos", for a positional argument.
-    spaced = [one for one in given if one.startswith("--") and " " in one and "." in one.partition("=")[0]]
-    chosen, others = parser.parse_known_args([one for one in given if one not in spaced])
-    others += spaced
+    # argparse takes a setting with a space in it, such as "--data.path=my photos", for a positional argument; the order
+    # of settings has a meaning, so that they stay in their place.
+    hidden = [
+        one.replace(" ", _SPACE) if one.startswith("--") and "." in one.partition("=")[0] else one for one in given
+    ]
+    chosen, others = parser.parse_known_args(hidden)
+    others = [one.replace(_SPACE, " ") for one in others]
     try:
         COMMANDS[chosen.command].run(chosen, others)
     except UsageError as error:

@@ -149,16 +149,22 @@ def _check_labels(name: str, title: str, label: np.ndarray, num_classes: int) ->
 
 
 def _check_maps(name: str, title: str, label: np.ndarray | LazyLabelMaps, num_classes: int) -> None:
-    # Lazy ones were checked when their pixels were counted.
+    if isinstance(label, LazyLabelMaps) and label.counts[:, num_classes:].any():
+        row, value = np.argwhere(label.counts[:, num_classes:])[0] + (0, num_classes)
+        raise _beyond(name, title, row, value, num_classes)
     for part in chunks_of(label) if isinstance(label, np.ndarray) else ():
         maps, start = label[part], part.start
         wrong = np.argwhere((maps < -1) | (maps >= num_classes))
         if wrong.size:
             row, value = start + wrong[0][0], maps[tuple(wrong[0])]
-            raise UsageError(
-                f"{name}: the label map of row {row} of {title} has the number {value}; with {num_classes} classes it "
-                f"must be 0..{num_classes - 1}, or -1 for void"
-            )
+            raise _beyond(name, title, row, value, num_classes)
+
+
+def _beyond(name: str, title: str, row: int, value: int, num_classes: int) -> UsageError:
+    return UsageError(
+        f"{name}: the label map of row {row} of {title} has the number {value}; with {num_classes} classes it must be "
+        f"0..{num_classes - 1}, or -1 for void"
+    )
 
 
 def class_counts_of(data: Dataset) -> np.ndarray:

@@ -45,7 +45,11 @@ def relabel(data: Dataset, path: str) -> Dataset:
         raise UsageError(f"{data.name}: {file} drops every training row")
     given = np.select([label == DROPPED, label == _WITHOUT], [0, -1], label).astype(np.int32)
     train = Split(data.train.image, given, data.train.index)
-    replaced = dataclasses.replace(data, train=train)
+    clean = data.clean_label
+    if clean is not None:
+        # Of a row that had no label nothing was known: what is given now is taken for right.
+        clean = np.where((clean == -1) & (given >= 0), given, clean)
+    replaced = dataclasses.replace(data, train=train, clean_label=clean)
     return replaced if len(kept) == len(label) else replaced.keep(kept)
 
 
@@ -100,9 +104,9 @@ def _from_npy(data: Dataset, path: pathlib.Path) -> np.ndarray:
         label = read_npy(path)
     except UsageError as error:
         raise UsageError(f"{data.name}: {error}") from error
-    rows = _rows_before_the_cut(data)
-    if label.dtype.kind not in "iu" or label.shape != (rows,):
-        told = f"{label.dtype}{list(label.shape)}"
+    possible = _rows_before_the_cut(data)
+    if label.dtype.kind not in "iu" or label.ndim != 1 or len(label) not in possible:
+        rows, told = possible[0], f"{label.dtype}{list(label.shape)}"
         raise UsageError(f"{data.name}: {path} holds {told}; {rows} training rows need integers [{rows}]")
     unknown = np.flatnonzero((label < DROPPED) | (label >= data.num_classes))
     if unknown.size:
@@ -114,11 +118,15 @@ def _from_npy(data: Dataset, path: pathlib.Path) -> np.ndarray:
     return np.where((given == DROPPED) & (before < 0), _WITHOUT, given)
 
 
-def _rows_before_the_cut(data: Dataset) -> int:
-    """How many rows the source has called training rows: rows cut off them lie between theirs."""
-    cut = np.concatenate([data.train.index, data.validation.index])
-    last = int(data.train.index.max())
-    return last + 1 if len(data.train) == last + 1 else int(cut.max()) + 1
+def _rows_before_the_cut(data: Dataset) -> tuple[int, ...]:
+    """How many rows the source may have called training rows, the likeliest number first.
+
+    Rows that were cut off them lie between theirs; where all of those come last, or the set has validation rows of its
+    own, which are numbered after the training rows, both numbers are possible.
+    """
+    last = int(data.train.index.max()) + 1
+    cut = max([last, *(data.validation.index + 1).tolist()])
+    return (last, cut) if len(data.train) == last else (cut,)
 
 
 def _from_csv(data: Dataset, path: pathlib.Path) -> np.ndarray:

@@ -49,6 +49,8 @@ def rows_to_cut(size: float, rows: int, name: str = "rows_to_cut", option: str =
       UsageError: a negative or broken size, or one that leaves no training row.
     """
     wanted = round(size * rows) if 0 < size < 1 else size
+    if 0 < size < 1 and not wanted and rows:
+        raise UsageError(f"{name}: {option}={size} of {rows} training rows is not one row: set a number of rows, or 0")
     if not (0 <= wanted < max(rows, 1) and wanted == int(wanted)):
         raise UsageError(
             f"{name}: {option}={size} must be smaller than the {rows} training rows: a whole number of rows, "

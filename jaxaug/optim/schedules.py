@@ -198,7 +198,7 @@ def _rule(
         decayed_over = total if overlap else total - risen
 
         def main(step: jax.Array) -> jax.Array:
-            return floor + (learning_rate - floor) * shape(first + step // unit, longer_by + decayed_over // unit)
+            return floor + (learning_rate - floor) * shape(first + step // unit, longer_by - (-decayed_over // unit))
 
         if not risen:
             return main

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -105,7 +106,7 @@ def plan(
             lambda rows: _cost_of_batch(config, devices, rows),
             costs["train"],
             config.batch_size,
-            unit=len(devices.devices) * config.accumulate,
+            unit=math.lcm(len(devices.devices), config.batch_norm_groups or 1) * config.accumulate,
             most=len(experiment.data.train),
             room=devices.chip.memory,
         )

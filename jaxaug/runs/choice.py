@@ -7,8 +7,8 @@ import pathlib
 from jaxaug.core.errors import UsageError
 from jaxaug.runs.checkpoint import saved_steps
 from jaxaug.runs.history import read_history
-from jaxaug.runs.mirror import checkpoints_of
-from jaxaug.runs.workdir import CHECKPOINTS, CONFIG, METRICS, REPLACED
+from jaxaug.runs.mirror import REPLACED, checkpoints_of
+from jaxaug.runs.workdir import CHECKPOINTS, CONFIG, METRICS
 
 AVERAGED = "averaged"
 CHECKPOINT_CHOICES = ("last", "best", AVERAGED)

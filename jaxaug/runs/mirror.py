@@ -18,6 +18,7 @@ from jaxaug.core.errors import UsageError
 
 MARKER = ".mirror"  # in the folder: the address that it is for, and what was copied there
 _STAYS = (".lock", MARKER)
+REPLACED = "replaced"  # beside a run: what was moved aside for a new start
 _LOCAL = "file://"
 
 
@@ -47,7 +48,7 @@ def open_mirror(address: str, fetch: bool, root: pathlib.Path | None = None) -> 
             copied = {name: _fetch(file, folder / name) for name, file in _files(_path(address), "")}
         except Exception as error:  # what reaches buckets raises many kinds
             raise UsageError(
-                f"{address} cannot be read: {str(error).partition(chr(10))[0][:200]}. Check the address and the "
+                f"{address} cannot be read: {_first_line(error)}. Check the address and the "
                 "credentials; gs:// needs gcsfs, s3:// needs s3fs"
             ) from None
     write_text(folder / MARKER, json.dumps({"address": address, "copied": copied}))
@@ -72,7 +73,11 @@ def checkpoints_of(folder: pathlib.Path, name: str) -> Any:
 
 
 def push(folder: pathlib.Path) -> None:
-    """Copy the files of a mirror, or of a run in it, that changed; nothing where it is no mirror."""
+    """Copy the files of a mirror, or of a run in it, that changed; nothing where it is no mirror.
+
+    Raises:
+      UsageError: the bucket cannot be written; the next call sends what is missing.
+    """
     mirror = _mirror_of(folder)
     if mirror is None:
         return
@@ -82,11 +87,56 @@ def push(folder: pathlib.Path) -> None:
         name = file.relative_to(mirror).as_posix()
         if not file.is_file() or file.name in _STAYS or known["copied"].get(name) == (state := _state(file)):
             continue
-        target = there / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(file.read_bytes())  # an object is there whole or not at all
+        try:
+            target = there / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(file.read_bytes())  # an object is there whole or not at all
+        except Exception as error:  # what reaches buckets raises many kinds
+            raise UsageError(
+                f"{known['address']} cannot be written: {_first_line(error)}. {mirror} has everything, and what is "
+                "missing is sent the next time"
+            ) from error
         known["copied"][name] = state
     write_text(mirror / MARKER, json.dumps(known))
+
+
+def set_aside_there(folder: pathlib.Path, name: str) -> None:
+    """Move what the bucket has of a mirror, or of a run in it, to `replaced/<name>` beside it; checkpoints, too.
+
+    To be called before the folder itself is moved; nothing where it is no mirror.
+    """
+    mirror = _mirror_of(folder)
+    if mirror is None:
+        return
+    known = json.loads((mirror / MARKER).read_text())
+    below = folder.relative_to(mirror).as_posix()
+    there = _path(known["address"]) / below if folder != mirror else _path(known["address"])
+    if there.exists():
+        _copy(there, there.parent / REPLACED / name)
+        epath.Path(there).rmtree()
+    prefix = "" if folder == mirror else f"{below}/"
+    known["copied"] = {file: state for file, state in known["copied"].items() if not file.startswith(prefix)}
+    write_text(mirror / MARKER, json.dumps(known))
+
+
+def keep_mirror(moved: pathlib.Path, folder: pathlib.Path) -> None:
+    """Let a folder that was moved away whole be a mirror again, an empty one; nothing where it was none."""
+    if (moved / MARKER).is_file():
+        folder.mkdir()
+        (moved / MARKER).rename(folder / MARKER)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:200]
+
+
+def _copy(there: Any, target: Any) -> None:
+    for path in there.iterdir():
+        if path.is_dir():
+            _copy(path, target / path.name)
+        else:
+            target.mkdir(parents=True, exist_ok=True)
+            (target / path.name).write_bytes(path.read_bytes())
 
 
 def _path(address: str) -> Any:

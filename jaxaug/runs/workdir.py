@@ -17,7 +17,7 @@ from jaxaug.core.file_lock import hold
 from jaxaug.core.sharding import any_process, is_main_process
 from jaxaug.runs.history import RESTART, append_record, read_history, write_history
 from jaxaug.runs.inputs import Inputs, differences, read_inputs, save_inputs
-from jaxaug.runs.mirror import checkpoints_of, push
+from jaxaug.runs.mirror import REPLACED, checkpoints_of, keep_mirror, push, set_aside_there
 from jaxaug.runs.provenance import environment
 from jaxaug.runs.sinks.base import Sinks
 
@@ -35,7 +35,6 @@ POLICY = "policy.json"  # a policy that was searched
 TEMPERATURE = "temperature.json"  # by which its logits are calibrated
 RESULT = "result.json"  # only when the run is complete
 LOCK = ".lock"  # held by the process that works in the folder
-REPLACED = "replaced"  # beside the folder: what was moved aside for a new start
 
 _T = TypeVar("_T")
 
@@ -142,7 +141,7 @@ class Workdir:
             self.keep_inputs()
             write_text(self.path / CONFIG, self._text)
             write_text(self.path / ENVIRONMENT, json.dumps(environment(), indent=1))
-            push(self.path)
+            self._push()
         self._on_main(self._begin_sinks, None)
 
     def _begin_sinks(self) -> None:
@@ -181,23 +180,30 @@ class Workdir:
         append_record(self.path / METRICS, record)
         self._begin_sinks()
         self._sinks.log(record)
-        push(self.path)
+        self._push()
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write the result, which marks the run as complete."""
         if is_main_process():
             write_text(self.path / RESULT, json.dumps(dict(result), indent=1))
-            push(self.path)
+            self._push()
             self._sinks.finish(result)
 
     def close(self) -> None:
         """Close the sinks, and let other processes have the folder."""
         self._sinks.close()
         if is_main_process():
-            push(self.path)
+            self._push()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def _push(self) -> None:
+        """Send what changed to the bucket, if there is one; it is told if that fails."""
+        try:
+            push(self.path)
+        except UsageError as error:  # a training of days must not end with a server
+            print(error)
 
 
 def set_aside(path: str | pathlib.Path) -> pathlib.Path:
@@ -212,8 +218,10 @@ def set_aside(path: str | pathlib.Path) -> pathlib.Path:
     while (target := parent / f"{path.name}-{number}").exists():
         number += 1
     try:
+        set_aside_there(path, target.name)
         parent.mkdir(exist_ok=True)
         os.rename(path, target)
+        keep_mirror(target, path)
     except OSError as error:
         raise UsageError(f"{path} cannot be moved to {target}: {error}. Choose another --workdir.") from None
     return target

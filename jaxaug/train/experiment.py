@@ -379,13 +379,16 @@ def empty_training_totals(experiment: Experiment) -> Totals:
 
 
 def step_batches(experiment: Experiment, from_step: int) -> Iterator[tuple[int, np.ndarray]]:
-    """(step, rows [n B]) to the end of the training, n = steps_per_dispatch, less where an epoch ends."""
-    config, waiting = experiment.config, []
+    """(step, rows [n B]) to the end of the training, n = steps_per_dispatch, less where an epoch or the search asks."""
+    config, due = experiment.config, (experiment.search or SearchMethod()).due
+    waiting: list[np.ndarray] = []
     for step, chosen in experiment.streams.batches(config.seed, from_step):
         if step == experiment.total_steps:
             return
         waiting.append(chosen)
-        if len(waiting) == config.steps_per_dispatch or (step + 1) % experiment.steps_per_epoch == 0:
+        # Search steps are taken between dispatches.
+        ends = (step + 1) % experiment.steps_per_epoch == 0 or due(step + 1) > due(step)
+        if ends or len(waiting) == config.steps_per_dispatch:
             yield step + 1 - len(waiting), np.stack(waiting)
             waiting = []
 

@@ -17,6 +17,7 @@ from jaxaug.core.registry import defaults_of
 from jaxaug.data.contents import image_digests, row_arrays
 from jaxaug.data.dataset import Dataset, Split
 from jaxaug.runs.checkpoint import is_checkpoint
+from jaxaug.runs.choice import run_in
 from jaxaug.runs.inputs import Inputs
 from jaxaug.runs.workdir import CONFIG, RESULT
 from jaxaug.train.experiment import search_and_data
@@ -93,6 +94,8 @@ def _paths(tree: Any, address: str = "config") -> Iterator[tuple[str, pathlib.Pa
 def _digest(path: pathlib.Path) -> str:
     if path.is_file():
         return digest_of_file(path)
+    with contextlib.suppress(UsageError):  # several runs, of which a setting beside it may choose one
+        path = run_in(path)
     if (path / RESULT).exists():  # a finished run, known by its figures; its checkpoints are large
         return digest_of_file(path / RESULT) + digest_of_file(path / CONFIG)
     if is_checkpoint(path):

@@ -12,7 +12,7 @@ from helpers.settings import tiny_config
 from jaxaug.core.errors import CannotGoOnError, Interrupted, UsageError
 from jaxaug.data.contents import row_arrays
 from jaxaug.train import trainer
-from jaxaug.train.experiment import build_experiment
+from jaxaug.train.experiment import build_experiment, step_batches
 
 LEARNED = ("learned_targets", "learned_weights")
 
@@ -80,6 +80,17 @@ def test_stopped_and_resumed_is_the_same_run(straight, tmp_path, monkeypatch, st
 def test_when_steps_are_due(start, every, expected):
     due = build_experiment(config_of(start=start, every=every)).search.due
     assert [due(step) for step in (0, 18, 19, 20, 38)] == expected
+
+
+def test_search_steps_are_taken_where_they_are_due():
+    """A dispatch of several training steps ends before each that a search step comes before."""
+    built = build_experiment(config_of(start=0, every=5))
+    built.config.steps_per_dispatch = 8
+    steps = [(step, len(rows)) for step, rows in step_batches(built, 0)]
+    assert steps[:5] == [(0, 5), (5, 5), (10, 5), (15, 4), (19, 1)]
+    assert sum(count for _, count in steps) == built.total_steps
+    due = built.search.due
+    assert all(due(step) == due(step + count - 1) for step, count in steps)
 
 
 def test_passes_see_every_row_once():

@@ -49,7 +49,7 @@ def npz(
             rows[split] = (_with_channel(arrays[f"{split}_image"]), arrays[f"{split}_label"])
     if UNLABELLED in arrays:
         if CLEAN in arrays and len(arrays[CLEAN]) == len(arrays["train_label"]):  # nothing is known of the others
-            arrays[CLEAN] = np.pad(arrays[CLEAN], (0, len(arrays[UNLABELLED])), constant_values=-1)
+            arrays[CLEAN] = np.pad(_signed(arrays[CLEAN]), (0, len(arrays[UNLABELLED])), constant_values=-1)
         rows["train"] = _with_unlabelled(*rows["train"], _with_channel(arrays[UNLABELLED]), path)
     num_classes = num_classes or _count_classes(arrays, path)
     return assemble(
@@ -89,7 +89,13 @@ def _with_unlabelled(
             f"npz: {UNLABELLED} of {path} is {more.dtype} {more.shape}; with train_image {image.dtype} "
             f"{image.shape} and one label for each image it must be alike"
         )
+    label = _signed(label)
     return np.concatenate([image, more]), np.concatenate([label, np.full(len(more), -1, label.dtype)])
+
+
+def _signed(label: np.ndarray) -> np.ndarray:
+    """Labels in a type that has -1 if they are integers; of others it is told later what is wrong."""
+    return label.astype(np.int64) if np.issubdtype(label.dtype, np.integer) else label
 
 
 def _without_void(key: str, array: np.ndarray, void: int) -> np.ndarray:

@@ -58,9 +58,10 @@ def test_a_setting_with_a_space_is_no_run(command, monkeypatch):
     seen = []
     monkeypatch.setattr(COMMANDS[command], "run", lambda chosen, others: seen.append((vars(chosen), others)))
     positional = {"results": ["a b"], "evaluate": ["my run"], "plots": [], "predict": ["my run", "my images"]}[command]
-    assert main([command, "--data.path=my photos", *positional, "--config.data.path=x y"]) == 0
+    settings = ["--data.path=my photos", "--config.loss=a, b", "--config.loss.a.gamma=1", "--config.data.path=x y"]
+    assert main([command, *settings[:2], *positional, *settings[2:]]) == 0
     (chosen, others) = seen[0]
-    assert others == ["--data.path=my photos", "--config.data.path=x y"]
+    assert others == settings  # in their order, as a later one may be about what an earlier one put there
     assert not any("=" in str(value) for value in chosen.values())
 
 

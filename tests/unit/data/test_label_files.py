@@ -73,6 +73,37 @@ def test_as_an_option(tmp_path):
     np.testing.assert_array_equal(found.validation.label, plain.validation.label)
 
 
+def test_rows_cut_off_at_the_end(tmp_path):
+    """An array of all rows there were is right, too, where those that are left happen to be the first ones."""
+    image, label = np.zeros((8, 4, 4, 1), np.uint8), np.arange(1, 9) % 2
+    np.savez(tmp_path / "rows.npz", train_image=image, train_label=label, test_image=image, test_label=label)
+    np.save(tmp_path / "labels.npy", 1 - label)
+    cut = set()
+    for seed in range(40):
+        options = {"path": str(tmp_path / "rows.npz"), "validation_size": 1, "seed": seed}
+        found = data.load("npz", labels=str(tmp_path / "labels.npy"), **options)
+        np.testing.assert_array_equal(found.train.label, found.train.index % 2)
+        cut |= {*found.validation.index.tolist()}
+    assert 7 in cut
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint64, np.int32])
+def test_an_unlabelled_row_gets_a_label(tmp_path, dtype):
+    """Where true labels are known, that of such a row is what is given; unsigned labels have their -1, too."""
+    image, label = np.zeros((8, 4, 4, 1), np.uint8), (np.arange(8) % 4).astype(dtype)
+    more = {"train_clean_label": label, "unlabelled_image": image[:3]}
+    np.savez(tmp_path / "a.npz", train_image=image, train_label=label, test_image=image, test_label=label, **more)
+    plain = data.load("npz", path=str(tmp_path / "a.npz"))
+    assert (plain.num_classes, plain.train.label[8:].tolist(), plain.clean_label[8:].tolist()) == (
+        4,
+        [-1] * 3,
+        [-1] * 3,
+    )
+    labels = written(tmp_path, "index,label\n9,2\n0,3\n")
+    found = data.load("npz", path=str(tmp_path / "a.npz"), labels=labels)
+    assert (found.train.label[[0, 9, 10]].tolist(), found.clean_label[[0, 9, 10]].tolist()) == ([3, 2, -1], [0, 2, -1])
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

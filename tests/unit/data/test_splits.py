@@ -54,6 +54,11 @@ def test_cut_in_assemble():
     assert len(small(train).validation) == 0
 
 
+def test_a_share_is_a_row_or_more():
+    with pytest.raises(UsageError, match=r"validation_size=0.02 of 12 training rows is not one row"):
+        small(validation_size=0.02)
+
+
 @pytest.mark.parametrize("size", [12, 13, -1, 2.5, 12.0, -0.5, float("nan"), float("inf")])
 def test_cut_must_leave_rows(size):
     with pytest.raises(UsageError, match="validation_size"):

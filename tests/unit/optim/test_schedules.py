@@ -107,6 +107,13 @@ def test_mistakes(slot, message):
         make_schedule(slot, learning_rate=0.1, steps_per_epoch=1, epochs=5)
 
 
+@pytest.mark.parametrize("name", ["cosine", "linear"])
+def test_half_an_epoch_of_warming_up_leaves_no_idle_end(name):
+    """The rate is that of an epoch, and none of them has the end's zero."""
+    found = rates(0.1, 10, 4, name=name, per="epoch", warmup=0.5)
+    assert (found[5:] > 0.001).all()
+
+
 def test_every_option_has_a_line_of_meaning():
     names = list_names("schedule")
     assert set(names) >= {"constant", "linear", "polynomial", "cosine", "steps"}

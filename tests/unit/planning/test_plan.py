@@ -200,6 +200,17 @@ def test_a_stand_in_has_the_rows_of_the_config_and_no_images():
         load_stand_in(complete(config))
 
 
+def test_the_largest_batch_has_whole_groups(monkeypatch):
+    chip = dataclasses.replace(CHIPS["v5e"], memory=2**19)
+    monkeypatch.setattr(module_of_plan, "devices_of", lambda name: Devices(name, jax.devices()[:2], chip))
+    seen = {}
+    monkeypatch.setattr(module_of_plan, "largest_batch", lambda *_, **options: seen.update(options))
+    config = tiny()
+    config.batch_norm_groups = 8
+    plan(config, "v5e:1x2", steps=("train",))
+    assert seen["unit"] == 8
+
+
 def test_the_largest_batch_of_a_config(monkeypatch):
     """Compiled for two devices that are said to be chips of little memory: more rows than asked for, and they fit."""
     chip = dataclasses.replace(CHIPS["v5e"], memory=2**19)

@@ -6,7 +6,7 @@ import pytest
 
 from jaxaug.core.errors import UsageError
 from jaxaug.runs import mirror
-from jaxaug.runs.workdir import Workdir
+from jaxaug.runs.workdir import Workdir, set_aside
 
 CONFIG = {"seed": 0}
 
@@ -72,3 +72,41 @@ def test_a_folder_is_no_mirror(tmp_path):
 def test_what_cannot_be_read_is_told(tmp_path):
     with pytest.raises(UsageError, match=r"nosuch://a/b cannot be read: .*Check the address"):
         mirror.open_mirror("nosuch://a/b", True, tmp_path)
+
+
+@pytest.mark.parametrize("below", ["a/seed_0", ""])
+def test_a_run_that_is_set_aside_leaves_its_place_in_the_bucket(bucket, tmp_path, below):
+    """With its checkpoints and its result, so that neither comes back; the folder stays a mirror."""
+    address, there = bucket
+    folder = mirror.open_mirror(address, True, tmp_path / "one") / below
+    run = Workdir(folder, CONFIG)
+    run.begin()
+    (run.checkpoints / "3").mkdir(parents=True)
+    (run.checkpoints / "3" / "large").write_text("large")
+    run.finish({"test_top1": 1.0})
+    run.close()
+    moved = set_aside(folder)
+    assert json.loads((moved / "result.json").read_text()) == {"test_top1": 1.0}
+    kept = (there / below).parent / "replaced" / moved.name
+    assert (kept / "checkpoints" / "3" / "large").read_text() == "large"
+    assert (kept / "result.json").exists()
+    assert not (there / below).exists()
+    other = Workdir(folder, {"seed": 1})
+    assert not other.complete()
+    assert not other.checkpoints.exists()
+    other.begin()
+    other.close()
+    assert json.loads((there / below / "config.json").read_text()) == {"seed": 1}
+    assert not (there / below / "result.json").exists()
+
+
+def test_a_bucket_that_fails_ends_no_training(bucket, tmp_path, capsys):
+    address, there = bucket
+    run = Workdir(mirror.open_mirror(address, True, tmp_path / "one") / "a", CONFIG)
+    there.write_text("a file, where a folder has to be")
+    run.log({"step": 1, "epoch": 1})
+    assert f"{address} cannot be written" in capsys.readouterr().out
+    there.unlink()
+    run.log({"step": 2, "epoch": 2})
+    run.close()
+    assert len((there / "a" / "metrics.jsonl").read_text().splitlines()) == 2

@@ -67,21 +67,24 @@ def test_files_that_options_name(tmp_path, monkeypatch):
     assert [key for key, one in before.all_digests().items() if after.all_digests()[key] != one] == [name]
 
 
-def test_a_run_is_known_by_its_figures(tmp_path):
-    """That of a search's option `network`: its checkpoints are not read."""
-    folder = tmp_path / "run"
+@pytest.mark.parametrize("below", [".", "linear/seed_0"])
+def test_a_run_is_known_by_its_figures(tmp_path, below):
+    """That of a search's option `network`: its checkpoints are not read, nor what lies beside it in its sweep."""
+    sweep = tmp_path / "sweep"
+    folder = sweep / below
     (folder / "checkpoints").mkdir(parents=True)
     (folder / "config.json").write_text("{}")
     (folder / "result.json").write_text('{"test_top1": 0.5}')
     config = tiny_config()
-    config.search = {"name": "deepaa", "network": str(folder)}
+    config.search = {"name": "deepaa", "network": str(sweep)}
     config = complete(config)
     digits = data.load("digits")
 
     def told():
-        return inputs_of(config, digits).digests[f"config.search.network ({folder})"]
+        return inputs_of(config, digits).digests[f"config.search.network ({sweep})"]
 
     before = told()
+    (sweep / "report.html").touch()
     (folder / "checkpoints" / "new").touch()
     assert told() == before
     (folder / "result.json").write_text('{"test_top1": 0.6}')

@@ -66,6 +66,14 @@ def test_cached_and_cut(root, tmp_path):
     assert [len(split) for split in cut.splits().values()] == [1, 1, 2]
 
 
+def test_lazy_ones_are_checked_too(root):
+    """Classes counted on the training maps are all that others may have."""
+    write(root, "test", "c", np.full_like(MAP, 5))
+    for lazy in (False, True):
+        with pytest.raises(UsageError, match=r"the label map of row 2 of test has the number 5; with 4 classes"):
+            data.load("label_maps", path=str(root), lazy=lazy)
+
+
 @pytest.mark.parametrize("options", [{}, {"size": (5, 8), "fit": "pad"}, {"num_classes": 0, "validation_size": 1}])
 def test_lazy_ones_are_those_in_memory(root, tmp_path, options):
     """Statistics and the number of classes too."""
