@@ -6,7 +6,7 @@
 
 Beside the methods always: plain training, training on the trusted validation rows too, and on those alone. Each seed
 has its own cut and distortion, the same for all methods.
-Paper: none (AutoDO has no results on digits). Ours: see README.md.
+Paper: none (AutoDO has no results on digits). Ours: docs/results.md.
 Cost: 4 variants x 5 seeds, about 10 minutes on two CPU cores.
 """
 

@@ -5,7 +5,7 @@
     python main.py --config=configs/autodo_fashion_mnist.py:all,wide_resnet   # WRN-16-4 on all rows: a GPU
 
 Beside the methods always: plain training, training on the trusted validation rows too, and on those alone.
-Paper: none (AutoDO has no results on Fashion-MNIST). Ours: see README.md (the convnet).
+Paper: none (AutoDO has no results on Fashion-MNIST). Ours: docs/results.md (the convnet).
 Cost: a run of the convnet takes 1 (plain) to 4 minutes (SEP_BOTH) on two CPU cores; :all is 10 variants x 3 seeds.
 """
 

@@ -5,7 +5,8 @@
         --config.augment.train.policy.file=runs/deepaa_search_digits-.../convnet/seed_0/policy.json
 
 A convnet is trained on 400 digits first; the search then takes its images from the others, which it has not seen.
-Paper: Zheng et al., ICLR 2022 (no results on digits). Ours: see README.md. Cost: about 4 minutes on two CPU cores.
+Paper: Zheng et al., ICLR 2022 (no results on digits). Ours: docs/results.md, on a planted
+distortion. Cost: about 4 minutes on two CPU cores.
 """
 
 from jaxaug.train.config import default_config

@@ -7,7 +7,7 @@
 
 Paper: none with networks of this size; ISDA's are in configs/isda_semi_cifar.py. Ours: see docs/results.md. Cost: 10
 minutes on two CPU cores for the three variants without ISDA on digits, 5 seeds; an hour and a half of one core for all
-six on Fashion-MNIST, 5 seeds, and as long for all six on CIFAR-10, 3 seeds.
+six on Fashion-MNIST, 5 seeds; two hours for all six on CIFAR-10, 3 seeds.
 """
 
 from jaxaug.train.config import default_config

@@ -3,7 +3,7 @@
     python main.py --config=configs/isda_fashion_mnist.py               # a convnet, for two CPU cores
     python main.py --config=configs/isda_fashion_mnist.py:wide_resnet   # WRN-16-4, for a GPU
 
-Paper: none (ISDA has no results on Fashion-MNIST). Ours: see README.md (the convnet).
+Paper: none (ISDA has no results on Fashion-MNIST). Ours: docs/results.md (the convnet).
 Cost: 2 variants x 3 seeds; the convnet takes about 5 minutes a run on two CPU cores.
 """
 

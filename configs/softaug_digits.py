@@ -5,7 +5,7 @@
 Three variants side by side: the standard crop (by up to 1 pixel), the aggressive hard crop (by up to half the side, as
 16 of 32 in the paper's first figure), and the soft crop with softened targets and weights. All of them fill with black,
 which is the background of these images; so does the test of translation, the occluding patch is grey.
-Paper: none (Soft Augmentation has no results on digits). Ours: see README.md.
+Paper: none (Soft Augmentation has no results on digits). Ours: docs/results.md.
 Cost: 15 runs, about 3 minutes on two CPU cores.
 """
 

@@ -6,7 +6,7 @@
 Three variants side by side: the standard crop (by up to 4 pixels), the aggressive hard crop (by up to half the side, as
 16 of 32 in the paper's first figure), and the soft crop with softened targets and weights. All of them flip, and fill
 with black, which is the background of these images; so does the test of translation, the occluding patch is grey.
-Paper: none (Soft Augmentation has no results on Fashion-MNIST). Ours: see README.md (the convnet).
+Paper: none (Soft Augmentation has no results on Fashion-MNIST). Ours: docs/results.md (the convnet).
 Cost: 3 variants x 5 seeds; the convnet takes about 2 minutes a run on two CPU cores.
 """
 

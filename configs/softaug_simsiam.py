@@ -16,7 +16,7 @@ Soft Augmentation's paper says that softening helps SimSiam; its code for that w
 softened here is ours, see docs/deviations.md. Ours: docs/results.md.
 The linear evaluation's rates are MoCo's; SimSiam's paper gives them for ImageNet only.
 Cost: not measured; 78,000 steps of 2 x 512 images through a ResNet-18 need a GPU. small: 9 runs, about 12 minutes on
-two CPU cores; small_cifar: 9 runs of 1,365 steps, about 9 minutes each on one core.
+two CPU cores; small_cifar: 9 runs of 1,365 steps, 10 to 15 minutes each on one core.
 """
 
 from jaxaug.train.config import default_config

@@ -115,7 +115,8 @@ def rendered(found: RunTable, columns: Sequence[Column], style: str) -> str:
 def columns(groups: Sequence[Group], metric: str = "") -> tuple[Column, ...]:
     """The columns of a table: the test error, and of a metric what there may be.
 
-    That is of the final epoch, of the epoch chosen on validation, and the best on test.
+    That is of the final epoch, of the epoch chosen on validation, and the best on test. Of runs without test rows all
+    of it is of validation rows, and the titles say so.
 
     Raises:
       UsageError: a metric that no run has.
@@ -128,11 +129,12 @@ def columns(groups: Sequence[Group], metric: str = "") -> tuple[Column, ...]:
     title, scale, digits = known.get(metric, percent)
     name = metric.removeprefix("test_")
     words = {"test": "\nfinal", "best": "\nnot honest"}.get(metric.split("_")[0], "")
-    found = [Column("test_error", "test error %", 100, 2)] * (ACCURACY in valid)
+    split = " or ".join(sorted({run.result.get("reported_on", "test") for group in groups for run in group.runs}))
+    found = [Column("test_error", f"{split} error %", 100, 2)] * (ACCURACY in valid)
     found.append(Column(metric, title + words, scale, digits))
     if name != metric:
         found.append(Column(f"chosen_{name}", f"{title}\nchosen on\nvalidation", scale, digits))
-        best = Column(f"best_on_test_{name}", f"{title}\nbest on test:\nnot honest", scale, digits)
+        best = Column(f"best_on_test_{name}", f"{title}\nbest on {split}:\nnot honest", scale, digits)
         found += [best] * (best.key in valid)
     return tuple(found)
 

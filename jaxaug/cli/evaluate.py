@@ -8,6 +8,8 @@ evaluations/<name>.json, and shown by `jaxaug results`.
 from __future__ import annotations
 
 import argparse
+import json
+import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -44,7 +46,10 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
         trained = load(chosen.folder, chosen.checkpoint)
         config = _changed(trained.config, others)
         found = evaluate_run(trained, chosen.split, config, chosen.name)
-        print(f"{trained.folder}: {found['name']}, {found['rows']} rows, checkpoint of step {found['step']}")
+        own = chosen.split == "test" and not any(one.startswith("--data") for one in others)
+        # A run without test rows has been evaluated on those of validation, which are its test rows here.
+        told = ", the validation rows: there is no test set" * (own and _reported_on(trained.folder) == "validation")
+        print(f"{trained.folder}: {found['name']}{told}, {found['rows']} rows, checkpoint of step {found['step']}")
         for shown in trained.task.shown_metrics:
             if shown.metric in found:
                 print(f"  {shown.title}: {shown.scale * found[shown.metric]:.{shown.digits}f}")
@@ -53,6 +58,14 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
                 print(f"  {name.replace('_', ' ')} %: {100 * value:.2f}")
         if chosen.json:
             print_json({"run": str(trained.folder), **found}, stdout)
+
+
+def _reported_on(folder: pathlib.Path) -> str:
+    """The split that the run's result is of; "test" where it has none yet."""
+    from jaxaug.runs.workdir import RESULT
+
+    file = folder / RESULT
+    return json.loads(file.read_text()).get("reported_on", "test") if file.exists() else "test"
 
 
 def _changed(config: ConfigDict, others: Sequence[str]) -> ConfigDict:

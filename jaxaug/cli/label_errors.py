@@ -85,14 +85,14 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
         # With options the labels or the rows may be others than a training without them would find.
         whole = bool(chosen.labels or chosen.trusted or others)
         summary = write_listing(out, rows, issues, chosen.shown, trusted, whole=whole)
-        wrong = f"about {summary['estimated_errors']} of {summary['rows']} labels are wrong by estimate"
-        print(f"{wrong}: look at {out / PAGE}")
+        print("about {estimated_errors} of {rows} labels are wrong by estimate: look at".format(**summary), out / PAGE)
         everything = (rows, issues) if trusted is None else with_trusted(rows, issues, trusted)
         dropped = _for_a_new_training(out, *everything, chosen.drop)
-        print(
-            f"or train without the {dropped} most suspicious, --config.data.labels={out / WITHOUT_SUSPECTS}, or with "
-            f"weights or soft labels, --config.search=learned --config.search.run={out}"
-        )
+        if dropped:
+            print(
+                f"or train without the {dropped} most suspicious, --config.data.labels={out / WITHOUT_SUSPECTS}, or "
+                f"with weights or soft labels, --config.search=learned --config.search.run={out}"
+            )
         if chosen.json:
             print_json({"out": str(out), **summary}, stdout)
 

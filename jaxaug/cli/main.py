@@ -47,6 +47,12 @@ EXIT_CODES = (
 )
 
 
+def _at_home(argument: str) -> str:
+    """The argument with its `~/`, which shells leave as it is after an equals sign."""
+    option, _, value = argument.partition("=")
+    return f"{option}={os.path.expanduser(value)}" if option.startswith("--") and value.startswith("~/") else argument
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command: 0, 2 after a mistake of the user's, which is told in one line, or 3 if it was stopped as asked."""
     parser = argparse.ArgumentParser("jaxaug", description=__doc__, epilog=EXIT_CODES, allow_abbrev=False)
@@ -55,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         about = {"help": module.HELP, "description": module.__doc__, "epilog": EXIT_CODES}
         one = commands.add_parser(name, **about, allow_abbrev=False)
         module.add_arguments(one)
-    given = sys.argv[1:] if arguments is None else list(arguments)
+    given = [_at_home(one) for one in (sys.argv[1:] if arguments is None else arguments)]
     # argparse takes a setting with a space in it, such as "--data.path=my photos", for a positional argument; the order
     # of settings has a meaning, so that they stay in their place.
     hidden = [

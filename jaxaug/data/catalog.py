@@ -44,7 +44,8 @@ def load(
       labels_per_class: training rows of each class that keep their label, for tasks that learn from the other images
         too; 0 keeps all labels.
       unlabelled: training rows without a label to keep; 0 keeps all of them.
-      seed: of the cut, of the rows and labels that are kept and of what is corrupted, 0..2**32 - 1.
+      seed: of the cut, of the rows and labels that are kept and of what is corrupted, 0..2**32 - 1; -1 in a
+        config: that of the run.
       subsample: share of the training rows to keep whatever their class, above 0 and up to 1.
       imbalance: rows of the lower half of the classes to one of the upper half, of which rows are dropped; 1 or more.
       noise: share of the training rows whose label is drawn anew, uniformly over all classes; 0 to below 1.

@@ -33,7 +33,10 @@ def apart(rows: Rows, trusted: str) -> tuple[Rows, Rows]:
     """
     given = _of_split(rows, trusted) if trusted in SPLITS else _of_table(rows, pathlib.Path(trusted).expanduser())
     if not given:
-        raise UsageError(f"--trusted={trusted} names none of the {len(rows.label)} rows, such as {rows.key(0)}")
+        raise UsageError(
+            f"--trusted={trusted} names none of the {len(rows.label)} rows that are judged, such as {rows.key(0)}; of "
+            "data sets those are the training and validation rows"
+        )
     if len(given) == len(rows.label):
         raise UsageError(f"--trusted={trusted} names all of the {len(rows.label)} rows, so that none is left to judge")
     kept = np.array([row for row, label in given.items() if label != DROPPED], np.int64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import importlib.util
+import inspect
 import pathlib
 import re
 import sys
@@ -40,6 +41,8 @@ def load_config_file(argument: str) -> ConfigDict:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
+        if word and not inspect.signature(module.get_config).parameters:
+            raise UsageError(f"{file} takes no word after the colon, got {word!r}")
         return module.get_config(*([word] if word else []))
     except UsageError:
         raise

@@ -47,6 +47,17 @@ def test_metrics(runs):
         results_table.columns(groups, "reliability")
 
 
+def test_runs_without_test_rows(runs):
+    """What is called test in their figures is of validation rows."""
+    groups = aggregate([runs]).groups
+    for group in groups:
+        for run in group.runs:
+            run.result["reported_on"] = "validation"
+    titles = [column.title for column in results_table.columns(groups)]
+    assert titles[0] == "validation error %"
+    assert "best on validation:" in titles[-1]
+
+
 def test_runs_of_a_task_without_top1(tmp_path):
     """No column of an error that no run has."""
     folder = write_run(tmp_path / "plain" / "seed_0")

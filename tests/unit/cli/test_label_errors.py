@@ -215,7 +215,8 @@ def test_trusted_rows(tmp_path, trusted, capsys):
 
 
 @pytest.mark.parametrize(
-    ("trusted", "told"), [("test", "names none of the 4 rows, such as a/0.png"), ("all.csv", "names all of the 4 rows")]
+    ("trusted", "told"),
+    [("test", "names none of the 4 rows that are judged, such as a/0.png"), ("all.csv", "names all of the 4 rows")],
 )
 def test_trusting_none_or_all(tmp_path, trusted, told):
     files = [f"{name}/{i}.png" for name in "ab" for i in range(2)]

@@ -65,6 +65,15 @@ def test_a_setting_with_a_space_is_no_run(command, monkeypatch):
     assert not any("=" in str(value) for value in chosen.values())
 
 
+def test_home(monkeypatch):
+    """No shell knows it after an equals sign; a folder called ~ would be made."""
+    seen = []
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setattr(COMMANDS["train"], "run", lambda chosen, others: seen.append((chosen.workdir, others)))
+    assert main(["train", "--config=smoke", "--workdir=~/runs", "--config.data.path=~/p", "--config.model=~x"]) == 0
+    assert seen == [("/home/me/runs", ["--config.data.path=/home/me/p", "--config.model=~x"])]
+
+
 def test_other_errors_are_not_hidden(answering):
     answering(ZeroDivisionError("ours"))
     with pytest.raises(ZeroDivisionError, match="ours"):

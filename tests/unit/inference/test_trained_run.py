@@ -257,6 +257,13 @@ def test_evaluations_are_kept_and_shown(copied, capsys):
     assert "evaluated later" in told(capsys, "results", copied).out
 
 
+def test_rows_of_a_run_without_test_rows(capsys, copied):
+    """Are told to be those of validation."""
+    assert "there is no test set" not in told(capsys, "evaluate", copied).out
+    (copied / "result.json").write_text(json.dumps({**result_of(copied), "reported_on": "validation"}))
+    assert "test, the validation rows: there is no test set, " in told(capsys, "evaluate", copied).out
+
+
 def test_other_data_are_normalised_as_in_the_training(run, data, tmp_path, capsys, copied):
     arrays = {"train_image": data.train.image[:20] // 2, "train_label": data.train.label[:20]}
     np.savez(tmp_path / "other.npz", test_image=data.test.image, test_label=data.test.label, **arrays)

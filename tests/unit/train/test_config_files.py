@@ -42,6 +42,8 @@ def test_a_config_and_the_word_after_the_colon(tmp_path):
     assert isinstance(load_config_file(str(path)), ConfigDict)
     assert load_config_file(str(path)).data.directory == "none"
     assert load_config_file(f"{path}:a,b:c").data.directory == "a,b:c"
+    with pytest.raises(UsageError, match=r"^isda_digits takes no word after the colon, got 'resnet'$"):
+        load_config_file("isda_digits:resnet")
 
 
 def test_a_component_beside_the_config(tmp_path):
