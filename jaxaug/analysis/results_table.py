@@ -21,7 +21,7 @@ from jaxaug.core.atomic_io import write_text
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import pick
 from jaxaug.runs.results import EVALUATIONS, SHOWN_METRICS, format_mean_std
-from jaxaug.train.hooks.console import print_to_terminal
+from jaxaug.train.hooks.console import print_to_terminal, reported_split
 
 MOST_NAMES = 10  # of runs that are left out
 ACCURACY = "test_top1"  # of which "test_error" is what it lacks to 1
@@ -129,7 +129,7 @@ def columns(groups: Sequence[Group], metric: str = "") -> tuple[Column, ...]:
     title, scale, digits = known.get(metric, percent)
     name = metric.removeprefix("test_")
     words = {"test": "\nfinal", "best": "\nnot honest"}.get(metric.split("_")[0], "")
-    split = " or ".join(sorted({run.result.get("reported_on", "test") for group in groups for run in group.runs}))
+    split = reported_split(run.result for group in groups for run in group.runs)
     found = [Column("test_error", f"{split} error %", 100, 2)] * (ACCURACY in valid)
     found.append(Column(metric, title + words, scale, digits))
     if name != metric:

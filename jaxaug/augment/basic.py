@@ -61,8 +61,7 @@ def pad_and_crop(padding: int = 4, fill: str = "reflect", soften: bool = False) 
             visibility = window(visibility_of(batch), "constant")
         elif visibility is not None:
             # What comes in is as visible as what it repeats; black hides nothing here.
-            mode = _FILLS[fill]
-            visibility = 1.0 - window(1.0 - visibility, mode)
+            visibility = 1.0 - window(1.0 - visibility, _FILLS[fill])
         return batch.replace(image=image, label=label, visibility=visibility)
 
     seen = VISIBILITY if soften else frozenset()

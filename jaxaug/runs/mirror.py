@@ -15,6 +15,7 @@ from etils import epath
 
 from jaxaug.core.atomic_io import write_bytes, write_text
 from jaxaug.core.errors import UsageError
+from jaxaug.runs.sinks.base import first_line
 
 MARKER = ".mirror"  # in the folder: the address that it is for, and what was copied there
 _STAYS = (".lock", MARKER)
@@ -48,7 +49,7 @@ def open_mirror(address: str, fetch: bool, root: pathlib.Path | None = None) -> 
             copied = {name: _fetch(file, folder / name) for name, file in _files(_path(address), "")}
         except Exception as error:  # what reaches buckets raises many kinds
             raise UsageError(
-                f"{address} cannot be read: {_first_line(error)}. Check the address and the "
+                f"{address} cannot be read: {first_line(error)[:200]}. Check the address and the "
                 "credentials; gs:// needs gcsfs, s3:// needs s3fs"
             ) from None
     write_text(folder / MARKER, json.dumps({"address": address, "copied": copied}))
@@ -93,8 +94,8 @@ def push(folder: pathlib.Path) -> None:
             target.write_bytes(file.read_bytes())  # an object is there whole or not at all
         except Exception as error:  # what reaches buckets raises many kinds
             raise UsageError(
-                f"{known['address']} cannot be written: {_first_line(error)}. {mirror} has everything, and what is "
-                "missing is sent the next time"
+                f"{known['address']} cannot be written: {first_line(error)[:200]}. {mirror} has everything, and what "
+                "is missing is sent the next time"
             ) from error
         known["copied"][name] = state
     write_text(mirror / MARKER, json.dumps(known))
@@ -110,7 +111,7 @@ def set_aside_there(folder: pathlib.Path, name: str) -> None:
         return
     known = json.loads((mirror / MARKER).read_text())
     below = folder.relative_to(mirror).as_posix()
-    there = _path(known["address"]) / below if folder != mirror else _path(known["address"])
+    there = _path(known["address"]) / below
     if there.exists():
         _copy(there, there.parent / REPLACED / name)
         epath.Path(there).rmtree()
@@ -124,10 +125,6 @@ def keep_mirror(moved: pathlib.Path, folder: pathlib.Path) -> None:
     if (moved / MARKER).is_file():
         folder.mkdir()
         (moved / MARKER).rename(folder / MARKER)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0][:200]
 
 
 def _copy(there: Any, target: Any) -> None:

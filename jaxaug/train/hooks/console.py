@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -67,9 +67,8 @@ def variants_table(
       metrics: of the task, the main metric first.
     """
     drawn = Table(title=title)
-    rows = {r.get("reported_on", "test") for runs in results.values() for r in runs}
-    split = " or ".join(sorted(rows))
-    none = "" if rows <= {"test"} else ", where there is no test set"
+    split = reported_split(r for runs in results.values() for r in runs)
+    none = "" if split in ("", "test") else ", where there is no test set"
     drawn.add_column(f"{split} set{none}, final epoch unless said")
     for name, runs in results.items():
         drawn.add_column(f"{name} (n={len(runs)})", justify="right")
@@ -81,6 +80,11 @@ def variants_table(
         if any(cells):
             drawn.add_row(label, *cells)
     return drawn
+
+
+def reported_split(results: Iterable[Mapping[str, Any]]) -> str:
+    """The rows that what is called test in results is of: "test", "validation" without test rows, or both in words."""
+    return " or ".join(sorted({result.get("reported_on", "test") for result in results}))
 
 
 def _lines(metrics: Sequence[ShownMetric], split: str) -> list[tuple[str, str, float, int]]:
