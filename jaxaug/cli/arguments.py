@@ -19,15 +19,18 @@ def refuse(others: Sequence[str]) -> None:
         raise UsageError(f"unknown arguments {' '.join(others)}: --help tells what there is")
 
 
-def settings_of(others: Sequence[str], prefix: str, example: str = "--config.epochs=10") -> Iterator[tuple[str, str]]:
+def settings_of(others: Sequence[str], prefix: str, example: str = "--config.epochs=10") -> list[tuple[str, str]]:
     """(path, value) of settings such as "--config.epochs=3" or "--config.epochs 3", for the prefix "--config.".
+
+    In their order, except that what has options comes before them: "--config.data.path=x --config.data=npz" names an
+    option of the set that is named after it.
 
     example: of a setting, for the message.
 
     Raises:
       UsageError: an argument is none.
     """
-    waiting = list(others)
+    waiting, found = list(others), list[tuple[str, str]]()
     while waiting:
         setting, equals, value = waiting.pop(0).partition("=")
         if not setting.startswith(prefix):
@@ -36,7 +39,8 @@ def settings_of(others: Sequence[str], prefix: str, example: str = "--config.epo
             if not waiting:
                 raise UsageError(f"{setting} needs a value: {setting}=...")
             value = waiting.pop(0)
-        yield setting.removeprefix(prefix), value
+        found.append((setting.removeprefix(prefix), value))
+    return sorted(found, key=lambda one: one[0].removesuffix(".name").count("."))
 
 
 def add_output_arguments(parser: argparse.ArgumentParser, what: str = "") -> None:

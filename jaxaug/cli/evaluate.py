@@ -74,7 +74,7 @@ def _changed(config: ConfigDict, others: Sequence[str]) -> ConfigDict:
 
     config = config.copy_and_resolve_references()
     config.robustness = ()
-    settings = list(settings_of(others, "--"))
+    settings = settings_of(others, "--")
     for path, value in settings:
         if path.split(".")[0] not in FIELDS:
             raise UsageError(f"unknown argument --{path}: settings of an evaluation begin with --{', --'.join(FIELDS)}")

@@ -9,14 +9,18 @@ jaxaug options config          # the fields of a config
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import inspect
 import json
 import pathlib
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxaug.cli.arguments import add_output_arguments, print_json, refuse
+
+if TYPE_CHECKING:
+    from jaxaug.core.registry import Option
 
 HELP = "components and their options, with default and meaning"
 
@@ -45,9 +49,9 @@ def _asked(family: str, name: str) -> tuple[Any, list[str]]:
     from jaxaug.core.registry import FAMILIES, list_names, options_of, resolve
 
     if family == "config":
-        from jaxaug.train.config import default_config
+        from jaxaug.train.config import FIELDS
 
-        return default_config().to_dict(), str(default_config()).rstrip().splitlines()
+        return _described("config", "what a file in configs/ and --config.<field>=<value> set", FIELDS)
     if not family:
         found = {one: {"is": what, "names": list_names(one)} for one, (_, what) in FAMILIES.items()}
         return found, [f"{one} ({about['is']}): {', '.join(about['names'])}" for one, about in found.items()]
@@ -56,10 +60,17 @@ def _asked(family: str, name: str) -> tuple[Any, list[str]]:
         return told, [f"{one}: {line}" for one, line in told.items()]
     component = resolve(family, name)
     shared = SHARED.get(family)
-    options = [one for function in (component, *([shared()] if shared else [])) for one in options_of(function)]
+    own = {one.name: one for one in options_of(component)}
+    others = {one.name: one for one in (options_of(shared()) if shared else [])}
+    # Of an option of both the family says more, and the component has the default.
+    both = {name: dataclasses.replace(others[name], default=own[name].default) for name in own if name in others}
+    return _described(name, _first_line(component), list((own | others | both).values()))
+
+
+def _described(name: str, about: str, options: Sequence[Option]) -> tuple[dict[str, Any], list[str]]:
+    """Options as values for JSON, and in lines."""
     lines = [f"  {one.name} = {one.default!r}" + (f"  {one.meaning}" if one.meaning else "") for one in options]
     values = [{"name": one.name, "default": _plain(one.default), "meaning": one.meaning} for one in options]
-    about = _first_line(component)
     return {"name": name, "is": about, "options": values}, [f"{name}: {about}", *lines]
 
 

@@ -106,7 +106,7 @@ def _report(workdir: pathlib.Path) -> None:
 
 
 def read_config(file: str, settings: Sequence[str]) -> ConfigDict:
-    """The config of a file with settings such as "--config.epochs=3" applied in order.
+    """The config of a file with settings such as "--config.epochs=3", a component before its options, else in order.
 
     Raises:
       UsageError: the file cannot be read, or a setting is none.

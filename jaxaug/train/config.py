@@ -7,6 +7,7 @@ in the options that a config leaves out, so that a run knows each of them, and r
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from ml_collections import ConfigDict
 
 from jaxaug import data, optim
 from jaxaug.core.errors import UsageError
-from jaxaug.core.registry import as_slots, check_options, defaults_of, hint, resolve, slot_name, slot_options
+from jaxaug.core.registry import Option, as_slots, check_options, defaults_of, hint, resolve, slot_name, slot_options
 from jaxaug.search.base import create_meta_optimizer
 
 # field -> (family of its component, function whose keywords every component of the slot has besides its own)
@@ -42,58 +43,57 @@ NESTED: dict[tuple[str, str], tuple[str, Callable[..., Any] | None]] = {
 }
 # Options that are sequences of slots: (family of the component, option) -> family of the slots.
 NESTED_SEQUENCES = {("loss", "loss"): "loss"}
-AUGMENT = {
-    "train": (),  # slots of transforms, in order, on the 0..255 scale
-    "after": (),  # slots of transforms after normalisation
-    "strong": (),  # slots that follow `train` in the strong views of a task that asks for them
-    "size": 0,  # side of the square cut from the middle, after `train` and in evaluations; 0: all
-    "views": 1,  # independently augmented copies of each batch that a step sees together
-    "views_apart": False,  # BatchNorm takes its statistics of each view alone
-}
-INIT_FROM = {
-    "path": "",  # of a run, of one of its checkpoints, or of a file by `jaxaug convert`; "": random weights
-    "weights": "last",  # of a run: "last", "best" on validation, or "averaged"
-    "head": "auto",  # "auto": taken if its shapes are right; "keep": they must be; "new": begins anew
-}
 NO_SEARCH = "none"
+# What a config may set; a field with a dot lies in a group of its own. Components have options besides, see `registry`.
+FIELDS = (
+    Option("seed", 0, "of everything random: initial parameters, order of rows, augmentation, dropout"),
+    Option("seeds", 1, "run seed, seed + 1, ...: the table then gives mean +- standard deviation"),
+    Option("variants", {}, "name -> changes of this config; each is run with every seed and compared"),
+    Option("epochs", 30, "passes over the training rows, or over those that the task counts"),
+    Option("batch_size", 64, "of all devices and processes together"),
+    Option("accumulate", 1, "micro-batches of a step: so many times less memory for activations, a third more time"),
+    Option("batch_norm_groups", 1, "parts of a batch with statistics apart; as many as devices: none exchanged"),
+    Option("eval_batch_size", 512, "the same for evaluations, which it does not change"),
+    Option("precision", "float32", 'of the network; "bfloat16" keeps parameters, statistics and losses float32'),
+    Option("average_decay", 0.0, "of an average of the weights, kept and evaluated beside them; 0: none"),
+    Option("steps_per_dispatch", 1, "training steps per call of the device; more helps small models on a GPU"),
+    Option("log_every", 50, "steps between updates of the progress bar and checks for a non-finite loss"),
+    Option("eval_every", 1, "epochs between evaluations; the last epoch is always evaluated"),
+    Option("eval_train", False, "evaluate the training rows too, without augmentation: unaugmented_train_top1 ..."),
+    Option("save_every", 10, "epochs between checkpoints; the last epoch is always saved"),
+    Option("task", {"name": "classification"}, "what the model is trained for"),
+    Option("data", {"name": "digits"}, "a data set, with the options of `data.load` beside its own"),
+    Option("mesh.data", -1, "devices along which batches are divided; -1: what is left"),
+    Option("mesh.fsdp", 1, "devices along which large arrays are divided, too"),
+    Option("sharding", (), '(regular expression for paths in the state, "fsdp" or an axis for each dimension), ...'),
+    Option("place", "device", 'where images are kept; "host" sends each batch: for sets larger than device memory'),
+    Option("prefetch", 1, "batches read ahead of the devices, which takes so much more memory; from 2 on by a thread"),
+    Option("augment.train", (), "slots of transforms, in order, on the 0..255 scale"),
+    Option("augment.after", (), "slots of transforms after normalisation"),
+    Option("augment.strong", (), "slots that follow `train` in the strong views of a task that asks for them"),
+    Option("augment.size", 0, "side of the square cut from the middle, after `train` and in evaluations; 0: all"),
+    Option("augment.views", 1, "independently augmented copies of each batch that a step sees together"),
+    Option("augment.views_apart", False, "BatchNorm takes its statistics of each view alone"),
+    Option("model", {"name": "convnet"}, "a network"),
+    Option("init_from.path", "", "weights to begin with: a run, a checkpoint of one, or a file by `jaxaug convert`"),
+    Option("init_from.weights", "last", 'of a run: "last", "best" on validation, or "averaged"'),
+    Option("init_from.head", "auto", '"auto": taken if its shapes are right; "keep": they must be; "new": begins anew'),
+    Option("loss", (), "slots of loss transforms, in order: targets, then logits, then weights"),
+    Option("optim", {"name": "sgd", "schedule": {"name": "cosine"}}, "an optimizer, with those of `optim.create`"),
+    Option("search", {"name": NO_SEARCH}, 'what learns beside the training ("autodo", "dada") or after it ("deepaa")'),
+    Option("robustness", (), "slots of protocols that the final state is put to on the test split"),
+    Option("sinks", ("tensorboard",), 'who is told each epoch\'s figures, besides the folder: "wandb", "mlflow"'),
+    Option("label_issues", 0, "after a search: list the rows it distrusts, and draw so many of the worst"),
+)
 
 
 def default_config() -> ConfigDict:
-    """The defaults: plain training of a small convnet on scikit-learn's digits."""
-    return ConfigDict(
-        {
-            "seed": 0,  # of everything random: initial parameters, order of rows, augmentation, dropout
-            "seeds": 1,  # run seed, seed + 1, ...: the table then gives mean +- standard deviation
-            "variants": {},  # name -> changes of this config; each is run with every seed and compared
-            "epochs": 30,
-            "batch_size": 64,  # of all devices and processes together
-            "accumulate": 1,  # micro-batches of a step: so many times less memory for activations, a third more time
-            "batch_norm_groups": 1,  # parts of a batch with statistics apart; as many as devices: none exchanged
-            "eval_batch_size": 512,
-            "precision": "float32",  # of the network; "bfloat16" keeps parameters, statistics and losses float32
-            "average_decay": 0.0,  # of an average of the weights, kept and evaluated beside them; 0: none
-            "steps_per_dispatch": 1,  # training steps per call of the device; more helps small models on a GPU
-            "log_every": 50,  # steps between updates of the progress bar and checks for a non-finite loss
-            "eval_every": 1,  # epochs between evaluations; the last epoch is always evaluated
-            "eval_train": False,  # evaluate the training rows too, without augmentation: unaugmented_train_top1 ...
-            "save_every": 10,  # epochs between checkpoints; the last epoch is always saved
-            "task": {"name": "classification"},  # what the model is trained for
-            "data": {"name": "digits"},  # a data set, with the options of `data.load` and its own
-            "mesh": {"data": -1, "fsdp": 1},  # devices along each axis; -1: what is left; large arrays lie along `fsdp`
-            "sharding": (),  # (regular expression for paths in the state, "fsdp" or an axis for each dimension), ...
-            "place": "device",  # where images are kept; "host" sends each batch: for sets larger than a device's memory
-            "prefetch": 1,  # batches read ahead of the devices, which takes so much more memory; from 2 on by a thread
-            "augment": dict(AUGMENT),  # what a batch of images goes through
-            "model": {"name": "convnet"},
-            "init_from": dict(INIT_FROM),  # weights that the network begins with; the path alone will do
-            "loss": (),  # slots of loss transforms, in order: targets, then logits, then weights
-            "optim": {"name": "sgd", "schedule": {"name": "cosine"}},
-            "search": {"name": NO_SEARCH},  # what learns beside the training ("autodo", "dada") or after it ("deepaa")
-            "robustness": (),  # slots of protocols that the final state is put to on the test split
-            "sinks": ("tensorboard",),  # who is told each epoch's figures, besides the run's folder: "wandb", "mlflow"
-            "label_issues": 0,  # after a search: list the rows it distrusts, and draw so many of the worst
-        }
-    )
+    """The defaults of `FIELDS`: plain training of a small convnet on scikit-learn's digits."""
+    found: dict[str, Any] = {}
+    for field in FIELDS:
+        group, _, name = field.name.rpartition(".")
+        (found.setdefault(group, {}) if group else found)[name] = copy.deepcopy(field.default)
+    return ConfigDict(found)
 
 
 def complete(config: ConfigDict) -> ConfigDict:
@@ -178,7 +178,7 @@ def _merged(address: str, base: Mapping[str, Any], changes: Mapping[str, Any], p
         else:
             # A slot may be written either way; what a config leaves out is checked by the component.
             _check_kind(here, value, None if isinstance(value, Mapping) and isinstance(old, str) else old)
-            found[key] = float(value) if isinstance(old, float) and isinstance(value, int) else value
+            found[key] = _as_number(old, value)
     return found
 
 
@@ -293,11 +293,15 @@ def _like(default: Any, value: Any, text: str) -> Any:
     if isinstance(default, tuple):
         words = tuple(word.strip() for word in text.split(",")) if isinstance(value, str) else (value,)
         return tuple(value) if isinstance(value, list | tuple) else words
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
     if isinstance(default, int) and isinstance(value, float) and value == int(value):
         return int(value)
-    return value
+    return _as_number(default, value)
+
+
+def _as_number(default: Any, value: Any) -> Any:
+    """A whole number where the default has a fraction: a number like it, so that another may have one, too."""
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return float(value) if isinstance(default, float) and is_whole else value
 
 
 def _complete_slot(address: str, family: str, slot: Any, common: Callable[..., Any] | None = None) -> dict[str, Any]:
@@ -315,7 +319,8 @@ def _complete_slot(address: str, family: str, slot: Any, common: Callable[..., A
         check_options(f"{family} {name!r}", component, [key for key in given if key not in shared])
     except UsageError as error:
         raise UsageError(f"{address}: {error}") from None
-    found = {"name": name, **shared, **defaults_of(component), **given}
+    found = {"name": name, **shared, **defaults_of(component)}
+    found |= {key: _as_number(found.get(key), value) for key, value in given.items()}
     for (of_family, option), (nested, nested_common) in NESTED.items():
         if family == of_family and option in found:
             found[option] = _complete_slot(f"{address}.{option}", nested, found[option], nested_common)

@@ -40,12 +40,16 @@ def file(tmp_path):
     return str(path)
 
 
-def test_settings_come_in_order(file):
+def test_settings_come_in_order_but_a_component_before_its_options(file):
     settings = ["--config.loss=isda,label_smoothing", "--config.loss.isda.strength=0.25", "--config.epochs", "3"]
     config = read_config(f"{file}:mnist", [*settings, "--config.epochs=4", "--config.data.directory=a=b"])
     assert config.data.to_dict() == {"name": "mnist", "directory": "a=b"}
     assert config.loss == ({"name": "isda", "strength": 0.25}, {"name": "label_smoothing"})
     assert config.epochs == 4
+    before = ["--config.data.path=rows.npz", "--config.loss.isda.strength=0.25", "--config.loss=isda"]
+    config = read_config(f"{file}:mnist", [*before, "--config.data.name=npz", "--config.data.path=others.npz"])
+    assert config.data.to_dict() == {"name": "npz", "path": "others.npz"}
+    assert config.loss == ({"name": "isda", "strength": 0.25},)
 
 
 @pytest.mark.parametrize(
