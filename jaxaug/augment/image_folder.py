@@ -56,20 +56,26 @@ class Source(NamedTuple):
     target: str
 
 
-def load_policy(name: str, num_layers: int = 2, magnitude: int = 9) -> Policy:
+def load_policy(name: str, num_layers: int | None = None, magnitude: int | None = None) -> Policy:
     """The policy in the file `name` if it ends in .json or is there, else the preset of that name.
 
     Args:
       name: of a file or of a preset.
-      num_layers: of the presets that have a number of layers.
-      magnitude: of the presets that have one.
+      num_layers: of the presets that have a number of layers; None is 2.
+      magnitude: of the presets that have one; None is 9.
 
     Raises:
-      UsageError: there is neither, with the nearest names.
+      UsageError: there is neither, with the nearest names; or a number that the policy has no use for.
     """
-    if name.endswith(".json") or pathlib.Path(name).is_file():
-        return Policy.load(name)
-    return presets.get(name, num_layers, magnitude)
+    is_file = name.endswith(".json") or pathlib.Path(name).is_file()
+    asked = {"num_layers": num_layers, "magnitude": magnitude}
+    given = {option: value for option, value in asked.items() if value is not None}
+    taken = () if is_file else presets.arguments_of(name)
+    for option in given:
+        if option not in taken:
+            having = [one for one in presets.list_presets() if option in presets.arguments_of(one)]
+            raise UsageError(f"{name} has no {option}: leave it out; {', '.join(having)} have one")
+    return Policy.load(name) if is_file else presets.get(name, **given)
 
 
 def augment_folder(

@@ -33,10 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="write into a folder that is not empty")
     parser.add_argument("--plot", help="draw the policy into this file, for example policy.png")
-    parser.add_argument(
-        "--num_layers", type=int, default=2, help="of randaugment, uniformaugment and autodo_* (default: 2)"
-    )
-    parser.add_argument("--magnitude", type=int, default=9, help="of randaugment and autodo_*, 0 to 30 (default: 9)")
+    parser.add_argument("--num_layers", type=int, help="of randaugment, uniformaugment and autodo_* (default: 2)")
+    parser.add_argument("--magnitude", type=int, help="of randaugment and autodo_*, 0 to 30 (default: 9)")
     add_output_arguments(parser, "what was written")
 
 

@@ -188,6 +188,16 @@ def get(name: str, num_layers: int = 2, magnitude: int = 9) -> Policy:
     return pick("policy", name, every(num_layers, magnitude))()
 
 
+def arguments_of(name: str) -> tuple[str, ...]:
+    """Which of `num_layers` and `magnitude` a preset has.
+
+    Raises:
+      UsageError: an unknown name, with the nearest ones.
+    """
+    make = pick("policy", name, every())
+    return tuple(make.keywords) if isinstance(make, functools.partial) else ()
+
+
 def load(path: str | pathlib.Path) -> Policy:
     """Read a policy: one that `Policy.save` wrote, or an archive of DeepAA's code (.npz).
 
@@ -221,13 +231,14 @@ def every(num_layers: int = 2, magnitude: int = 9) -> dict[str, Callable[[], Pol
         (deepaa, DEEPAA),
         (trivialaugment, ("wide", "standard")),
     ]
+    both = {"num_layers": num_layers, "magnitude": magnitude}
     return {
-        "randaugment": functools.partial(randaugment, num_layers, magnitude),
-        "uniformaugment": functools.partial(uniformaugment, num_layers),
+        "randaugment": functools.partial(randaugment, **both),
+        "uniformaugment": functools.partial(uniformaugment, num_layers=num_layers),
         "affine": affine,
         "dada_space": dada_space,
-        "autodo_rand": functools.partial(autodo_rand, num_layers, magnitude),
-        "autodo_color": functools.partial(autodo_color, num_layers, magnitude),
+        "autodo_rand": functools.partial(autodo_rand, **both),
+        "autodo_color": functools.partial(autodo_color, **both),
         **{f"{make.__name__}_{word}": functools.partial(make, word) for make, words in families for word in words},
     }
 

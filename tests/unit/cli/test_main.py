@@ -118,6 +118,10 @@ def test_no_or_an_unknown_command(arguments, capsys):
         (["augment", "--policy=randaugment"], "say --images=FOLDER and --out=FOLDER, or --plot=FILE.png"),
         (["augment", "--policy=randaugment", "--images=x"], "say --images=FOLDER and --out=FOLDER"),
         (["augment", "--policy=randaugmen", "--plot=x.png"], "did you mean 'randaugment'"),
+        (
+            ["augment", "--policy=affine", "--magnitude=3", "--plot=x.png"],
+            "affine has no magnitude: leave it out; auto",
+        ),
         (["options", "losses"], "unknown family 'losses': did you mean 'loss'"),
         (["options", "loss", "isd"], "unknown loss 'isd': did you mean 'isda'"),
         (["results", "nowhere"], "nowhere"),
