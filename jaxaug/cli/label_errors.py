@@ -91,7 +91,8 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
         if dropped:
             print(
                 f"or train without the {dropped} most suspicious, --config.data.labels={out / WITHOUT_SUSPECTS}, or "
-                f"with weights or soft labels, --config.search=learned --config.search.run={out}"
+                f"with weights, --config.search=learned --config.search.run={out} --config.loss=learned_weights, or "
+                "soft labels, =learned_targets"
             )
         if chosen.json:
             print_json({"out": str(out), **summary}, stdout)

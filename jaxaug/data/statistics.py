@@ -8,6 +8,8 @@ import numpy as np
 # Float images are searched for NaN this many rows at a time, so that a memory-mapped set is never held twice.
 CHUNK_ROWS = 4096
 CHUNK_NUMBERS = 2**24  # 128 MiB of float64
+# (mean, std) that networks for ImageNet are trained with, since Torch's first recipes.
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def chunks_of(array: np.ndarray) -> Iterator[slice]:

@@ -13,7 +13,8 @@ from PIL import Image, ImageOps
 
 from jaxaug.core.errors import UsageError
 from jaxaug.data.dataset import Dataset, Split
-from jaxaug.data.label_files import DROPPED, LABEL, class_number, read_table, relabel, row_named
+from jaxaug.data.image_table import ImageTable, read_image_table
+from jaxaug.data.label_files import relabel
 from jaxaug.data.statistics import channel_statistics
 from jaxaug.data.storage.image_reader import entries, find_images, in_threads, open_image
 
@@ -151,25 +152,26 @@ def read_rows(path: pathlib.Path, size: int = 0) -> Rows:
 
     Args:
       path: a folder with <class>/<image>, or with such folders in train, validation and test; or a .csv with the
-        columns `label` and `file` or `path`, relative to the table's folder.
+        columns `label` and `file` or `path`, relative to the table's folder, and perhaps `split`.
       size: side to which images are cut and resized; 0: the usual one of their shorter sides, at most 64.
 
     Raises:
       UsageError: nothing lies there, or there is no image with a label.
     """
     if path.is_dir():
-        files, label, names, missing = _of_folder(path)
-        return _decoded(path, files, label, names, missing, size)
+        found = _decoded(path, _of_folder(path), size)
+        tops = tuple(pathlib.PurePath(file).parts[0] for file in found.files or ())
+        return dataclasses.replace(found, split_names=tops if set(tops) <= set(SPLITS) else None)
     if path.suffix.lower() == ".csv" and path.is_file():
-        files, label, names, missing = _of_table(path)
-        return _decoded(path.parent, files, label, names, missing, size)
+        table = read_image_table(path)
+        found = _decoded(path.parent, table, size)
+        of_file = dict(zip(table.files, table.splits or (), strict=table.splits is not None))
+        splits = tuple(of_file[file] for file in found.files or ()) if of_file else None
+        return dataclasses.replace(found, split_names=splits)
     raise UsageError(f"{path} is neither a folder of images nor a .csv of files and labels")
 
 
-_Found = tuple[list[str], np.ndarray, tuple[str, ...], list[tuple[str, str]]]
-
-
-def _of_folder(root: pathlib.Path) -> _Found:
+def _of_folder(root: pathlib.Path) -> ImageTable:
     splits = [root / name for name in SPLITS if (root / name).is_dir()]
     places = [top / place.name for top in splits or [root] for place in entries(top) if place.is_dir()]
     names = tuple(sorted({place.name for place in places}))
@@ -180,28 +182,14 @@ def _of_folder(root: pathlib.Path) -> _Found:
         for place in places
         for image in find_images(place, recursive=True).images
     ]
-    return [file for file, _ in found], np.array([label for _, label in found], np.int32), names, []
+    return ImageTable(tuple(file for file, _ in found), np.array([label for _, label in found], np.int32), names)
 
 
-def _of_table(path: pathlib.Path) -> _Found:
-    lines = read_table(path, (LABEL,))
-    files = [row_named(line, by_file=True) for line in lines]
-    names = tuple(sorted({line[LABEL].strip() for line in lines if (line[LABEL] or "").strip()}))
-    label = np.array([class_number(line[LABEL], names, str(path)) for line in lines], np.int32)
-    missing = [(file, "has no label") for file, number in zip(files, label, strict=True) if number == DROPPED]
-    kept = np.flatnonzero(label != DROPPED)
-    return [files[row] for row in kept], label[kept], names, missing
-
-
-def _decoded(
-    root: pathlib.Path,
-    files: Sequence[str],
-    label: np.ndarray,
-    names: tuple[str, ...],
-    missing: list[tuple[str, str]],
-    size: int,
-) -> Rows:
-    skipped, sides = list(missing), np.zeros((len(files), 2), np.int64)
+def _decoded(root: pathlib.Path, table: ImageTable, size: int) -> Rows:
+    labelled = np.flatnonzero(table.label >= 0)
+    files, label = [table.files[row] for row in labelled], table.label[labelled]
+    skipped = [(table.files[row], "has no label") for row in np.flatnonzero(table.label < 0)]
+    sides = np.zeros((len(files), 2), np.int64)
     side = size or _usual_side(root, files)
     images = np.zeros((len(files), side, side, 3), np.uint8)
     for row, why in enumerate(in_threads(_reader(root, files, side, images, sides), range(len(files)))):
@@ -212,11 +200,7 @@ def _decoded(
         told = f", {len(skipped)} cannot be used, such as {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
         raise UsageError(f"{root} has no labelled image that can be read{told}")
     kept = tuple(files[row] for row in read.tolist())
-    tops = tuple(pathlib.PurePath(file).parts[0] for file in kept)
-    split_names = tops if set(tops) <= set(SPLITS) else None
-    return Rows(
-        images[read], label[read], names, kept, root, sides[read], skipped=tuple(skipped), split_names=split_names
-    )
+    return Rows(images[read], label[read], table.class_names, kept, root, sides[read], skipped=tuple(skipped))
 
 
 def _reader(

@@ -49,7 +49,10 @@ class Learned(SearchMethod):
         self._rows = len(context.data.train)
         meta = context.meta
         if not (meta.per_example or meta.shared):
-            raise UsageError("learned: no transform of this config is learned, so that there is nothing to use")
+            raise UsageError(
+                "learned: no transform of this config is learned, so that there is nothing to use: add what was learned, "
+                "such as the loss learned_weights or learned_targets"
+            )
         _check(found, meta, path)
         self._found = _numbered(found, context.data, path) if meta.per_example else found
         if meta.per_example and not np.isin(context.data.train.index, self._found[INDEX]).any():

@@ -7,9 +7,9 @@ import pathlib
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import pick, register
 from jaxaug.data.dataset import Dataset
-from jaxaug.data.sources.folder import STATISTICS
 from jaxaug.data.sources.label_maps import dataset_of, files_of, rows_of
 from jaxaug.data.splits import check_sources
+from jaxaug.data.statistics import IMAGENET
 from jaxaug.data.storage.image_reader import find_images
 from jaxaug.data.storage.label_map_files import Classes, Pair, layout_of
 from jaxaug.data.storage.paths import find_places
@@ -32,7 +32,7 @@ BY_LABEL = {
 # "isda": what its code subtracts, Caffe's mean of ImageNet; it divides by nothing. "cityscapes": the numbers that
 # segmentation code passes on as those of the 2,975 training images.
 KNOWN = {
-    **STATISTICS,
+    "imagenet": IMAGENET,
     "isda": (tuple(x / 255 for x in (122.67891434, 116.66876762, 104.00698793)), (1 / 255,) * 3),
     "cityscapes": ((0.28689554, 0.32513303, 0.28389177), (0.18696375, 0.19017339, 0.18720214)),
 }

@@ -4,23 +4,17 @@ Photographs that are to stay files are the set `imagenet`, whose layout is the s
 """
 
 import pathlib
-from typing import Any
-
-import numpy as np
 
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import register
-from jaxaug.data.dataset import Dataset, assemble
+from jaxaug.data.dataset import Dataset
+from jaxaug.data.sources._decoded_files import assemble_files, check_image_options
 from jaxaug.data.splits import check_sources
-from jaxaug.data.storage import image_files
 from jaxaug.data.storage.image_reader import ENDINGS, entries, find_images, tell_passed_over
-from jaxaug.data.storage.paths import find_places
 
 # What the folders of a split may be called.
 SPLITS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
 UNLABELLED = "unlabelled"
-# The statistics that networks for ImageNet are trained with, since Torch's first recipes.
-STATISTICS = {"imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))}
 
 
 @register("data")
@@ -72,28 +66,20 @@ def folder(
     present = {"train": root} if flat else _splits(root)
     check_sources(f"folder: {root}", validation_size, validation="validation" in present, test="test" in present)
     names = _class_names(present, UNLABELLED if flat else "")
-    paths = {split: _images(split, folder, names, recursive) for split, folder in present.items()}
-    paths["train"] += _unlabelled(root / UNLABELLED, recursive)
-    target = image_files.target_of(paths["train"][0][0], size, channels)
-    mean, std = _statistics(statistics, target.channels)
-    files = {split: [path for path, _ in found] for split, found in paths.items()}
-    keep = find_places(directory).archives / "folder" if cache else None
-    decoded = image_files.decoded(files, target) if keep is None else image_files.cached(files, target, keep)
-    rows = {split: (decoded[split], _labels(found)) for split, found in paths.items()}
-    numbered = [path for split in present if split != "test" for path in files[split]]
-    return assemble(
+    found = {split: _images(split, folder, names, recursive) for split, folder in present.items()}
+    found["train"] += _unlabelled(root / UNLABELLED, recursive)
+    return assemble_files(
         "folder",
-        rows["train"],
-        rows.get("test"),
-        num_classes=len(names),
-        class_names=names,
-        mean=mean,
-        std=std,
-        statistics_source="ImageNet's usual recipes" if mean else "",
+        root,
+        found,
+        names,
+        size=size,
+        channels=channels,
+        cache=cache,
+        statistics=statistics,
         validation_size=validation_size,
         seed=seed,
-        validation=rows.get("validation"),
-        files=tuple(path.relative_to(root).as_posix() for path in numbered),
+        directory=directory,
     )
 
 
@@ -104,8 +90,7 @@ def _splits(root: pathlib.Path) -> dict[str, pathlib.Path]:
 def _root(path: str, size: int, channels: int, flat: bool) -> pathlib.Path:
     if not path:
         raise UsageError("folder: set path to a folder with train/<class>/<image>, test/<class>/<image>")
-    if size < 0 or channels not in (0, 1, 3):
-        raise UsageError(f"folder: size={size} must be 0 or more, and channels={channels} 0, 1 or 3")
+    check_image_options("folder", size, channels)
     root = pathlib.Path(path).expanduser().absolute()
     if flat and not root.is_dir():
         raise UsageError(f"folder: there is no folder {root}")
@@ -128,18 +113,6 @@ def _class_names(present: dict[str, pathlib.Path], no_class: str) -> tuple[str, 
                 f"folder: {folder} has the classes {', '.join(unknown)}, which train has not: rename or remove them"
             )
     return names
-
-
-def _statistics(word: str, channels: int) -> tuple[Any, Any]:
-    """(mean, std), or None twice for those of the training rows."""
-    if word == "computed":
-        return None, None
-    if word not in STATISTICS or channels != 3:
-        raise UsageError(
-            f'folder: statistics={word!r} must be "computed", or "imagenet" for images of 3 channels; '
-            f"these have {channels}"
-        )
-    return STATISTICS[word]
 
 
 def _images(
@@ -182,7 +155,3 @@ def _unlabelled(folder: pathlib.Path, recursive: bool) -> list[tuple[pathlib.Pat
     if not found.images:
         raise UsageError(f"folder: {folder} has no images ({', '.join(ENDINGS)}); add some or remove it")
     return [(path, -1) for path in found.images]
-
-
-def _labels(found: list[tuple[pathlib.Path, int]]) -> np.ndarray:
-    return np.array([label for _, label in found], np.int32)

@@ -12,14 +12,14 @@ from jaxaug.core.registry import register
 from jaxaug.data.dataset import Dataset, assemble
 from jaxaug.data.lazy_images import LazyImages
 from jaxaug.data.photographs import Cut, Photographs
-from jaxaug.data.sources.folder import STATISTICS
 from jaxaug.data.splits import check_sources
+from jaxaug.data.statistics import IMAGENET
 from jaxaug.data.storage import tfds
 from jaxaug.data.storage.file_table import TAR, FileTable, find_members, labels_of, table_of
 from jaxaug.data.storage.paths import find_places
 from jaxaug.data.storage.record_table import RecordTable, read_split
 
-MEAN, STD = STATISTICS["imagenet"]
+MEAN, STD = IMAGENET
 TRAIN = ("train", "ILSVRC2012_img_train")
 TEST = ("val", "validation", "test", "ILSVRC2012_img_val")
 PREPARED = "imagenet2012"  # its name in tensorflow-datasets, whose test rows have no labels

@@ -7,9 +7,9 @@ import pathlib
 from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import register
 from jaxaug.data.dataset import Dataset
-from jaxaug.data.sources.folder import STATISTICS
 from jaxaug.data.sources.label_maps import dataset_of, files_of, rows_of
 from jaxaug.data.splits import check_sources
+from jaxaug.data.statistics import IMAGENET
 from jaxaug.data.storage.label_map_files import Classes, Pair, layout_of
 from jaxaug.data.storage.paths import find_places
 
@@ -20,7 +20,7 @@ CLASS_NAMES = (
     "dining table", "dog", "horse", "motorbike", "person", "potted plant", "sheep", "sofa", "train", "tv monitor",
 )  # fmt: skip
 VOID = 255  # the borders of objects
-NORMALISATION = {**dict(zip(("mean", "std"), STATISTICS["imagenet"], strict=True)), "statistics_source": "imagenet"}
+NORMALISATION = {**dict(zip(("mean", "std"), IMAGENET, strict=True)), "statistics_source": "imagenet"}
 
 
 @register("data")

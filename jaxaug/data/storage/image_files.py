@@ -70,7 +70,7 @@ def cached(files: Files, target: Target, folder: pathlib.Path) -> dict[str, np.n
         except OSError as error:
             left = ", ".join(path.name for path in folder.glob("partial-*"))
             raise UsageError(
-                f"folder: decoded images cannot be kept in {folder}: {error}; set directory to another folder, "
+                f"decoded images cannot be kept in {folder}: {error}; set directory to another folder, "
                 "or cache to False" + (f"; remove {left}, if no run is decoding now" if left else "")
             ) from error
         images = cache.fetch(folder, key)
@@ -86,7 +86,7 @@ def _checksum(files: Files, target: Target) -> str:
             try:
                 about = path.stat()
             except OSError as error:
-                raise UsageError(f"folder: {path} cannot be read: {error}; repair or remove it") from error
+                raise UsageError(f"{path} cannot be read: {error}; repair or remove it") from error
             digest.update(f"{split} {path} {about.st_size} {about.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
@@ -108,10 +108,10 @@ def decode(path: pathlib.Path, target: Target) -> np.ndarray:
     """The image of a file as its set has it: uint8 [H W C]. Raises UsageError, which names the file."""
     image = open_image(path)
     if target.strict and image.mode != GRAY:
-        raise UsageError(f"folder: {path} is in color, the first image is gray: set channels to 3, or to 1")
+        raise UsageError(f"{path} is in color, the first image is gray: set channels to 3, or to 1")
     if not target.resize and image.size != (target.width, target.height):
         raise UsageError(
-            f"folder: {path} has {image.width} x {image.height} pixels, the first image {target.width} x "
+            f"{path} has {image.width} x {image.height} pixels, the first image {target.width} x "
             f"{target.height}: set size to bring all to one size"
         )
     image = image.convert(GRAY if target.channels == 1 else COLOR)

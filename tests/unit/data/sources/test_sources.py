@@ -24,7 +24,7 @@ def test_every_source_is_covered():
     assert (
         modules
         == {*jaxaug.data.list()}
-        == {*STOCK, "digits", "npz", "folder", "imagenet", "label_maps", "cityscapes", "voc"}
+        == {*STOCK, "digits", "npz", "folder", "table", "imagenet", "label_maps", "cityscapes", "voc"}
     )
     assert jaxaug.data.list("cifar*") == ["cifar10", "cifar100"]
 
