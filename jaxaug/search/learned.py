@@ -50,7 +50,7 @@ class Learned(SearchMethod):
         meta = context.meta
         if not (meta.per_example or meta.shared):
             raise UsageError(
-                "learned: no transform of this config is learned, so that there is nothing to use: add what was learned, "
+                "learned: no transform of this config is learned, so that there is nothing to use: add what was, "
                 "such as the loss learned_weights or learned_targets"
             )
         _check(found, meta, path)

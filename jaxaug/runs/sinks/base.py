@@ -100,16 +100,15 @@ def first_line(error: Exception) -> str:
     return str(error).partition("\n")[0].rstrip(".")
 
 
-def need(package: str, extra: str, name: str) -> None:
+def need(package: str, name: str) -> None:
     """Raises UsageError, with what to do, if a package is not installed.
 
     Args:
-      package: as it is imported.
-      extra: of jaxaug that brings it.
+      package: as it is imported and installed.
       name: of the sink.
     """
     if importlib.util.find_spec(package) is None:
-        raise UsageError(f"{package} is not installed: pip install 'jaxaug[{extra}]', or leave out the sink {name!r}")
+        raise UsageError(f"{package} is not installed: pip install {package}, or leave out the sink {name!r}")
 
 
 def kept_id(folder: pathlib.Path, name: str) -> str:

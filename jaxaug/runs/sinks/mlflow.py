@@ -28,7 +28,7 @@ class MLflow:
     """
 
     def __init__(self, experiment: str = "jaxaug", uri: str = ""):
-        need("mlflow", "mlflow", NAME)
+        need("mlflow", NAME)
         self._experiment, self._uri = experiment, uri
         self._client: Any = None
         self._run, self._status = "", "KILLED"

@@ -23,7 +23,7 @@ class WeightsAndBiases:
     """
 
     def __init__(self, project: str = "jaxaug", mode: str = ""):
-        need("wandb", "wandb", NAME)
+        need("wandb", NAME)
         self._project, self._mode = project, mode
         self._run: Any = None
 

@@ -107,7 +107,7 @@ def test_a_package_that_is_missing(monkeypatch, tmp_path, name):
     """It is told before anything is trained, with what to install."""
     monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setattr(base.importlib.util, "find_spec", lambda package: None)
-    with pytest.raises(UsageError, match=rf"{name} is not installed: pip install 'jaxaug\[{name}\]', or leave out"):
+    with pytest.raises(UsageError, match=rf"{name} is not installed: pip install {name}, or leave out"):
         run_to_its_end(tmp_path, name)
     assert not (tmp_path / "metrics.jsonl").exists()
 
