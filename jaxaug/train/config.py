@@ -176,8 +176,10 @@ def _merged(address: str, base: Mapping[str, Any], changes: Mapping[str, Any], p
         elif isinstance(old, Mapping) and isinstance(value, Mapping):
             found[key] = _merged(here, old, value, field)
         else:
-            # A slot may be written either way; what a config leaves out is checked by the component.
-            _check_kind(here, value, None if isinstance(value, Mapping) and isinstance(old, str) else old)
+            # A slot may be written either way; what a config leaves out is checked by the component, which also knows
+            # whether a number may have a fraction.
+            number = "name" in base and type(old) is int and type(value) is float
+            _check_kind(here, value, None if number or (isinstance(value, Mapping) and isinstance(old, str)) else old)
             found[key] = _as_number(old, value)
     return found
 

@@ -161,6 +161,8 @@ class TestSlots:
     def test_a_share_where_the_config_has_a_whole_number(self):
         """The kind is that of the component's default, however the config wrote its number."""
         config = config_of(data={"name": "digits", "validation_size": 5000})
+        config.variants = {"share": {"data": {"validation_size": 0.1}}}
+        assert expand(config)["share"].data.validation_size == 0.1
         assert after("data.validation_size", "0.2", config) == 0.2
 
     @pytest.mark.parametrize("word", ["isda", "1"])
