@@ -7,7 +7,7 @@
     python main.py --config=configs/softaug_simsiam.py:finetune --config.init_from=RUN    # all of the network
     python main.py --config=configs/softaug_simsiam.py:small              # hard and soft on digits, two CPU cores
     python main.py --config=configs/softaug_simsiam.py:small_cifar        # and on CIFAR-10
-    ... --config.task=byol                                                # with an averaged network as target
+    ... --config.task.name=byol                                           # with an averaged network as target
 
 Labels serve figures alone: the network's head learns beside it on features that it cannot change (top-1), and the 200
 nearest training rows vote on each image (nearest neighbours).

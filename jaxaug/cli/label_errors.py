@@ -91,8 +91,7 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
         if dropped:
             print(
                 f"or train without the {dropped} most suspicious, --config.data.labels={out / WITHOUT_SUSPECTS}, or "
-                f"with weights, --config.search=learned --config.search.run={out} --config.loss=learned_weights, or "
-                "soft labels, =learned_targets"
+                f"with weights, --config.search=learned --config.search.run={out} --config.loss=learned_weights"
             )
         if chosen.json:
             print_json({"out": str(out), **summary}, stdout)
@@ -144,7 +143,10 @@ def _rows(path: str, size: int, options: dict[str, Any]) -> Rows:
         return dataclasses.replace(found, split_names=None) if alone else found
     if file.exists():
         if options:
-            raise UsageError(f"options of data sets go with the name of one, {path} is a file or folder")
+            name = "folder" if file.is_dir() else "table"
+            raise UsageError(
+                f"options of data sets go with the name of one, {path} is a file or folder: {name} {SETTING}path={path}"
+            )
         return read_rows(file, size)
     if path not in data.list():
         raise UsageError(f"there is no {path}, nor a data set of that name: {', '.join(data.list())}")

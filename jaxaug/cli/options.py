@@ -4,6 +4,7 @@ jaxaug options                 # the families and their components
 jaxaug options loss            # the losses
 jaxaug options loss isda       # the options of ISDA
 jaxaug options config          # the fields of a config
+jaxaug options config augment  # one of them, or those of a group
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from jaxaug.cli.arguments import add_output_arguments, print_json, refuse
+from jaxaug.core.errors import UsageError
 
 if TYPE_CHECKING:
     from jaxaug.core.registry import Option
@@ -46,12 +48,15 @@ def run(chosen: argparse.Namespace, others: Sequence[str]) -> None:
 
 def _asked(family: str, name: str) -> tuple[Any, list[str]]:
     """What is asked for as values for JSON, and the same in lines."""
-    from jaxaug.core.registry import FAMILIES, list_names, options_of, resolve
+    from jaxaug.core.registry import FAMILIES, hint, list_names, options_of, resolve
 
     if family == "config":
         from jaxaug.train.config import FIELDS
 
-        return _described("config", "what a file in configs/ and --config.<field>=<value> set", FIELDS)
+        fields = {one.name: one for one in FIELDS if name in ("", one.name, one.name.partition(".")[0])}
+        if not fields:
+            raise UsageError(f"unknown field {name!r}: {hint(name, [one.name for one in FIELDS])}")
+        return _described("config", "what a file in configs/ and --config.<field>=<value> set", [*fields.values()])
     if not family:
         found = {one: {"is": what, "names": list_names(one)} for one, (_, what) in FAMILIES.items()}
         return found, [f"{one} ({about['is']}): {', '.join(about['names'])}" for one, about in found.items()]

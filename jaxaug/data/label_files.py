@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import logging
 import pathlib
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -30,8 +31,8 @@ def relabel(data: Dataset, path: str) -> Dataset:
       data: the set.
       path: a .csv with a column `label` and one of `file`, `path` and `index`, one line a row: labels are names of
         classes or their numbers, an empty one drops the row. Rows that no line names keep their label, or stay without
-        one, or get that of the line about "*". Or a .npy of integers, one for each training row before any was cut off,
-        -1 for a row to drop, or, if it had no label, to stay without one.
+        one, or get that of the line about "*", which drops none that had no label. Or a .npy of integers, one for each
+        training row before any was cut off, -1 for a row to drop, or, if it had no label, to stay without one.
 
     Raises:
       UsageError: the file cannot be read, has another form, an unknown class, or names none of the rows.
@@ -53,12 +54,15 @@ def relabel(data: Dataset, path: str) -> Dataset:
     return replaced if len(kept) == len(label) else replaced.keep(kept)
 
 
-def read_table(path: pathlib.Path, needs: Sequence[str]) -> list[dict[str, str]]:
-    """The lines of a CSV with a header.
+def read_table(
+    path: pathlib.Path, needs: Sequence[str], keys: Sequence[str] = KEYS
+) -> list[tuple[int, dict[str, str]]]:
+    """(number, cells) of the lines of a CSV with a header, whose words may be capitals and have blanks around them.
 
     Args:
       path: of the file, UTF-8.
-      needs: columns it must have; of `KEYS` one is enough.
+      needs: columns it must have.
+      keys: of which one is enough.
 
     Raises:
       UsageError: the file cannot be read, or a column is missing.
@@ -66,13 +70,15 @@ def read_table(path: pathlib.Path, needs: Sequence[str]) -> list[dict[str, str]]
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            lines, titles = list(reader), reader.fieldnames or ()
+            titles = [title.strip().lower() for title in reader.fieldnames or ()]
+            reader.fieldnames = titles
+            lines = [(reader.line_num, line) for line in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path} cannot be read as a table: {error}") from error
-    if not (set(needs) <= set(titles) and set(KEYS) & set(titles)):
+    if not (set(needs) <= set(titles) and set(keys) & set(titles)):
         raise UsageError(
             f"{path} has the columns {', '.join(titles) or 'of no header'}: it needs {', '.join(needs)} and one of "
-            f"{', '.join(KEYS)}"
+            f"{', '.join(keys)}"
         )
     return lines
 
@@ -82,21 +88,45 @@ def row_named(line: Mapping[str, str], by_file: bool) -> str:
     return (line.get("file") or line.get("path") or "") if by_file else (line.get("index") or "")
 
 
-def class_number(label: str, names: Sequence[str], where: str) -> int:
-    """The class of that name, or of that number where no class has the name; -1 for an empty label.
+def whole_number(word: str) -> int | None:
+    """What a word such as "1", "01" or "1.0" says; None for other words."""
+    found = re.fullmatch(r"(\d+)(\.0+)?", word)
+    return int(found[1]) if found else None
 
-    Raises:
-      UsageError: no class has the name or the number; `where` tells the place.
+
+class ClassNames:
+    """The classes that the words of a table mean.
+
+    Args:
+      names: of the classes, in their order.
     """
-    label = (label or "").strip()
-    if not label:
-        return DROPPED
-    if label in names:
-        return list(names).index(label)
-    if label.isdecimal() and int(label) < len(names):
-        return int(label)
-    told = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-    raise UsageError(f"{where}: no class is called {label!r}; classes are {told}")
+
+    def __init__(self, names: Sequence[str]):
+        self._names = names
+        self._by_name = {name: number for number, name in enumerate(names)}
+        values = [whole_number(name) for name in names]
+        # Where names are numbers themselves, a number is the class of that value, however it is written, and never the
+        # class in that place.
+        own = {value: number for number, value in enumerate(values) if value is not None}
+        self._by_value = own if None not in values else dict(enumerate(range(len(names))))
+        if len(own) < len(values) - values.count(None):
+            self._by_value = {}
+
+    def number(self, label: str, where: str) -> int:
+        """The class of that name, or of that number; -1 for an empty label.
+
+        Raises:
+          UsageError: no class has the name or the number; `where` tells the place.
+        """
+        label = (label or "").strip()
+        if not label:
+            return DROPPED
+        value = whole_number(label)
+        found = self._by_name.get(label, None if value is None else self._by_value.get(value))
+        if found is None:
+            told = ", ".join(self._names[:10]) + (", ..." if len(self._names) > 10 else "")
+            raise UsageError(f"{where}: no class is called {label!r}; classes are {told}")
+        return found
 
 
 def _from_npy(data: Dataset, path: pathlib.Path) -> np.ndarray:
@@ -131,14 +161,15 @@ def _rows_before_the_cut(data: Dataset) -> tuple[int, ...]:
 
 def _from_csv(data: Dataset, path: pathlib.Path) -> np.ndarray:
     lines = read_table(path, (LABEL,))
-    by_file = data.files is not None and not {"file", "path"}.isdisjoint(lines[0] if lines else ())
+    by_file = data.files is not None and not {"file", "path"}.isdisjoint(lines[0][1] if lines else ())
     numbers = {data.files[row] if by_file and data.files else str(row): i for i, row in enumerate(data.train.index)}
+    names = ClassNames(data.class_names)
     label, named, of_others = np.where(data.train.label < 0, _WITHOUT, data.train.label), set(), None
-    for number, line in enumerate(lines, start=2):
+    for number, line in lines:
         key = row_named(line, by_file)
         row = numbers.get(key)
         if row is not None or key == OTHERS:
-            given = class_number(line[LABEL], data.class_names, f"{data.name}: {path}, line {number}")
+            given = names.number(line[LABEL], f"{data.name}: {path}, line {number}")
         if row is not None:
             label[row] = given
             named.add(row)
@@ -149,12 +180,15 @@ def _from_csv(data: Dataset, path: pathlib.Path) -> np.ndarray:
         raise UsageError(f"{data.name}: {path} names none of the {len(label)} training rows, which are {rows}")
     _tell(path, len(label), len(named), len(lines), of_others)
     if of_others is not None:
-        label[np.setdiff1d(np.arange(len(label)), [*named])] = of_others
+        others = np.setdiff1d(np.arange(len(label)), [*named])
+        # What has no label has none that could be wrong.
+        others = others[label[others] != _WITHOUT] if of_others == DROPPED else others
+        label[others] = of_others
     return label
 
 
 def _tell(path: pathlib.Path, rows: int, named: int, lines: int, of_others: int | None) -> None:
-    log, what = logging.getLogger(__name__), {None: "keep their label", DROPPED: "are left out"}
+    log, what = logging.getLogger(__name__), {None: "keep their label", DROPPED: "are left out if they had one"}
     if named < rows:
         told = what.get(of_others, f'get that of "{OTHERS}"')
         log.warning("%s: %d of %d training rows are not named and %s", path, rows - named, rows, told)

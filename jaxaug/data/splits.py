@@ -136,13 +136,15 @@ def keep_labels(data: Dataset, per_class: int, seed: int = 0) -> Dataset:
       seed: of the choice, 0..2**32 - 1.
 
     Raises:
-      UsageError: a negative number, one that a class has not enough rows for, or label maps.
+      UsageError: no whole number, a negative one or one that a class has not enough rows for, or label maps.
     """
     label = data.train.label
     if not per_class:
         return data
-    if per_class < 0 or label.ndim > 1:
-        raise UsageError(f"{data.name}: labels_per_class={per_class} must be 0 or more, and 0 for label maps")
+    if per_class < 0 or per_class != int(per_class) or label.ndim > 1:
+        raise UsageError(
+            f"{data.name}: labels_per_class={per_class} must be a whole number, 0 or more, and 0 for label maps"
+        )
     counts = np.bincount(label[label >= 0], minlength=data.num_classes)
     if counts.min() < per_class:
         least = int(counts.argmin())
@@ -152,7 +154,7 @@ def keep_labels(data: Dataset, per_class: int, seed: int = 0) -> Dataset:
         )
     random, kept = numpy_generator(seed, HostStream.KEPT_LABELS), np.full_like(label, -1)
     for which in range(data.num_classes):
-        kept[random.permutation(np.flatnonzero(label == which))[:per_class]] = which
+        kept[random.permutation(np.flatnonzero(label == which))[: int(per_class)]] = which
     return dataclasses.replace(data, train=dataclasses.replace(data.train, label=kept))
 
 

@@ -159,12 +159,12 @@ def read_rows(path: pathlib.Path, size: int = 0) -> Rows:
       UsageError: nothing lies there, or there is no image with a label.
     """
     if path.is_dir():
-        found = _decoded(path, _of_folder(path), size)
+        found = _decoded(path, path, _of_folder(path), size)
         tops = tuple(pathlib.PurePath(file).parts[0] for file in found.files or ())
         return dataclasses.replace(found, split_names=tops if set(tops) <= set(SPLITS) else None)
     if path.suffix.lower() == ".csv" and path.is_file():
         table = read_image_table(path)
-        found = _decoded(path.parent, table, size)
+        found = _decoded(path, path.parent, table, size)
         of_file = dict(zip(table.files, table.splits or (), strict=table.splits is not None))
         splits = tuple(of_file[file] for file in found.files or ()) if of_file else None
         return dataclasses.replace(found, split_names=splits)
@@ -185,7 +185,7 @@ def _of_folder(root: pathlib.Path) -> ImageTable:
     return ImageTable(tuple(file for file, _ in found), np.array([label for _, label in found], np.int32), names)
 
 
-def _decoded(root: pathlib.Path, table: ImageTable, size: int) -> Rows:
+def _decoded(where: pathlib.Path, root: pathlib.Path, table: ImageTable, size: int) -> Rows:
     labelled = np.flatnonzero(table.label >= 0)
     files, label = [table.files[row] for row in labelled], table.label[labelled]
     skipped = [(table.files[row], "has no label") for row in np.flatnonzero(table.label < 0)]
@@ -198,7 +198,7 @@ def _decoded(root: pathlib.Path, table: ImageTable, size: int) -> Rows:
     read = np.flatnonzero(sides[:, 0] > 0)
     if not len(read):
         told = f", {len(skipped)} cannot be used, such as {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
-        raise UsageError(f"{root} has no labelled image that can be read{told}")
+        raise UsageError(f"{where} has no labelled image that can be read{told}")
     kept = tuple(files[row] for row in read.tolist())
     return Rows(images[read], label[read], table.class_names, kept, root, sides[read], skipped=tuple(skipped))
 

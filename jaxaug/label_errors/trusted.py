@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 
 from jaxaug.core.errors import UsageError
-from jaxaug.data.label_files import DROPPED, LABEL, class_number, read_table, row_named
+from jaxaug.data.label_files import DROPPED, LABEL, ClassNames, read_table, row_named
 from jaxaug.label_errors.reading import SPLITS, Rows
 from jaxaug.label_errors.scores import LabelIssues
 
@@ -63,10 +63,11 @@ def _of_split(rows: Rows, split: str) -> dict[int, int]:
 
 def _of_table(rows: Rows, path: pathlib.Path) -> dict[int, int]:
     numbers, given = {rows.key(row): row for row in range(len(rows.label))}, {}
-    for number, line in enumerate(read_table(path, ()), start=2):
+    names = ClassNames(rows.class_names)
+    for number, line in read_table(path, ()):
         row = numbers.get(row_named(line, by_file=rows.files is not None))
         if row is None or line.get(MARK, LOOKED_AT[0]) not in LOOKED_AT:
             continue
         own = int(rows.label[row])
-        given[row] = class_number(line[LABEL], rows.class_names, f"{path}, line {number}") if LABEL in line else own
+        given[row] = names.number(line[LABEL], f"{path}, line {number}") if LABEL in line else own
     return given

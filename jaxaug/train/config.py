@@ -295,7 +295,7 @@ def _like(default: Any, value: Any, text: str) -> Any:
     if isinstance(default, tuple):
         words = tuple(word.strip() for word in text.split(",")) if isinstance(value, str) else (value,)
         return tuple(value) if isinstance(value, list | tuple) else words
-    if isinstance(default, int) and isinstance(value, float) and value == int(value):
+    if isinstance(default, int) and isinstance(value, float) and value.is_integer():
         return int(value)
     return _as_number(default, value)
 

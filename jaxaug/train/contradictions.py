@@ -17,7 +17,7 @@ from jaxaug.tasks.base import Task
 
 
 def check_parts(transforms: Iterable[Any], chain: LossTransform, task: Task) -> None:
-    """Refuses images that are mixed where labels are not, or may not be; warns of a visibility that nothing reads.
+    """Refuses images that are mixed where labels are not, or may not be; warns of a visibility of one side alone.
 
     Nothing is concluded where the task or one of the losses does not declare what it reads.
 
@@ -52,6 +52,12 @@ def check_parts(transforms: Iterable[Any], chain: LossTransform, task: Task) -> 
             "labels stay hard: add 'soft_targets' to config.loss, or set soften=False (softens=() of a policy) if that "
             "is meant",
             hiding[0],
+        )
+    if not hiding and getattr(task, "softening", "none") != "none":
+        logging.getLogger(__name__).warning(
+            "config.task: softening=%r is by what views hide of their image, and no part of config.augment writes that "
+            "down, so that it does nothing: add 'soft_crop' (or softens of a policy), or set softening='none'",
+            getattr(task, "softening", "none"),
         )
 
 

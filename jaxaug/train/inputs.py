@@ -61,11 +61,13 @@ def read_inputs_of(config: ConfigDict) -> Inputs:
 def facts_of_inputs(config: ConfigDict) -> str:
     """What is the same as long as all that a run of the config reads is untouched; "" where that cannot be said.
 
-    It is cheap: sizes and times of files. A data set without a path of its own has to be read to know.
+    It is cheap: sizes and times of files. A data set without a path of its own, or of a table, has to be read to know.
     """
     tree = config.to_dict()
     paths = dict(_paths(tree["data"], "data"))
-    if not paths.keys() - _SHARED:
+    own = paths.keys() - _SHARED
+    # A table does not show that a file which it names was changed.
+    if not own or any(paths[address].suffix.lower() == ".csv" for address in own):
         return ""
     try:
         told = [f"{path} {facts_of(path)}" for path in paths.values()]

@@ -62,8 +62,9 @@ class Neighbours:
 
 
 def neighbours_of(experiment: Experiment) -> Neighbours | None:
-    """None where the task does not ask for them."""
-    return Neighbours(experiment) if getattr(experiment.task, "neighbours", 0) else None
+    """None where the task does not ask for them, or no training row has a label to vote for."""
+    asked = getattr(experiment.task, "neighbours", 0) and (experiment.data.train.label >= 0).any()
+    return Neighbours(experiment) if asked else None
 
 
 def vote(

@@ -24,6 +24,7 @@ def assemble_files(
     root: pathlib.Path,
     found: Mapping[str, Sequence[tuple[pathlib.Path, int]]],
     class_names: tuple[str, ...],
+    files: tuple[str, ...] | None = None,
     *,
     size: int,
     channels: int,
@@ -37,9 +38,10 @@ def assemble_files(
 
     Args:
       name: of the set.
-      root: the folder that `Dataset.files` is relative to.
+      root: the folder that `Dataset.files` is relative to, where these are not given.
       found: "train", and perhaps "validation" and "test", in this order -> (file, label) of each row.
       class_names: K names.
+      files: of `Dataset.files`: what the rows but those of test are called.
       size: as the sources of image files take it, and all that follows.
 
     Raises:
@@ -47,11 +49,11 @@ def assemble_files(
     """
     target = image_files.target_of(found["train"][0][0], size, channels)
     mean, std = _statistics(name, statistics, target.channels)
-    files = {split: [path for path, _ in rows] for split, rows in found.items()}
+    paths = {split: [path for path, _ in rows] for split, rows in found.items()}
     keep = find_places(directory).archives / "folder" if cache else None
-    decoded = image_files.decoded(files, target) if keep is None else image_files.cached(files, target, keep)
+    decoded = image_files.decoded(paths, target) if keep is None else image_files.cached(paths, target, keep)
     rows = {split: (decoded[split], np.array([label for _, label in of], np.int32)) for split, of in found.items()}
-    numbered = [path for split in found if split != "test" for path in files[split]]
+    numbered = [path for split in found if split != "test" for path in paths[split]]
     return assemble(
         name,
         rows["train"],
@@ -64,12 +66,8 @@ def assemble_files(
         validation_size=validation_size,
         seed=seed,
         validation=rows.get("validation"),
-        files=tuple(_relative(path, root) for path in numbered),
+        files=tuple(path.relative_to(root).as_posix() for path in numbered) if files is None else files,
     )
-
-
-def _relative(path: pathlib.Path, root: pathlib.Path) -> str:
-    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
 
 
 def _statistics(name: str, word: str, channels: int) -> tuple[Any, Any]:

@@ -29,10 +29,10 @@ def table(
 ) -> Dataset:
     """Loads the images that a .csv names in `file` (or `path`), with the labels in `label`, as uint8 [N H W C].
 
-    The classes are the labels, numbers by their size and all else by the alphabet. A column `split` says train,
+    The classes are the labels, whole numbers by their size and all else by the alphabet. A column `split` says train,
     validation (or val) or test; without it all are training rows, to be cut by validation_size. Rows are in the
-    table's order, and `Dataset.files` says which file a row is. Training rows whose label is empty have the label -1,
-    for tasks that learn from them. Images are read as by the set `folder`.
+    table's order, and `Dataset.files` says which file a row is, as the table does. Training rows whose label is empty
+    (or -1, among numbers) have the label -1, for tasks that learn from them. Images are read as by the set `folder`.
 
     Args:
       path: of the table.
@@ -59,18 +59,17 @@ def table(
     root = pathlib.Path(images).expanduser().absolute() if images else file.parent
     splits = np.array(rows.splits if rows.splits is not None else ("train",) * len(rows.files))
     _check_classes(file, rows, splits)
-    present = [split for split in SPLITS if (splits == split).any()]
-    check_sources(f"table: {file}", validation_size, validation="validation" in present, test="test" in present)
-    found = {
-        split: [(root / rows.files[row], int(rows.label[row])) for row in np.flatnonzero(splits == split)]
-        for split in present
-    }
+    numbers = {split: np.flatnonzero(splits == split).tolist() for split in SPLITS if split in splits}
+    check_sources(f"table: {file}", validation_size, validation="validation" in numbers, test="test" in numbers)
+    found = {split: [(root / rows.files[row], int(rows.label[row])) for row in of] for split, of in numbers.items()}
     _check_files(file, [path for of_split in found.values() for path, _ in of_split])
     return assemble_files(
         "table",
         root,
         found,
         rows.class_names,
+        # As the table writes them, which is how tables of labels do, too.
+        tuple(rows.files[row] for split, of in numbers.items() if split != "test" for row in of),
         size=size,
         channels=channels,
         cache=cache,
@@ -87,9 +86,10 @@ def _check_classes(file: pathlib.Path, rows: ImageTable, splits: np.ndarray) -> 
         raise UsageError(f"table: {file} has no training row with a label")
     without = [name for label, name in enumerate(rows.class_names) if label not in trained]
     if without:
+        told = ", ".join(without[:10]) + ", ..." * (len(without) > 10)
         raise UsageError(
-            f"table: {file} has no training row of the classes {', '.join(without)}, which other rows have: add some, "
-            "or remove those rows"
+            f"table: {file} has no training row of the classes {told}, which other rows have: add some, or remove "
+            "those rows"
         )
     unlabelled = np.flatnonzero((splits != "train") & (rows.label < 0))
     if unlabelled.size:

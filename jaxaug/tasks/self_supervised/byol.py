@@ -1,6 +1,7 @@
 """BYOL (Grill et al., NeurIPS 2020): as SimSiam, with the projections of an averaged network as targets.
 
-loss = 1/2 D(p1, z'2) + 1/2 D(p2, z'1),   theta' <- a theta' + (1 - a) theta after each step
+loss = 1/2 D(p1, z'2) + 1/2 D(p2, z'1),   theta' <- a theta' + (1 - a) theta after step t,
+a = min(1 - 1/(t + 1), decay)
 """
 
 from __future__ import annotations

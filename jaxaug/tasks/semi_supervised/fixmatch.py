@@ -3,7 +3,8 @@
     loss = 1/B sum_b H(y_b, p(weak x_b)) + weight * 1/(mu B) sum_b 1(max q_b >= threshold) H(argmax q_b, p(strong u_b))
 
 q_b = p(weak u_b), without a gradient. Both sums go through the chain of losses, so that ISDA, or Soft Augmentation's
-softening by what the strong view hides, are those of the pseudo-label.
+softening by what the strong view hides, are those of the pseudo-label. The average of the weights keeps
+min(1 - 1/(t + 1), decay) of itself in step t.
 """
 
 from __future__ import annotations

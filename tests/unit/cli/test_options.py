@@ -77,6 +77,16 @@ def test_the_fields_of_a_config(printed):
     assert all(len(value.split("  ", 1)) == 2 for value in told.values())
 
 
+def test_one_field_or_a_group(printed, capsys):
+    assert printed("config", "epochs").splitlines()[1:] == [
+        "  epochs = 30  passes over the training rows, or over those that the task counts"
+    ]
+    names = [line.split(" = ")[0].strip() for line in printed("config", "mesh").splitlines()[1:]]
+    assert names == ["mesh.data", "mesh.fsdp"]
+    assert main(["options", "config", "epoch"]) != 0
+    assert "unknown field 'epoch': did you mean 'epochs'" in capsys.readouterr().err
+
+
 def test_an_option_of_both_is_listed_once(printed):
     names = [line.split(" = ")[0].strip() for line in printed("data", "folder").splitlines()[1:]]
     assert len(names) == len(set(names))

@@ -9,6 +9,7 @@ from helpers.published_data import small
 from jaxaug import data
 from jaxaug.core.errors import UsageError
 from jaxaug.data.label_files import relabel
+from jaxaug.data.splits import keep_labels
 
 NAMES = ("ape", "bat", "cat")
 
@@ -49,10 +50,20 @@ def test_all_other_rows(tmp_path, caplog):
         found = relabel(four_rows(), written(tmp_path, "index,label\n1,cat\n*,\n2,2\n"))
     np.testing.assert_array_equal(found.train.index, [1, 2])
     np.testing.assert_array_equal(found.train.label, [2, 2])
-    assert "2 of 4 training rows are not named and are left out" in caplog.text
+    assert "2 of 4 training rows are not named and are left out if they had one" in caplog.text
     assert "lines are about" not in caplog.text
     found = relabel(four_rows(), written(tmp_path, "index,label\n*,cat\n1,ape\n"))
     np.testing.assert_array_equal(found.train.label, [2, 0, 2, 2])
+
+
+def test_all_others_but_those_without_a_label(tmp_path):
+    """What has no label has none that could be dropped; a line of its own drops it."""
+    unlabelled = keep_labels(four_rows(), 1, 0)
+    (without,) = np.flatnonzero(unlabelled.train.label < 0).tolist()
+    found = relabel(unlabelled, written(tmp_path, "index,label\n1,cat\n*,\n"))
+    assert dict(zip(found.train.index.tolist(), found.train.label.tolist(), strict=True)) == {1: 2, without: -1}
+    found = relabel(unlabelled, written(tmp_path, f"index,label\n1,cat\n{without},\n*,\n"))
+    assert found.train.label.tolist() == [2]
 
 
 def test_an_array(tmp_path):

@@ -23,8 +23,9 @@ def test_labels_that_are_kept():
     assert (one.train.image == whole.train.image).all()
     with pytest.raises(UsageError, match=r"digits: labels_per_class=500, but class '.' has 1.. labelled training rows"):
         data.load("digits", labels_per_class=500)
-    with pytest.raises(UsageError, match="labels_per_class=-1 must be 0 or more"):
-        data.load("digits", labels_per_class=-1)
+    for number in (-1, 2.5):
+        with pytest.raises(UsageError, match=f"labels_per_class={number} must be a whole number, 0 or more"):
+            data.load("digits", labels_per_class=number)
 
 
 def test_rows_without_a_label_that_are_kept():

@@ -1,5 +1,7 @@
 """SimSiam and BYOL against their equations in float64, what is a constant in them, and what they refuse."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +13,7 @@ from jaxaug.core.registry import instantiate
 from jaxaug.core.types import Batch, MetaParams, ModelOutput, Progress, TrainState
 from jaxaug.optim.averaging import average
 from jaxaug.tasks.self_supervised.base import confidence_of_views, softened
-from jaxaug.train.neighbours import vote
+from jaxaug.train.neighbours import neighbours_of, vote
 
 ROWS, SIDE, WIDTH, CLASSES = 6, 2, 5, 3
 SIZES = {"projector": (7, 4), "predictor": 9}
@@ -200,6 +202,15 @@ def test_neighbours_vote():
         assert int(found) == score.argmax()
     everybody = vote(*map(jnp.asarray, (bank, bank, labels)), CLASSES, neighbours=1000, temperature=0.001)
     np.testing.assert_array_equal(np.asarray(everybody)[labels >= 0], labels[labels >= 0])
+
+
+def test_where_no_row_could_vote():
+    """There is no monitor then, rather than one that always says the first class."""
+    rows = SimpleNamespace(train=SimpleNamespace(label=np.full(4, -1)))
+    assert (
+        neighbours_of(SimpleNamespace(task=instantiate("task", {"name": "simsiam", "neighbours": 3}), data=rows))
+        is None
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from jaxaug import augment, losses, policies
 from jaxaug.core.errors import UsageError
 from jaxaug.core.types import LossTransform
 from jaxaug.tasks.classification import Classification
+from jaxaug.tasks.self_supervised.simsiam import SimSiam
 from jaxaug.train.config import default_config, expand
 from jaxaug.train.contradictions import check_parts
 from jaxaug.train.experiment import build_experiment
@@ -74,6 +75,15 @@ def test_a_visibility_that_nothing_reads(loss, transform, told, caplog):
     with caplog.at_level(logging.WARNING):
         check_parts([transform], loss, Classification())
     assert told == ("add 'soft_targets' to config.loss" in caplog.text)
+
+
+@pytest.mark.parametrize(
+    ("softening", "soften", "told"), [("none", False, False), ("weight", True, False), ("target", False, True)]
+)
+def test_a_softening_by_what_nothing_hides(softening, soften, told, caplog):
+    with caplog.at_level(logging.WARNING):
+        check_parts([augment.soft_crop(soften=soften)], losses.chain(), SimSiam(softening=softening))
+    assert told == ("set softening='none'" in caplog.text)
 
 
 def test_contradictions_inside_of_a_chain():

@@ -48,6 +48,21 @@ def test_a_folder_of_images(photographs, tmp_path, monkeypatch):
     assert {"train label: not what it was", "files: not what it was"} <= {*told}
 
 
+def test_a_table_of_images(photographs, tmp_path):
+    """A file that it names may change without it, so that the set is read to know."""
+    rows = [f"{file.relative_to(tmp_path)},{file.parent.name},{file.parts[-3]}" for file in photographs.rglob("*.png")]
+    (tmp_path / "rows.csv").write_text("\n".join(["file,label,split", *sorted(rows)]))
+    config = tiny_config(batch_size=2)
+    config.data = {"name": "table", "path": str(tmp_path / "rows.csv")}
+    config = complete(config)
+    before = read_inputs_of(config)
+    assert facts_of_inputs(config) == ""
+    (photographs / "train" / "cat" / "0.png").write_bytes((photographs / "train" / "dog" / "0.png").read_bytes())
+    assert differences(before.all_digests(), tmp_path / "none", read_inputs_of(config)) == [
+        "train image: not what it was"
+    ]
+
+
 def test_files_that_options_name(tmp_path, monkeypatch):
     """Wherever they stand, relative ones too; a word that happens to be the name of a file is no path."""
     monkeypatch.chdir(tmp_path)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from jaxaug.core.errors import UsageError
 from jaxaug.data.label_files import relabel
+from jaxaug.label_errors.reading import read_rows
 
 # (file, label, split): two classes, whose numbers sort otherwise as words.
 ROWS = [
@@ -80,6 +81,38 @@ def test_without_splits_validation_rows_are_cut(root, tmp_path_factory):
     assert same.files[0] == str(root / "b.png")
 
 
+@pytest.mark.parametrize("spelt", ["{root}/{file}", "./{file}", "sub/../{file}"])
+def test_rows_are_called_as_the_table_calls_them(root, spelt):
+    """So that a table of labels of the same spelling, such as that of label-errors, is about them."""
+    rows = [(spelt.format(root=root, file=file), label, split) for file, label, split in ROWS]
+    path = write(root / "rows.csv", rows)
+    data = relabel(load("table", path=path), path)
+    assert data.files[0] == rows[0][0] == read_rows(root / "rows.csv").files[0]
+    with pytest.raises(UsageError, match=r"line 8: b\.png is in line 2 already"):
+        load("table", path=write(root / "rows.csv", [*rows, ROWS[0]]))
+
+
+def test_what_programs_write(root):
+    """Blanks, capitals, -1 for no label, whole numbers with a point."""
+    rows = [(f" {file} ", f"{label}.0", split.upper()) for file, label, split in ROWS]
+    (root / "g.png").write_bytes((root / "a.png").read_bytes())
+    path = write(root / "rows.csv", [*rows, ("g.png", "-1.0", "train")], ("File", " Label", "split "))
+    data = load("table", path=path)
+    assert data.class_names == ("2", "10")
+    assert [*data.train.label] == [1, 0, 0, -1]
+
+
+def test_numbers_with_zeros_before_them(root):
+    """01 and 1 in another table are one class, and never the class in the place 1."""
+    rows = [(file, {"2": "01", "10": "02"}[label], split) for file, label, split in ROWS]
+    data = load("table", path=write(root / "rows.csv", rows))
+    assert data.class_names == ("01", "02")
+    same = relabel(data, write(root / "o.csv", [("b.png", "2"), ("a.png", "1")], ("file", "label")))
+    assert [*same.train.label] == [*data.train.label]
+    with pytest.raises(UsageError, match="no class is called '0'; classes are 01, 02"):
+        relabel(data, write(root / "o.csv", [("b.png", "0")], ("file", "label")))
+
+
 def test_labels_of_another_file_and_rows_without(root):
     rows = [*ROWS, ("g.png", "", "train")]
     (root / "g.png").write_bytes((root / "a.png").read_bytes())
@@ -95,6 +128,13 @@ def test_labels_of_another_file_and_rows_without(root):
         (ROWS, ("file", "class", "split"), "has the columns file, class, split: it needs label and one of file, path"),
         ([*ROWS, ("a.png", "10", "train")], None, r"line 8: a\.png is in line 3 already, and a row has one label"),
         ([*ROWS, ("", "10", "train")], None, "line 8: it names no file"),
+        ([], None, "has a header and no rows"),
+        (
+            ROWS,
+            ("index", "label", "split"),
+            r"has the columns index, label, split: it needs label and one of file, path$",
+        ),
+        ([*ROWS, ("g.png", "010", "train")], None, "the labels '010' and '10' are one number: write them alike"),
         ([*ROWS, ("g.png", "10", "dev")], None, r"line 8: the split 'dev' must be train, validation \(or val\)"),
         ([*ROWS, ("g.png", "10", "train")], None, r"names 1 files that are not there, such as .*g\.png: set images to"),
         ([*ROWS, ("g.png", "7", "test")], None, "no training row of the classes 7, which other rows have"),
