@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -52,6 +53,13 @@ def streams_of(config: Any, data: Dataset, task: Any, devices: int = 1) -> Strea
     if known.all():
         if size > len(rows):
             raise UsageError(f"config.batch_size is {size}, but {data.name} has {len(rows)} training rows: lower it")
+        if getattr(task, "takes_unlabelled", False):
+            logging.getLogger(__name__).warning(
+                "%s: every training row has a label, so that %r is its supervised part alone: set "
+                "data.labels_per_class, or add rows without one",
+                data.name,
+                config.task.name,
+            )
         return Streams(rows, rows[:0], size, 0, len(rows) // size)
     other, of_unlabelled = int((~known).sum()), task.unlabelled_batch_size
     _check_alone(config, other, of_unlabelled, devices)

@@ -1,5 +1,7 @@
 """Runs on digits of which few have labels: resumed bitwise, the same on one device and two, or refused."""
 
+import logging
+
 import jax
 import numpy as np
 import pytest
@@ -115,14 +117,17 @@ def test_what_cannot_be(changes, message):
         build_experiment(config)
 
 
-def test_without_unlabelled_rows_it_is_classification(tmp_path):
-    """Bit for bit, though an average is kept beside it."""
+def test_without_unlabelled_rows_it_is_classification(caplog):
+    """Bit for bit, though an average is kept beside it; and it is told."""
     config = few_labels("mean_teacher")
     config.data = {"name": "digits", "train_size": 100}
     plain = few_labels()
     plain.data, plain.task, plain.augment.strong = config.data, {"name": "classification"}, ()
     found = []
-    for one in map(build_experiment, (config, plain)):
+    with caplog.at_level(logging.WARNING):
+        experiments = [build_experiment(one) for one in (config, plain)]
+    assert caplog.text.count("every training row has a label, so that 'mean_teacher' is its supervised part") == 1
+    for one in experiments:
         state = one.init(one.key)
         for _, rows in step_batches(one, 0):
             state = jax.jit(one.train_step)(state, batch_of(one.data.train, rows[0]))[0]
