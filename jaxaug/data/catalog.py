@@ -65,7 +65,9 @@ def load(
     check_options(f"data {name!r}", source, options, _keywords(load))
     common = {"validation_size": validation_size, "seed": seed, "directory": directory, "download": download}
     if validation_size and not _accepts(source, "validation_size"):
-        raise UsageError(f"{name}: takes no validation_size, got {validation_size}: it sets no training rows apart")
+        raise UsageError(
+            f"{name}: takes no validation_size, got {validation_size:.12g}: it sets no training rows apart"
+        )
     accepted = {key: value for key, value in common.items() if _accepts(source, key)}
     data = call(f"data {name!r}", source, options=options, **accepted)
     data = relabel(data, labels) if labels else data

@@ -27,7 +27,7 @@ def check_sources(name: str, size: float, *, validation: bool, test: bool) -> No
     """
     if validation and size:
         raise UsageError(
-            f"{name} has validation rows of its own: set validation_size to 0, not to {size}, or take them away"
+            f"{name} has validation rows of its own: set validation_size to 0, not to {size:.12g}, or take them away"
         )
     if not (validation or test or size):
         raise UsageError(
@@ -50,10 +50,12 @@ def rows_to_cut(size: float, rows: int, name: str = "rows_to_cut", option: str =
     """
     wanted = round(size * rows) if 0 < size < 1 else size
     if 0 < size < 1 and not wanted and rows:
-        raise UsageError(f"{name}: {option}={size} of {rows} training rows is not one row: set a number of rows, or 0")
+        raise UsageError(
+            f"{name}: {option}={size:.12g} of {rows} training rows is not one row: set a number of rows, or 0"
+        )
     if not (0 <= wanted < max(rows, 1) and wanted == int(wanted)):
         raise UsageError(
-            f"{name}: {option}={size} must be smaller than the {rows} training rows: a whole number of rows, "
+            f"{name}: {option}={size:.12g} must be smaller than the {rows} training rows: a whole number of rows, "
             "or a share between 0 and 1"
         )
     return int(wanted)
