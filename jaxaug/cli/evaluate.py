@@ -74,14 +74,12 @@ def _changed(config: ConfigDict, others: Sequence[str]) -> ConfigDict:
 
     config = config.copy_and_resolve_references()
     config.robustness = ()
-    settings = settings_of(others, "--")
-    for path, value in settings:
+    for path, value in settings_of(others, "--"):
         if path.split(".")[0] not in FIELDS:
             raise UsageError(f"unknown argument --{path}: settings of an evaluation begin with --{', --'.join(FIELDS)}")
         if path in ("data", "data.name"):  # another set, which has other options
             with config.unlocked(), config.ignore_type():
                 config.data = {"name": value, "directory": config.data.directory}
-    for path, value in settings:
-        if path not in ("data", "data.name"):
+        else:
             apply_override(config, path, value)
     return config

@@ -11,12 +11,12 @@ import numpy as np
 
 from jaxaug.core.errors import UsageError
 from jaxaug.data.label_files import LABEL, read_table, row_named, whole_number
+from jaxaug.data.splits import SPLIT_WORDS
 
 SPLIT = "split"
 FILE_COLUMNS = ("file", "path")
 UNKNOWN = ("-1", "-1.0")  # among numbers: a row without a label
-# What the rows of a split may be called.
-SPLIT_NAMES = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+_SPLIT_OF = {word: split for split, words in SPLIT_WORDS.items() for word in words}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -86,7 +86,7 @@ def _class_names(path: pathlib.Path, words: set[str]) -> tuple[str, ...]:
 
 
 def _split(word: str | None, where: str) -> str:
-    found = SPLIT_NAMES.get((word or "").strip().lower())
+    found = _SPLIT_OF.get((word or "").strip().lower())
     if found is None:
         raise UsageError(f"{where}: the split {word!r} must be train, validation (or val) or test")
     return found

@@ -10,6 +10,9 @@ import numpy as np
 from jaxaug.core.errors import UsageError
 from jaxaug.core.random import HostStream, numpy_generator
 
+# What the rows of a split may be called, in folders and tables.
+SPLIT_WORDS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
+
 if TYPE_CHECKING:
     from jaxaug.data.dataset import Dataset
 

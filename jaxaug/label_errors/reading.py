@@ -15,11 +15,12 @@ from jaxaug.core.errors import UsageError
 from jaxaug.data.dataset import Dataset, Split
 from jaxaug.data.image_table import ImageTable, read_image_table
 from jaxaug.data.label_files import relabel
+from jaxaug.data.splits import SPLIT_WORDS
 from jaxaug.data.statistics import channel_statistics
 from jaxaug.data.storage.image_reader import entries, find_images, in_threads, open_image
 
 LARGEST = 64  # side of the images that are trained on unless another is asked for
-SPLITS = ("train", "validation", "val", "test")
+SPLITS = tuple(word for words in SPLIT_WORDS.values() for word in words)
 LOOKED_AT = 25  # images whose size is looked at first
 SHOWN = 256  # longest side of the pictures of a report
 _OF_ROWS = ("image", "label", "files", "sides", "index", "clean", "split_names")  # those of `Rows` that N things are in
@@ -159,15 +160,9 @@ def read_rows(path: pathlib.Path, size: int = 0) -> Rows:
       UsageError: nothing lies there, or there is no image with a label.
     """
     if path.is_dir():
-        found = _decoded(path, path, _of_folder(path), size)
-        tops = tuple(pathlib.PurePath(file).parts[0] for file in found.files or ())
-        return dataclasses.replace(found, split_names=tops if set(tops) <= set(SPLITS) else None)
+        return _decoded(path, path, _of_folder(path), size)
     if path.suffix.lower() == ".csv" and path.is_file():
-        table = read_image_table(path)
-        found = _decoded(path, path.parent, table, size)
-        of_file = dict(zip(table.files, table.splits or (), strict=table.splits is not None))
-        splits = tuple(of_file[file] for file in found.files or ()) if of_file else None
-        return dataclasses.replace(found, split_names=splits)
+        return _decoded(path, path.parent, read_image_table(path), size)
     raise UsageError(f"{path} is neither a folder of images nor a .csv of files and labels")
 
 
@@ -200,7 +195,22 @@ def _decoded(where: pathlib.Path, root: pathlib.Path, table: ImageTable, size: i
         told = f", {len(skipped)} cannot be used, such as {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
         raise UsageError(f"{where} has no labelled image that can be read{told}")
     kept = tuple(files[row] for row in read.tolist())
-    return Rows(images[read], label[read], table.class_names, kept, root, sides[read], skipped=tuple(skipped))
+    split_names: tuple[str, ...] | None
+    if table.splits is not None:
+        split_names = tuple(table.splits[row] for row in labelled[read])
+    else:
+        tops = tuple(pathlib.PurePath(file).parts[0] for file in kept)
+        split_names = tops if set(tops) <= set(SPLITS) else None
+    return Rows(
+        images[read],
+        label[read],
+        table.class_names,
+        kept,
+        root,
+        sides[read],
+        skipped=tuple(skipped),
+        split_names=split_names,
+    )
 
 
 def _reader(

@@ -179,8 +179,9 @@ def _merged(address: str, base: Mapping[str, Any], changes: Mapping[str, Any], p
             # A slot may be written either way; what a config leaves out is checked by the component, which also knows
             # whether a number may have a fraction.
             number = "name" in base and type(old) is int and type(value) is float
-            _check_kind(here, value, None if number or (isinstance(value, Mapping) and isinstance(old, str)) else old)
             found[key] = _as_number(old, value)
+            either = number or (isinstance(value, Mapping) and isinstance(old, str))
+            _check_kind(here, found[key], None if either else old)
     return found
 
 
@@ -197,8 +198,6 @@ def _check_kind(address: str, value: Any, old: Any) -> None:
     """Raises UsageError for a value of another kind than the one it is to replace; None goes with all of them."""
     same = isinstance(value, type(old)) and isinstance(value, bool) == isinstance(old, bool)
     if old is None or value is None or same:
-        return
-    if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
         return
     if not (isinstance(old, tuple | list) and isinstance(value, tuple | list)):
         raise UsageError(f"{address} must be {kind_in_words(type(old).__name__)}, got {value!r}")

@@ -9,11 +9,9 @@ from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import register
 from jaxaug.data.dataset import Dataset
 from jaxaug.data.sources._decoded_files import assemble_files, check_image_options
-from jaxaug.data.splits import check_sources
+from jaxaug.data.splits import SPLIT_WORDS, check_sources
 from jaxaug.data.storage.image_reader import ENDINGS, entries, find_images, tell_passed_over
 
-# What the folders of a split may be called.
-SPLITS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
 UNLABELLED = "unlabelled"
 
 
@@ -84,7 +82,8 @@ def folder(
 
 
 def _splits(root: pathlib.Path) -> dict[str, pathlib.Path]:
-    return {split: root / name for split, names in SPLITS.items() for name in reversed(names) if (root / name).is_dir()}
+    found = [(split, root / word) for split, words in SPLIT_WORDS.items() for word in reversed(words)]
+    return {split: folder for split, folder in found if folder.is_dir()}
 
 
 def _root(path: str, size: int, channels: int, flat: bool) -> pathlib.Path:

@@ -12,12 +12,10 @@ from jaxaug.core.errors import UsageError
 from jaxaug.core.registry import register
 from jaxaug.data.dataset import Dataset, Rows, assemble
 from jaxaug.data.lazy_label_maps import LazyLabelMaps, lazy_pairs
-from jaxaug.data.splits import check_sources
+from jaxaug.data.splits import SPLIT_WORDS, check_sources
 from jaxaug.data.storage.image_reader import find_images
 from jaxaug.data.storage.label_map_files import Classes, Layout, Pair, layout_of, read_pairs
 from jaxaug.data.storage.paths import find_places
-
-SPLITS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
 
 
 @register("data")
@@ -70,7 +68,7 @@ def label_maps(
     num_classes = num_classes or len(class_names)
     if class_names and len(class_names) != num_classes:
         raise UsageError(f"label_maps: {num_classes} classes need as many class_names, got {len(class_names)}")
-    present = {s: next((n for n in names if (root / "images" / n).is_dir()), "") for s, names in SPLITS.items()}
+    present = {s: next((n for n in names if (root / "images" / n).is_dir()), "") for s, names in SPLIT_WORDS.items()}
     pairs = {split: _pairs(root, name) for split, name in present.items() if name}
     check_sources(f"label_maps: {root}", validation_size, validation="validation" in pairs, test="test" in pairs)
     classes = Classes({i: i for i in range(num_classes)} | dict.fromkeys(void, -1) if num_classes else None, void)

@@ -8,8 +8,8 @@ from jaxaug.core.errors import UsageError
 from jaxaug.core.numpy_files import open_npz
 from jaxaug.core.registry import register
 from jaxaug.data.dataset import Dataset, assemble
+from jaxaug.data.splits import SPLIT_WORDS
 
-SPLITS = ("train", "validation", "test")
 CLEAN = "train_clean_label"
 UNLABELLED = "unlabelled_image"
 
@@ -44,7 +44,7 @@ def npz(
         raise UsageError("npz: set path to an .npz with train_image, train_label, test_image, test_label")
     arrays = {key: _without_void(key, array, void) for key, array in _read(pathlib.Path(path).expanduser()).items()}
     rows = {}
-    for split in SPLITS:
+    for split in SPLIT_WORDS:
         if f"{split}_image" in arrays:
             rows[split] = (_with_channel(arrays[f"{split}_image"]), arrays[f"{split}_label"])
     if UNLABELLED in arrays:
@@ -68,7 +68,7 @@ def npz(
 def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise UsageError(f"npz: there is no file {path.absolute()} (path)")
-    pairs = [(f"{split}_image", f"{split}_label") for split in SPLITS]
+    pairs = [(f"{split}_image", f"{split}_label") for split in SPLIT_WORDS]
     try:
         with open_npz(path) as content:
             # Validation and test may be left out, but not by half.

@@ -9,9 +9,7 @@ from jaxaug.core.registry import register
 from jaxaug.data.dataset import Dataset
 from jaxaug.data.image_table import ImageTable, read_image_table
 from jaxaug.data.sources._decoded_files import assemble_files, check_image_options
-from jaxaug.data.splits import check_sources
-
-SPLITS = ("train", "validation", "test")
+from jaxaug.data.splits import SPLIT_WORDS, check_sources
 
 
 @register("data")
@@ -59,7 +57,7 @@ def table(
     root = pathlib.Path(images).expanduser().absolute() if images else file.parent
     splits = np.array(rows.splits if rows.splits is not None else ("train",) * len(rows.files))
     _check_classes(file, rows, splits)
-    numbers = {split: np.flatnonzero(splits == split).tolist() for split in SPLITS if split in splits}
+    numbers = {split: np.flatnonzero(splits == split).tolist() for split in SPLIT_WORDS if split in splits}
     check_sources(f"table: {file}", validation_size, validation="validation" in numbers, test="test" in numbers)
     found = {split: [(root / rows.files[row], int(rows.label[row])) for row in of] for split, of in numbers.items()}
     _check_files(file, [path for of_split in found.values() for path, _ in of_split])
